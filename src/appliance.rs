@@ -1,0 +1,1 @@
+//! Every stage named once.

@@ -1,0 +1,210 @@
+//! The board profile: what one board is to do, read from TOML, checked whole, then fitted to a machine.
+//!
+//! Answers for: every key's name, unit, range, default and error. Does not answer for: asking the
+//! machine anything (`sys`), or whether a camera or model exists (`appliance`).
+
+use crate::frame::PixelFormat;
+use std::path::PathBuf;
+
+/// One board, every value checked: holding a `Board` means that each number is in its range, names are
+/// unique, and every reference between tables resolves. Paths are absolute or relative to the
+/// directory that the program was started in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Board {
+    /// The board's name; stands in the proof and in records.
+    pub name: String,
+    /// A missing nicety (isolated core, real-time right) is a refusal instead of a warning.
+    pub strict: bool,
+    /// Where frames live.
+    pub memory: Memory,
+    /// At least one.
+    pub cameras: Vec<Camera>,
+    /// At least one.
+    pub models: Vec<Model>,
+    /// At least one.
+    pub workers: Vec<Worker>,
+    /// The thread that is not real-time.
+    pub housekeeping: Housekeeping,
+}
+
+/// `[memory]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Size of the pages that frame slots are asked to live in: 2048 or 1048576 KiB.
+    pub hugepage_kib: u64,
+    /// What to do when hugepages, node binding or locking cannot be had.
+    pub on_shortage: OnShortage,
+    /// Upper bound of the whole budget table, in MiB.
+    pub budget_mib: u64,
+    /// Fixed arena of a hot thread whose library calls malloc after ready, in KiB; 0 is none.
+    pub malloc_arena_kib: u64,
+}
+
+/// `on-shortage`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnShortage {
+    /// Do not start; say which setting to change.
+    Refuse,
+    /// Hugepages, else transparent hugepages, else plain pages; said plainly.
+    Fallback,
+}
+
+/// `[[camera]]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Camera {
+    /// Unique name.
+    pub name: String,
+    /// Where its frames come from.
+    pub source: Source,
+    /// Asked-for pixel format.
+    pub format: PixelFormat,
+    /// Asked-for width, 16..=8192.
+    pub width_px: u32,
+    /// Asked-for height, 16..=8192.
+    pub height_px: u32,
+    /// Asked-for frame rate, 0.1..=1000.
+    pub rate_hz: f64,
+    /// How buffers are exchanged with the driver.
+    pub io: Io,
+    /// Frame ring capacity, a power of two in 1..=256; 1 keeps only the newest frame.
+    pub ring_slots: u32,
+    /// Buffers that stay with the driver, 2..=32.
+    pub driver_slots: u32,
+    /// Core of the capture thread; cameras with the same core share one thread.
+    pub capture_core: usize,
+    /// NUMA node of its slots; the node of `capture_core` when absent.
+    pub node: Option<usize>,
+    /// A frame older than this when a worker claims it is stale.
+    pub max_age_ms: u64,
+    /// A stream silent for this long is restarted.
+    pub time_out_ms: u64,
+}
+
+/// `source` of a camera.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `source = "v4l2"`, with `device`: a V4L2 capture node.
+    V4l2 {
+        /// Path of the node, e.g. `/dev/video0`.
+        device: PathBuf,
+    },
+    /// `source = "image"`, with `path` and `pan-px`: a photograph over which the window moves.
+    Image {
+        /// PNG or JPEG file.
+        path: PathBuf,
+        /// Pixels that the window moves from frame to frame.
+        pan_px: u32,
+        /// Whole-number enlargement of the photograph before the window is cut.
+        scale: u32,
+    },
+    /// `source = "pattern"`: numbered colour bars, for tests and for machines without a camera.
+    Pattern,
+}
+
+/// `io` of a camera.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Io {
+    /// USERPTR if the driver takes it, MMAP otherwise.
+    Auto,
+    /// The driver writes straight into our hugepage slots.
+    Userptr,
+    /// The driver's mapped buffer is the slot.
+    Mmap,
+}
+
+/// `[[model]]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// Unique name.
+    pub name: String,
+    /// TFLite flatbuffer.
+    pub path: PathBuf,
+    /// Expected SHA-256 of the file.
+    pub sha256: [u8; 32],
+    /// How its outputs are read.
+    pub decoder: Decoder,
+    /// Class names in the order of the model's classes.
+    pub labels: Vec<String>,
+    /// How a frame is made to fit the input tensor.
+    pub fit: Fit,
+    /// Input value of black and of white, for float inputs.
+    pub input_range: [f32; 2],
+    /// Detections below are dropped, 0..=1.
+    pub score_threshold: f32,
+    /// Overlap above which the weaker of two boxes is suppressed, 0..=1.
+    pub iou_threshold: f32,
+    /// Detections kept of one frame, 1..=32.
+    pub max_detections: usize,
+    /// Threads of the interpreter, 1..=16.
+    pub threads: u32,
+    /// What runs the graph.
+    pub delegate: Delegate,
+}
+
+/// `decoder` of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decoder {
+    /// BlazeFace short range: 896 anchors, box, six key points and one logit each.
+    BlazefaceShort,
+    /// One score for each class; the best one is reported for the whole picture.
+    Classify,
+}
+
+/// `fit` of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// Whole picture, proportions kept, bars filled with black.
+    Letterbox,
+    /// Whole picture, proportions lost.
+    Stretch,
+}
+
+/// `delegate` of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delegate {
+    /// XNNPACK.
+    Xnnpack,
+    /// The built-in kernels.
+    None,
+}
+
+/// `[[worker]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Worker {
+    /// Unique name.
+    pub name: String,
+    /// Cores it runs on; one for each interpreter thread.
+    pub cores: Vec<usize>,
+    /// Name of its model.
+    pub model: String,
+    /// SCHED_FIFO priority 1..=89, or 0 for SCHED_OTHER.
+    pub fifo_priority: u32,
+    /// How it waits for frames.
+    pub wait: Wait,
+    /// Longest spin of `spin-then-park`, in microseconds.
+    pub spin_us: u64,
+}
+
+/// `wait` of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Sleep on the futex at once.
+    Park,
+    /// Spin for at most `spin-us`, then sleep.
+    SpinThenPark,
+    /// Never sleep: for a core of its own.
+    Spin,
+}
+
+/// `[housekeeping]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Housekeeping {
+    /// Its core.
+    pub core: usize,
+    /// SCHED_FIFO priority of the capture threads, 1..=89, or 0 for SCHED_OTHER.
+    pub capture_fifo_priority: u32,
+    /// Results that may wait for it; more are lost and counted.
+    pub queue_results: usize,
+    /// Records that the recording holds before the oldest is overwritten.
+    pub record_results: u64,
+}

@@ -1,0 +1,54 @@
+//! Pinsight turns a board with cameras into a watch post.
+//!
+//! A frame meets the modules in this order:
+//!
+//! ```text
+//!              board profile ──────────────► appliance: arm, spawn, supervise, join, report
+//!                                                │
+//!  camera ─► capture ─► frame ─► ring ─► infer ─┬┴► preprocess ─► engine ─► postprocess ─► event
+//!  (V4L2)    dequeue    header   newest  which  │   one pass      TFLite    boxes, NMS     │
+//!                       + slot   wins    camera │   to tensor                              ▼
+//!              ▲                   │            └── ledger, latency: every frame ends   record
+//!              └── free slots ◄────┘                in exactly one column               status
+//! ```
+//!
+//! Dependencies point left, and a test holds them there:
+//! `units limits sync <- frame ring ledger latency board <- capture preprocess infer postprocess event
+//! record status <- sys <- appliance <- cli <- main`. Stages do not import each other, except for the
+//! type that is handed over. Only `sys` (and the frame core, for its slots) contains `unsafe`.
+//!
+//! Under `cfg(loom)` only the frame core exists, so that its models build quickly.
+#![warn(missing_docs)]
+
+pub mod limits;
+pub mod sync;
+pub mod units;
+
+pub mod frame;
+pub mod ring;
+
+#[cfg(not(loom))]
+pub mod board;
+#[cfg(not(loom))]
+pub mod latency;
+#[cfg(not(loom))]
+pub mod ledger;
+
+#[cfg(not(loom))]
+pub mod capture;
+#[cfg(not(loom))]
+pub mod infer;
+#[cfg(not(loom))]
+pub mod postprocess;
+#[cfg(not(loom))]
+pub mod preprocess;
+#[cfg(not(loom))]
+pub mod record;
+
+#[cfg(not(loom))]
+pub mod sys;
+
+#[cfg(not(loom))]
+pub mod appliance;
+#[cfg(not(loom))]
+pub mod cli;

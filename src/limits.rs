@@ -1,0 +1,24 @@
+//! Capacities that are fixed when the program is built. Each is a bound on memory, not a wish.
+
+/// Cameras of one board: one ready bit each in the doorbell's word.
+pub const MAX_CAMERAS: usize = 64;
+/// Frame slots of one camera: one bit each in the lane's return words.
+pub const MAX_SLOTS: usize = 512;
+/// Positions of one frame ring.
+pub const MAX_RING: usize = 256;
+/// Readers that may each hold the frames of one camera (inference, snapshot, ...).
+pub const MAX_TAPS: usize = 4;
+/// Inference workers of one board.
+pub const MAX_WORKERS: usize = 16;
+/// Threads of the process that are counted one by one.
+pub const MAX_THREADS: usize = 96;
+/// NUMA nodes.
+pub const MAX_NODES: usize = 8;
+/// Detections kept of one frame, after suppression.
+pub const MAX_DETECTIONS: usize = 32;
+/// Key points of one detection (BlazeFace has six).
+pub const MAX_KEYPOINTS: usize = 6;
+/// Output tensors of one model.
+pub const MAX_OUTPUTS: usize = 8;
+/// Bytes of a camera's, model's or thread's name.
+pub const MAX_NAME: usize = 48;

@@ -1,0 +1,73 @@
+# Pinsight: `make` lists what there is. A fresh Debian 12 or 13 or Ubuntu 24.04 machine needs only
+# make and rustup's cargo; `make run` and `make test` see to the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+# rustup's cargo is found from a shell that has not read its profile, too.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+PINSIGHT := $(TARGET)/release/pinsight
+# Elsewhere than target/ the program does not find the TensorFlow Lite library by itself.
+ifdef CARGO_TARGET_DIR
+export LD_LIBRARY_PATH := $(CURDIR)/.cache/tflite/$(shell uname -m)$(addprefix :,$(LD_LIBRARY_PATH))
+endif
+
+BOARD ?= boards/demo.toml
+SECONDS_TO_RUN ?= 10
+
+# A comma inside a call's argument.
+, := ,
+step = @printf '\n== %s\n' "$(1)"
+# A filter that matches nothing passes, so what ran is counted: $(call counted,LOG,WHAT)
+counted = grep -qE '^running [1-9][0-9]* tests?$$' $(1) || { echo "make: no $(2) ran" >&2; exit 1; }
+
+.PHONY: help setup setup-test run test lint bench clean
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+
+setup: ## install and fetch what `make run` needs; silent when all is there
+	@.setup/packages
+	@.setup/fetch run
+
+setup-test:
+	@.setup/packages
+	@.setup/fetch test
+
+run: setup ## the demo board for 10 seconds: a camera, a detector, a proof
+	$(call step,building (release))
+	cargo build --release
+	@mkdir -p target
+	$(call step,running $(BOARD) for $(SECONDS_TO_RUN) s; the proof goes to target/demo-proof.json)
+	$(PINSIGHT) run --board $(BOARD) --seconds $(SECONDS_TO_RUN) --proof target/demo-proof.json
+
+test: setup-test ## every test: unit, property, command line, loom, and the guest with real V4L2
+	$(call step,unit$(,) property$(,) contract and command-line tests)
+	cargo test
+	$(call step,loom models of the ring and its wake-up)
+	@mkdir -p $(TARGET)/loom
+	RUSTFLAGS="--cfg loom" cargo test --release --lib --target-dir $(TARGET)/loom loom_ 2>&1 | tee $(TARGET)/loom/log
+	@$(call counted,$(TARGET)/loom/log,loom model)
+	$(call step,the guest: a kernel with real V4L2$(,) NUMA nodes and hugepages)
+	@tests/vm/setup
+	cargo test --release --test guest -- --ignored --nocapture --test-threads 1 2>&1 | tee $(TARGET)/guest.log
+	@$(call counted,$(TARGET)/guest.log,guest test)
+
+lint: ## format and lints, as CI judges them
+	@.setup/packages lint
+	@.setup/fetch run
+	$(call step,format)
+	cargo fmt --check
+	$(call step,lints)
+	cargo clippy --all-targets -- -D warnings
+
+bench: setup ## the benchmarks; benches/README.md has method and results
+	$(call step,benchmarks)
+	cargo bench
+
+clean: ## remove what was built; the fetched files stay in .cache
+	cargo clean

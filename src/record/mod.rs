@@ -1,1 +1,15 @@
-//! Results kept on disk.
+//! What was judged, as fixed-size records, and the file that keeps the last of them.
+//!
+//! Answers for: the record's layout, the file's layout, and what is still readable after a power cut at
+//! any byte. Does not answer for: where the file lives or when it is synced.
+
+mod recording;
+mod result;
+
+pub use recording::{
+    FileHeader, RECORD_BYTES, ReadError, Reading, Recording, RecordingError, Summary,
+};
+pub use result::{
+    ArchivedRecordedDetection, ArchivedResultRecord, FrameResult, RECORDED_DETECTIONS,
+    RecordedDetection, ResultRecord,
+};

@@ -1,0 +1,123 @@
+//! One judged frame: as it travels between threads, and as it lies on disk.
+
+use crate::latency::Stamps;
+use crate::postprocess::{Detection, Detections};
+
+/// Detections kept in one record; the strongest ones. `detections_total` says how many there were.
+pub const RECORDED_DETECTIONS: usize = 12;
+
+/// One judged frame, handed from a worker to housekeeping by value.
+#[derive(Clone, Debug, Default)]
+pub struct FrameResult {
+    /// Index of the camera in the profile.
+    pub camera: u16,
+    /// Index of the worker in the profile.
+    pub worker: u16,
+    /// Frame number since the program started, counted by the capture thread.
+    pub sequence: u64,
+    /// The driver's own sequence number.
+    pub driver_sequence: u32,
+    /// Its way.
+    pub stamps: Stamps,
+    /// What it showed, strongest first.
+    pub detections: Detections,
+}
+
+/// A detection on disk: 14 bytes. Coordinates saturate at the type's ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, rkyv::Archive, rkyv::Serialize)]
+pub struct RecordedDetection {
+    /// Class index into the labels of the file's header.
+    pub class: u16,
+    /// Confidence, in 1/65535.
+    pub score_65535: u16,
+    /// Left edge in pixels of the camera's picture.
+    pub x_px: i16,
+    /// Upper edge.
+    pub y_px: i16,
+    /// Width.
+    pub width_px: u16,
+    /// Height.
+    pub height_px: u16,
+}
+
+/// One judged frame on disk.
+#[derive(Clone, Debug, Default, PartialEq, rkyv::Archive, rkyv::Serialize)]
+pub struct ResultRecord {
+    /// Record number since the file was made; newer records are larger.
+    pub number: u64,
+    /// Frame number since the program started.
+    pub sequence: u64,
+    /// CLOCK_REALTIME of the result, in nanoseconds since 1970.
+    pub utc_ns: u64,
+    /// CLOCK_MONOTONIC of the driver's capture stamp.
+    pub capture_ns: u64,
+    /// Nanoseconds from capture to dequeue, lease, tensor, end of the model, result.
+    pub since_capture_ns: [u64; 5],
+    /// The driver's own sequence number.
+    pub driver_sequence: u32,
+    /// Index of the camera in the file's header.
+    pub camera: u16,
+    /// Index of the worker.
+    pub worker: u16,
+    /// Detections that the frame gave.
+    pub detections_total: u16,
+    /// The strongest of them.
+    pub detections: [RecordedDetection; RECORDED_DETECTIONS],
+}
+
+/// `value` as a whole number within the type's range. NaN becomes 0.
+#[allow(clippy::cast_possible_truncation)] // clamped just before
+fn pixels_i16(value: f32) -> i16 {
+    value
+        .round()
+        .clamp(f32::from(i16::MIN), f32::from(i16::MAX)) as i16
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped just before
+fn pixels_u16(value: f32) -> u16 {
+    value.round().clamp(0.0, f32::from(u16::MAX)) as u16
+}
+
+impl From<&Detection> for RecordedDetection {
+    fn from(seen: &Detection) -> Self {
+        Self {
+            class: seen.class,
+            score_65535: pixels_u16(seen.score * f32::from(u16::MAX)),
+            x_px: pixels_i16(seen.x_px),
+            y_px: pixels_i16(seen.y_px),
+            width_px: pixels_u16(seen.width_px),
+            height_px: pixels_u16(seen.height_px),
+        }
+    }
+}
+
+impl ResultRecord {
+    /// The record of one result.
+    #[must_use]
+    pub fn of(result: &FrameResult, number: u64, utc_ns: u64) -> Self {
+        let stamps = &result.stamps;
+        let since = |stamp_ns: u64| stamp_ns.saturating_sub(stamps.capture_ns);
+        let mut detections = [RecordedDetection::default(); RECORDED_DETECTIONS];
+        for (kept, seen) in detections.iter_mut().zip(&result.detections) {
+            *kept = seen.into();
+        }
+        Self {
+            number,
+            sequence: result.sequence,
+            utc_ns,
+            capture_ns: stamps.capture_ns,
+            since_capture_ns: [
+                since(stamps.dequeue_ns),
+                since(stamps.lease_ns),
+                since(stamps.preprocessed_ns),
+                since(stamps.invoked_ns),
+                since(stamps.result_ns),
+            ],
+            driver_sequence: result.driver_sequence,
+            camera: result.camera,
+            worker: result.worker,
+            detections_total: u16::try_from(result.detections.len()).unwrap_or(u16::MAX),
+            detections,
+        }
+    }
+}

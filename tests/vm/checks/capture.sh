@@ -1,0 +1,216 @@
+#!/bin/bash
+# Capture, placement, accounting, and stopping, against the real V4L2 interface.
+# shellcheck source=tests/vm/checks/lib.sh
+source "$(dirname "$0")/lib.sh"
+
+# The driver writes into hugepages of node 1; an observer looks on.
+userptr_nv12() {
+    cameras 1; controls timestamp_source=1
+    profile io='"userptr"' node=1
+    run_board --frames 300
+    ready && observe ready
+    finish
+}
+
+# The driver's own buffers are the slots.
+mmap_yuyv() {
+    cameras 1; controls timestamp_source=1
+    profile io='"mmap"' format='"YUYV"'
+    run_board --frames 300
+    finish
+}
+
+userptr_yuyv() {
+    cameras 1; controls timestamp_source=1
+    profile io='"userptr"' format='"YUYV"' node=0
+    run_board --frames 60
+    ready && observe ready
+    finish
+}
+
+mmap_nv12() {
+    cameras 1; controls timestamp_source=1
+    profile io='"mmap"'
+    run_board --frames 60
+    finish
+}
+
+# A driver that takes our memory is given it.
+auto_io() {
+    cameras 1
+    profile io='"auto"'
+    run_board --frames 30
+    finish
+}
+
+# A driver that wants memory it can reach by DMA refuses ours: `auto` goes on with its own buffers ...
+auto_io_refused() {
+    cameras 1 allocators=1
+    profile io='"auto"'
+    run_board --frames 60
+    finish
+}
+
+# ... and who asked for nothing else is told.
+userptr_refused() {
+    cameras 1 allocators=1
+    profile io='"userptr"'
+    run_board --frames 30
+    finish
+}
+
+# Stamps that lie in the future, as vivid's do by default.
+future_stamps() {
+    cameras 1; controls timestamp_source=0
+    profile
+    run_board --frames 60
+    finish
+}
+
+# The driver throws away one frame of five.
+dropped_by_driver() {
+    cameras 1; controls percentage_of_dropped_buffers=20
+    profile
+    run_board --frames 120
+    finish
+}
+
+# The program is stopped for two seconds: the driver has no buffer left and skips frames.
+held_up() {
+    cameras 1; controls timestamp_source=1
+    profile
+    run_board --seconds 6
+    ready && { sleep 1; kill -STOP "$pid"; sleep 2; kill -CONT "$pid"; }
+    finish
+}
+
+# Two cameras, each with its slots on its own node.
+two_nodes() {
+    cameras 2
+    camera=/dev/video0 controls timestamp_source=1
+    camera=/dev/video1 controls timestamp_source=1
+    profile two-nodes.toml
+    run_board --frames 150
+    ready && observe ready
+    finish
+}
+
+# Asked to stop while it runs; in between, an observer counts for itself what happens after ready.
+stop_on_sigterm() {
+    cameras 1; controls timestamp_source=1
+    profile
+    run_board
+    ready && { sleep 1; observe begin; sleep 5; observe end; kill -TERM "$pid"; }
+    finish
+}
+
+stop_on_sigint() {
+    cameras 1
+    profile
+    run_board
+    ready && { sleep 1; kill -INT "$pid"; }
+    finish
+}
+
+# Asked to stop before it is ready.
+stop_while_arming() {
+    cameras 1
+    profile
+    run_board
+    sleep 0.2; kill -TERM "$pid"
+    finish
+}
+
+absent_camera() {
+    cameras 1
+    profile device='"/dev/video9"'
+    run_board --frames 30
+    finish
+}
+
+not_a_camera() {
+    cameras 1
+    profile device='"/dev/null"'
+    run_board --frames 30
+    finish
+}
+
+# More hugepages asked for than node 1 has.
+too_few_hugepages() {
+    cameras 1; reserve 1 2
+    profile node=1 on-shortage='"refuse"'
+    run_board --frames 30
+    finish
+    reserve 1 64
+}
+
+fallback_pages() {
+    cameras 1; reserve 1 2
+    profile node=1 on-shortage='"fallback"'
+    run_board --frames 60
+    ready && observe ready
+    finish
+    reserve 1 64
+}
+
+# The same board, over and over: what one run takes it gives back.
+again_and_again() {
+    cameras 1
+    profile
+    for _ in 1 2 3 4 5; do
+        run_board --frames 10
+        finish
+        [ "$(<"$at/exit")" = 0 ] || break
+    done
+}
+
+# The pattern with known colours: 100 % bars, without the text that vivid writes over them.
+colours_nv12() {
+    cameras 1; controls test_pattern=1,osd_text_mode=2
+    profile io='"userptr"'
+    start snapshot --board "$at/board.toml" --camera door "$at/picture.png"
+    finish
+}
+
+colours_yuyv() {
+    cameras 1; controls test_pattern=1,osd_text_mode=2
+    profile io='"mmap"' format='"YUYV"'
+    start snapshot --board "$at/board.toml" --camera door "$at/picture.png"
+    finish
+}
+
+# Results recorded in a file, and read back.
+recording() {
+    cameras 1
+    profile
+    run_board --frames 60 --record "$at/results.rec"
+    finish
+    "$pinsight" events "$at/results.rec" >"$at/read-back" 2>"$at/read-back.stderr"
+    echo $? >"$at/read-back.exit"
+}
+
+check_command() {
+    cameras 1
+    profile
+    start check --board "$at/board.toml"
+    finish
+}
+
+probe_command() {
+    cameras 2
+    start probe
+    finish
+}
+
+# The profile that users are given for this driver, as it is shipped.
+shipped_profile() {
+    cameras 1
+    cp boards/vivid.toml "$at/board.toml"
+    run_board --frames 60
+    finish
+}
+
+scenarios userptr_nv12 mmap_yuyv userptr_yuyv mmap_nv12 auto_io auto_io_refused userptr_refused \
+    future_stamps dropped_by_driver held_up two_nodes stop_on_sigterm stop_on_sigint stop_while_arming \
+    absent_camera not_a_camera too_few_hugepages fallback_pages again_and_again colours_nv12 \
+    colours_yuyv recording check_command probe_command shipped_profile

@@ -1,0 +1,113 @@
+# shellcheck shell=bash
+# What the checks share. A check is a bash script that runs inside the guest, from the top of the
+# source tree; it defines one function a scenario, then calls `scenarios NAME...`.
+#
+# Each scenario leaves in /share/<scenario>/ what tests/guest.rs asserts about:
+#   exit, stdout, stderr       of the program
+#   proof.json, events.jsonl   what it wrote, where it was asked to
+#   board.toml                 the profile it was given
+#   hugepages.before, .after   free hugepages of each node, "64 64", before the start and after the end
+#   <moment>/                  what an observer saw of the running program: see `observe`
+# While a scenario runs its files are in memory (`$at`), so that a slow share slows nothing down.
+
+here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+pinsight=${PINSIGHT:-target/release/pinsight}
+longest_s=60                            # a program that runs longer is killed: exit 137
+
+fail() { echo "check: $*" >&2; exit 1; }
+
+# profile [FILE] KEY=VALUE...: the profile FILE of tests/vm/boards with values replaced, in TOML as
+# they stand. A key must stand in it exactly once, so that a renamed key cannot pass unnoticed.
+profile() {
+    local file=$here/../boards/guest.toml change key value text
+    case ${1:-} in *.toml) file=$here/../boards/$1; shift ;; esac
+    text=$(<"$file")
+    for change in "$@"; do
+        key=${change%%=*} value=${change#*=}
+        [ "$(grep -c "^$key = " <<<"$text")" = 1 ] || fail "$(basename "$file") has not exactly one '$key'"
+        text=$(awk -v key="$key" -v value="$value" '$1 == key && $2 == "=" { print key " = " value; next } { print }' <<<"$text")
+    done
+    printf '%s\n' "$text" >"$at/board.toml"
+}
+
+# cameras N [vivid option...]: have N cameras, fresh, of the given kind.
+cameras() { command cameras "$@" || fail "cameras $*"; }
+
+# controls NAME=VALUE,...: set controls of the first camera.
+controls() { v4l2-ctl -d "${camera:-/dev/video0}" -c "$1" || fail "controls $1"; }
+
+# reserve NODE PAGES: the hugepages that a node has, free and in use.
+reserve() { echo "$2" >"/sys/devices/system/node/node$1/hugepages/hugepages-2048kB/nr_hugepages"; }
+
+hugepages_free() { local n; for n in /sys/devices/system/node/node*/hugepages/hugepages-2048kB/free_hugepages; do printf '%s ' "$(<"$n")"; done; }
+
+# start ARGUMENT...: start the program; `$pid` is its process.
+start() {
+    hugepages_free >"$at/hugepages.before"
+    "$pinsight" "$@" >"$at/stdout" 2>"$at/stderr" </dev/null &
+    pid=$!
+    (sleep "$longest_s" && kill -KILL "$pid") 2>/dev/null & killer=$!
+}
+
+# run_board ARGUMENT...: start `pinsight run` with the scenario's profile, proof and events.
+run_board() { start run --board "$at/board.toml" --proof "$at/proof.json" --events "$at/events.jsonl" "$@"; }
+
+running() { kill -0 "$pid" 2>/dev/null; }
+
+# ready: wait until the program has said that it is; false when it ended before.
+ready() {
+    local i
+    for ((i = 0; i < 300; i++)); do
+        if grep -qiw ready "$at/stderr" "$at/stdout"; then return 0; fi
+        running || return 1
+        sleep 0.1
+    done
+    return 1
+}
+
+# observe MOMENT: note what the kernel says of the running program, for those who do not take its
+# word: where its memory lies, and of each thread: name, cores, policy, faults, switches, migrations.
+observe() {
+    local task into=$at/$1
+    mkdir "$into"
+    running || return 0
+    cat /proc/"$pid"/numa_maps >"$into/numa_maps"
+    cat /proc/"$pid"/status >"$into/status"
+    ls -l /proc/"$pid"/fd >"$into/fds"
+    for task in /proc/"$pid"/task/*; do
+        for file in status stat sched; do cat "$task/$file" >"$into/${task##*/}.$file"; done
+    done 2>/dev/null
+}
+
+# finish: wait for the program's end, and keep its exit status.
+finish() {
+    wait "$pid"; echo $? >"$at/exit"
+    kill "$killer" 2>/dev/null; wait "$killer" 2>/dev/null
+    hugepages_free >"$at/hugepages.after"
+}
+
+# scenarios NAME...: run those named on the command line, or all of NAME...
+scenarios() {
+    local name incomplete=0 wanted=("$@")
+    [ ${#asked[@]} = 0 ] || wanted=("${asked[@]}")
+    [ -x "$pinsight" ] || fail "$pinsight is not there"
+    for name in "${wanted[@]}"; do
+        [[ " $* " == *" $name "* ]] || fail "no scenario $name; there are: $*"
+        at=/run/checks/$name
+        rm -rf "$at" "/share/$name"; mkdir -p "$at"
+        local began=${EPOCHREALTIME/./} tenths
+        # In a shell of its own: one that cannot be carried out does not stop the others.
+        if ! ("$name"); then
+            echo "guest: $name could not be carried out" >&2
+            incomplete=1
+            continue
+        fi
+        cp -r "$at" "/share/$name"
+        tenths=$(((${EPOCHREALTIME/./} - began) / 100000))
+        printf 'guest: %-30s exit %-4s %3d.%d s\n' "$name" "$(cat "$at/exit")" $((tenths / 10)) $((tenths % 10))
+        rm -rf "$at"
+    done
+    return $incomplete
+}
+
+asked=("$@")

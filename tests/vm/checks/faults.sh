@@ -1,19 +1,19 @@
 #!/bin/bash
 # Cameras that fail, in each way that vivid can be told to. After each fault the stream must be back
-# by itself: `after` and `end` count the results shortly after the fault and at the end.
+# by itself: `results.after` and `results.end` count the results some seconds after the fault and at the end.
 # shellcheck source=tests/vm/checks/lib.sh
 source "$(dirname "$0")/lib.sh"
 
-results() { wc -l <"$at/events.jsonl"; }
+results() { cat "$at/events.jsonl" 2>/dev/null | wc -l; }
 
 # with_fault COMMAND...: a running board, the fault after two seconds, then time to recover.
 with_fault() {
     run_board --seconds 12
     ready || { finish; return; }
-    sleep 2; results >"$at/before"; observe before
+    sleep 2; results >"$at/results.before"; observe before
     "$@"
-    sleep 4; results >"$at/after"
-    sleep 3; results >"$at/end"; observe after
+    sleep 4; results >"$at/results.after"
+    sleep 3; results >"$at/results.end"; observe after
     finish
 }
 

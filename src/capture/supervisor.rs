@@ -1,0 +1,667 @@
+//! The failure ladder of one camera: what to do next, from what happened and when. Pure.
+//!
+//! ```text
+//!            silence, EIO, damage in a row            attempts without a frame
+//!  Serve ───────────────────────────────► Restart ───────────────────────────► Reopen ──► ResetPort
+//!    ▲  └──── ENODEV and its kin ──────────────────────────────────────────────►  │           │
+//!    └───────────── done ◄──────────────── Restart ◄──────────── done ────────────┴◄─ done ───┘
+//! ```
+//!
+//! Between attempts it rests: not at all before the first one, then twice as long each time, up to a
+//! bound. It never gives up, and it never asks for the process to end.
+//!
+//! The thread that serves the camera asks [`Supervisor::next`], does that, and tells what came of it with
+//! [`Supervisor::observe`].
+
+use super::SourceError;
+use crate::units::NS_PER_MS;
+use nix::libc;
+
+/// The ladder's constants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// A stream silent for this long is restarted; and one that serves for this long is forgiven its
+    /// earlier failures.
+    pub time_out_ns: u64,
+    /// Damaged frames in a row after which the stream is restarted.
+    pub damaged_in_a_row: u32,
+    /// Attempts without a frame after which the device is reopened instead of restarted.
+    pub restarts: u32,
+    /// Reopened this often without a frame, the device's port is reset, and again after as many. 0 where
+    /// there is no port to reset.
+    pub reopens: u32,
+    /// The rest before the second attempt; doubled before each further one.
+    pub first_rest_ns: u64,
+    /// The longest rest.
+    pub longest_rest_ns: u64,
+}
+
+impl Limits {
+    /// The usual ladder for a stream that is restarted after `time_out_ns` of silence.
+    #[must_use]
+    pub const fn new(time_out_ns: u64) -> Self {
+        Self {
+            time_out_ns,
+            // A second of nothing but damage at 30 frames a second.
+            damaged_in_a_row: 30,
+            restarts: 3,
+            reopens: 0,
+            // A USB camera takes about a second to come back; the first tries are cheap.
+            first_rest_ns: 100 * NS_PER_MS,
+            longest_rest_ns: 5_000 * NS_PER_MS,
+        }
+    }
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A whole frame arrived.
+    Frame,
+    /// A frame arrived that the driver marked as damaged, or that was short. It was counted and re-queued.
+    Damaged,
+    /// Waiting for, taking or giving back a buffer failed.
+    Failed(SourceError),
+    /// The action that was asked for succeeded.
+    Done,
+    /// The action that was asked for failed.
+    NotDone(SourceError),
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Wait for the source, at most until this time; take its frames; ask again.
+    Serve {
+        /// CLOCK_MONOTONIC.
+        until_ns: u64,
+    },
+    /// `stop`, queue the free slots, `start`.
+    Restart,
+    /// `reopen`.
+    Reopen,
+    /// Reset the USB port of the device.
+    ResetPort,
+    /// Leave the camera alone until this time; ask again.
+    Rest {
+        /// CLOCK_MONOTONIC.
+        until_ns: u64,
+    },
+}
+
+/// Why a camera is not being served, for the log. `Display` says it in plain words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// No frame for the time-out.
+    Silent,
+    /// Nothing but damaged frames.
+    Damaged,
+    /// The device is gone.
+    Gone,
+    /// Another process holds the device.
+    Busy,
+    /// No permission.
+    Denied,
+    /// The bus has no room for this stream.
+    NoBandwidth,
+    /// Another failure.
+    Failed(SourceError),
+}
+
+impl Trouble {
+    fn of(error: SourceError) -> Self {
+        match error.errno {
+            libc::ENODEV | libc::ENXIO | libc::ENOENT | libc::EBADF | libc::ESHUTDOWN => Self::Gone,
+            libc::EBUSY => Self::Busy,
+            libc::EACCES | libc::EPERM => Self::Denied,
+            libc::ENOSPC => Self::NoBandwidth,
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Silent => f.write_str("it delivers no frames"),
+            Self::Damaged => f.write_str("it delivers only damaged frames"),
+            Self::Gone => f.write_str("the device is gone: a loose cable, or it restarted itself"),
+            Self::Busy => f.write_str("another process holds the device"),
+            Self::Denied => f.write_str("no permission for the device: is the user in group video?"),
+            Self::NoBandwidth => f.write_str(
+                "the USB bus has no bandwidth left for it: a smaller size, a lower rate, a compressed \
+                 format, or another bus",
+            ),
+            Self::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Sums since arming.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct SupervisorCounts {
+    /// Silences that reached the time-out.
+    pub time_outs: u64,
+    /// Operations that failed while serving.
+    pub failures: u64,
+    /// Runs of damaged frames that led to a restart.
+    pub damage_runs: u64,
+    /// Restarts that succeeded.
+    pub restarts: u64,
+    /// Reopenings that succeeded.
+    pub reopens: u64,
+    /// Port resets that succeeded.
+    pub resets: u64,
+    /// Actions that failed.
+    pub failed_attempts: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rung {
+    Restart,
+    Reopen,
+    ResetPort,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Serving { since_ns: u64, sign_ns: u64 },
+    Recovering { rung: Rung, not_before_ns: u64 },
+}
+
+/// The ladder's state for one camera.
+#[derive(Clone, Debug)]
+pub struct Supervisor {
+    limits: Limits,
+    phase: Phase,
+    /// Failures since the camera last served for a whole time-out.
+    failures: u32,
+    /// Reopenings asked for since then.
+    reopens: u32,
+    damaged_run: u32,
+    trouble: Option<Trouble>,
+    counts: SupervisorCounts,
+}
+
+impl Supervisor {
+    /// A camera that is stopped: the first action is [`Action::Restart`].
+    #[must_use]
+    pub fn new(limits: Limits, now_ns: u64) -> Self {
+        Self {
+            limits,
+            phase: Phase::Recovering {
+                rung: Rung::Restart,
+                not_before_ns: now_ns,
+            },
+            failures: 0,
+            reopens: 0,
+            damaged_run: 0,
+            trouble: None,
+            counts: SupervisorCounts::default(),
+        }
+    }
+
+    /// Why the camera is not well; `None` when a frame has come since.
+    #[must_use]
+    pub const fn trouble(&self) -> Option<Trouble> {
+        self.trouble
+    }
+
+    /// Sums since arming.
+    #[must_use]
+    pub const fn counts(&self) -> &SupervisorCounts {
+        &self.counts
+    }
+
+    /// Whether the stream is, or should be, running.
+    #[must_use]
+    pub const fn serving(&self) -> bool {
+        matches!(self.phase, Phase::Serving { .. })
+    }
+
+    /// What to do now. Asked again without an event between, it says the same, or that time has passed.
+    pub fn next(&mut self, now_ns: u64) -> Action {
+        if let Phase::Serving { sign_ns, .. } = self.phase {
+            let until_ns = sign_ns.saturating_add(self.limits.time_out_ns);
+            if now_ns < until_ns {
+                return Action::Serve { until_ns };
+            }
+            self.counts.time_outs += 1;
+            self.recover(Trouble::Silent, Rung::Restart, now_ns);
+        }
+        match self.phase {
+            Phase::Recovering { not_before_ns, .. } if now_ns < not_before_ns => Action::Rest {
+                until_ns: not_before_ns,
+            },
+            Phase::Recovering {
+                rung: Rung::Restart,
+                ..
+            } => Action::Restart,
+            Phase::Recovering {
+                rung: Rung::Reopen, ..
+            } => Action::Reopen,
+            Phase::Recovering {
+                rung: Rung::ResetPort,
+                ..
+            } => Action::ResetPort,
+            Phase::Serving { sign_ns, .. } => Action::Serve {
+                until_ns: sign_ns.saturating_add(self.limits.time_out_ns),
+            },
+        }
+    }
+
+    /// Takes note of what happened at `now_ns`. Frames and failures that come while no stream should be
+    /// running say nothing new.
+    pub fn observe(&mut self, event: Event, now_ns: u64) {
+        match (self.phase, event) {
+            (Phase::Serving { since_ns, .. }, Event::Frame) => {
+                self.phase = Phase::Serving {
+                    since_ns,
+                    sign_ns: now_ns,
+                };
+                self.damaged_run = 0;
+                self.trouble = None;
+                if now_ns.saturating_sub(since_ns) >= self.limits.time_out_ns {
+                    self.failures = 0;
+                    self.reopens = 0;
+                }
+            }
+            (Phase::Serving { since_ns, .. }, Event::Damaged) => {
+                self.phase = Phase::Serving {
+                    since_ns,
+                    sign_ns: now_ns,
+                };
+                self.damaged_run = self.damaged_run.saturating_add(1);
+                if self.damaged_run >= self.limits.damaged_in_a_row {
+                    self.counts.damage_runs += 1;
+                    self.recover(Trouble::Damaged, Rung::Restart, now_ns);
+                }
+            }
+            (Phase::Serving { .. }, Event::Failed(error) | Event::NotDone(error)) => {
+                self.counts.failures += 1;
+                let trouble = Trouble::of(error);
+                let rung = if trouble == Trouble::Gone {
+                    Rung::Reopen
+                } else {
+                    Rung::Restart
+                };
+                self.recover(trouble, rung, now_ns);
+            }
+            (Phase::Recovering { rung, .. }, Event::Done) => self.done(rung, now_ns),
+            (Phase::Recovering { rung, .. }, Event::NotDone(error)) => {
+                self.counts.failed_attempts += 1;
+                let trouble = Trouble::of(error);
+                let rung = match rung {
+                    Rung::Restart if trouble != Trouble::Gone => Rung::Restart,
+                    Rung::Restart | Rung::Reopen | Rung::ResetPort => Rung::Reopen,
+                };
+                self.recover(trouble, rung, now_ns);
+            }
+            (Phase::Serving { .. }, Event::Done)
+            | (Phase::Recovering { .. }, Event::Frame | Event::Damaged | Event::Failed(_)) => {}
+        }
+    }
+
+    /// A rung held: on to the next one towards serving.
+    fn done(&mut self, rung: Rung, now_ns: u64) {
+        match rung {
+            Rung::Restart => {
+                self.counts.restarts += 1;
+                self.damaged_run = 0;
+                self.phase = Phase::Serving {
+                    since_ns: now_ns,
+                    sign_ns: now_ns,
+                };
+            }
+            Rung::Reopen => {
+                self.counts.reopens += 1;
+                self.phase = Phase::Recovering {
+                    rung: Rung::Restart,
+                    not_before_ns: now_ns,
+                };
+            }
+            Rung::ResetPort => {
+                self.counts.resets += 1;
+                // The device needs time to come back after a reset.
+                let not_before_ns = now_ns.saturating_add(self.limits.first_rest_ns);
+                self.phase = Phase::Recovering {
+                    rung: Rung::Reopen,
+                    not_before_ns,
+                };
+            }
+        }
+    }
+
+    /// One failure more: `rung` or a harder one, after a rest.
+    fn recover(&mut self, trouble: Trouble, rung: Rung, now_ns: u64) {
+        self.trouble = Some(trouble);
+        self.damaged_run = 0;
+        let rest_ns = rest_ns(&self.limits, self.failures);
+        self.failures = self.failures.saturating_add(1);
+        let rung = match rung {
+            Rung::Restart if self.failures <= self.limits.restarts => Rung::Restart,
+            Rung::Restart | Rung::Reopen | Rung::ResetPort => {
+                self.reopens = self.reopens.saturating_add(1);
+                let period = self.limits.reopens.saturating_add(1);
+                let reset = self.limits.reopens > 0 && self.reopens.is_multiple_of(period);
+                if reset { Rung::ResetPort } else { Rung::Reopen }
+            }
+        };
+        let not_before_ns = now_ns.saturating_add(rest_ns);
+        self.phase = Phase::Recovering {
+            rung,
+            not_before_ns,
+        };
+    }
+}
+
+/// The rest before an attempt that follows `failures` earlier ones.
+fn rest_ns(limits: &Limits, failures: u32) -> u64 {
+    let Some(doublings) = failures.checked_sub(1) else {
+        return 0;
+    };
+    let factor = 1_u64.checked_shl(doublings).unwrap_or(u64::MAX);
+    limits
+        .first_rest_ns
+        .saturating_mul(factor)
+        .min(limits.longest_rest_ns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TIME_OUT: u64 = 1_000 * NS_PER_MS;
+    const EIO: SourceError = SourceError::new("VIDIOC_DQBUF", libc::EIO);
+    const ENODEV: SourceError = SourceError::new("VIDIOC_DQBUF", libc::ENODEV);
+
+    fn limits() -> Limits {
+        Limits {
+            reopens: 3,
+            ..Limits::new(TIME_OUT)
+        }
+    }
+
+    /// A supervisor that serves since `now`.
+    fn serving(now: u64) -> Supervisor {
+        let mut supervisor = Supervisor::new(limits(), now);
+        assert_eq!(supervisor.next(now), Action::Restart);
+        supervisor.observe(Event::Done, now);
+        supervisor.observe(Event::Frame, now);
+        supervisor
+    }
+
+    #[test]
+    fn it_serves_while_frames_come() {
+        let mut supervisor = serving(0);
+        for step in 1..1000 {
+            let now = step * TIME_OUT / 2;
+            supervisor.observe(Event::Frame, now);
+            assert_eq!(
+                supervisor.next(now),
+                Action::Serve {
+                    until_ns: now + TIME_OUT
+                }
+            );
+        }
+        assert_eq!(supervisor.counts().time_outs, 0);
+    }
+
+    #[test]
+    fn silence_restarts_the_stream_at_the_time_out_and_not_before() {
+        let mut supervisor = serving(0);
+        assert_eq!(
+            supervisor.next(TIME_OUT - 1),
+            Action::Serve { until_ns: TIME_OUT }
+        );
+        assert_eq!(supervisor.next(TIME_OUT), Action::Restart);
+        assert_eq!(
+            supervisor.next(TIME_OUT + 5),
+            Action::Restart,
+            "until it is done"
+        );
+        assert_eq!(supervisor.trouble(), Some(Trouble::Silent));
+        supervisor.observe(Event::Done, TIME_OUT + 9);
+        assert_eq!(
+            supervisor.next(TIME_OUT + 9),
+            Action::Serve {
+                until_ns: 2 * TIME_OUT + 9
+            }
+        );
+        supervisor.observe(Event::Frame, TIME_OUT + 10);
+        assert_eq!(supervisor.trouble(), None);
+        let counts = supervisor.counts();
+        assert_eq!((counts.time_outs, counts.restarts), (1, 2));
+    }
+
+    #[test]
+    fn an_error_restarts_and_a_device_that_is_gone_is_reopened() {
+        let mut supervisor = serving(0);
+        supervisor.observe(Event::Failed(EIO), 5);
+        assert_eq!(supervisor.next(5), Action::Restart);
+        assert_eq!(supervisor.trouble(), Some(Trouble::Failed(EIO)));
+
+        for errno in [
+            libc::ENODEV,
+            libc::ENXIO,
+            libc::ENOENT,
+            libc::EBADF,
+            libc::ESHUTDOWN,
+        ] {
+            let mut supervisor = serving(0);
+            supervisor.observe(Event::Failed(SourceError::new("poll", errno)), 5);
+            assert_eq!(supervisor.next(5), Action::Reopen);
+            assert_eq!(supervisor.trouble(), Some(Trouble::Gone));
+            supervisor.observe(Event::Done, 6);
+            assert_eq!(
+                supervisor.next(6),
+                Action::Restart,
+                "a reopened device is started"
+            );
+            supervisor.observe(Event::Done, 7);
+            assert!(supervisor.serving());
+        }
+    }
+
+    #[test]
+    fn damage_in_a_row_restarts_and_single_damage_does_not() {
+        let mut supervisor = serving(0);
+        for now in 1..1000 {
+            let event = if now % 30 == 0 {
+                Event::Frame
+            } else {
+                Event::Damaged
+            };
+            supervisor.observe(event, now);
+            assert!(supervisor.serving(), "at {now}");
+        }
+        supervisor.observe(Event::Frame, 1000);
+        for now in 1001..1030 {
+            supervisor.observe(Event::Damaged, now);
+            assert!(supervisor.serving());
+        }
+        supervisor.observe(Event::Damaged, 1030);
+        assert_eq!(supervisor.next(1030), Action::Restart);
+        assert_eq!(supervisor.trouble(), Some(Trouble::Damaged));
+    }
+
+    #[test]
+    fn the_rest_doubles_from_the_second_attempt_to_its_bound() {
+        let mut supervisor = serving(0);
+        let mut now = 0;
+        supervisor.observe(Event::Failed(ENODEV), now);
+        let mut rests = Vec::new();
+        for _ in 0..10 {
+            let action = supervisor.next(now);
+            if let Action::Rest { until_ns } = action {
+                rests.push((until_ns - now) / NS_PER_MS);
+                now = until_ns;
+            } else {
+                rests.push(0);
+            }
+            assert!(matches!(
+                supervisor.next(now),
+                Action::Reopen | Action::ResetPort
+            ));
+            supervisor.observe(Event::NotDone(ENODEV), now);
+        }
+        assert_eq!(rests, [0, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000]);
+    }
+
+    #[test]
+    fn restarts_in_vain_lead_to_reopening_and_that_to_a_reset_of_the_port() {
+        let mut supervisor = serving(0);
+        let mut now = 0;
+        let mut asked = Vec::new();
+        for _ in 0..12 {
+            loop {
+                match supervisor.next(now) {
+                    Action::Serve { until_ns } | Action::Rest { until_ns } => now = until_ns,
+                    action => {
+                        asked.push(action);
+                        supervisor.observe(Event::Done, now);
+                        break;
+                    }
+                }
+            }
+        }
+        use Action::{Reopen, ResetPort, Restart};
+        let expected = [
+            Restart, Restart, Restart, Reopen, Restart, Reopen, Restart, Reopen, Restart,
+            ResetPort, Reopen, Restart,
+        ];
+        assert_eq!(asked, expected);
+    }
+
+    #[test]
+    fn without_a_port_to_reset_none_is_asked_for() {
+        let mut supervisor = Supervisor::new(Limits::new(TIME_OUT), 0);
+        let mut now = 0;
+        for _ in 0..1000 {
+            match supervisor.next(now) {
+                Action::Serve { until_ns } | Action::Rest { until_ns } => now = until_ns,
+                Action::ResetPort => panic!("there is no port"),
+                Action::Restart | Action::Reopen => {
+                    supervisor.observe(Event::NotDone(ENODEV), now);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_frame_does_not_forgive_but_a_time_out_of_service_does() {
+        let mut supervisor = serving(0);
+        let mut now = 0;
+        // It fails right after its first frame, again and again: it must not spin.
+        for _ in 0..10 {
+            supervisor.observe(Event::Failed(EIO), now);
+            loop {
+                match supervisor.next(now) {
+                    Action::Serve { .. } => break,
+                    Action::Rest { until_ns } => now = until_ns,
+                    _ => supervisor.observe(Event::Done, now),
+                }
+            }
+            supervisor.observe(Event::Frame, now);
+        }
+        assert!(now >= 10_000 * NS_PER_MS, "ten failures in {now} ns");
+        for _ in 0..4 {
+            now += TIME_OUT / 2;
+            supervisor.observe(Event::Frame, now);
+        }
+        supervisor.observe(Event::Failed(EIO), now);
+        assert_eq!(
+            supervisor.next(now),
+            Action::Restart,
+            "at once, as if for the first time"
+        );
+    }
+
+    #[test]
+    fn a_refused_start_keeps_trying_and_says_why_in_plain_words() {
+        let cases = [
+            (libc::ENOSPC, Trouble::NoBandwidth, "bandwidth"),
+            (libc::EBUSY, Trouble::Busy, "another process"),
+            (libc::EACCES, Trouble::Denied, "permission"),
+        ];
+        for (errno, trouble, words) in cases {
+            let mut supervisor = Supervisor::new(limits(), 0);
+            supervisor.observe(
+                Event::NotDone(SourceError::new("VIDIOC_STREAMON", errno)),
+                0,
+            );
+            assert_eq!(supervisor.trouble(), Some(trouble));
+            assert!(trouble.to_string().contains(words), "{trouble}");
+            assert_eq!(supervisor.next(0), Action::Restart);
+        }
+    }
+
+    fn events() -> impl Strategy<Value = Event> {
+        let errno = prop_oneof![
+            Just(libc::EIO),
+            Just(libc::ENODEV),
+            Just(libc::EBUSY),
+            Just(libc::ENOSPC),
+            Just(libc::EACCES),
+            Just(libc::EINVAL),
+            0..200_i32,
+        ];
+        let error = errno.prop_map(|errno| SourceError::new("any", errno));
+        prop_oneof![
+            Just(Event::Frame),
+            Just(Event::Damaged),
+            Just(Event::Done),
+            error.clone().prop_map(Event::Failed),
+            error.prop_map(Event::NotDone),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happened_it_rests_within_bounds_and_comes_back_when_things_turn_good(
+            history in proptest::collection::vec((events(), 0..3_000_u64, any::<bool>()), 0..300),
+            reopens in 0..4_u32,
+        ) {
+            let limits = Limits { reopens, ..Limits::new(TIME_OUT) };
+            let mut supervisor = Supervisor::new(limits, 0);
+            let mut now = 0;
+            for (event, wait_ms, ask) in history {
+                now += wait_ms * NS_PER_MS;
+                if ask {
+                    let action = supervisor.next(now);
+                    prop_assert_eq!(action, supervisor.next(now), "asking changes nothing");
+                    if let Action::Rest { until_ns } = action {
+                        prop_assert!(until_ns > now && until_ns - now <= limits.longest_rest_ns);
+                    }
+                }
+                supervisor.observe(event, now);
+            }
+            // From here on every action succeeds and frames come: at most reset, reopen, restart.
+            let mut actions = 0;
+            loop {
+                match supervisor.next(now) {
+                    Action::Serve { .. } => break,
+                    Action::Rest { until_ns } => {
+                        prop_assert!(until_ns - now <= limits.longest_rest_ns);
+                        now = until_ns;
+                    }
+                    _ => {
+                        actions += 1;
+                        supervisor.observe(Event::Done, now);
+                    }
+                }
+                prop_assert!(actions <= 3);
+            }
+            for _ in 0..100 {
+                now += 33 * NS_PER_MS;
+                supervisor.observe(Event::Frame, now);
+                prop_assert!(supervisor.serving());
+                prop_assert_eq!(supervisor.trouble(), None);
+            }
+            // And it is as new.
+            supervisor.observe(Event::Failed(EIO), now);
+            prop_assert_eq!(supervisor.next(now), Action::Restart);
+        }
+    }
+}

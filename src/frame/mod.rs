@@ -4,5 +4,21 @@
 //! memory (`sys`), or how frames travel between threads (`ring`).
 
 mod format;
+mod header;
+mod slot;
+mod state;
+
+#[cfg(not(loom))]
+mod arena;
+#[cfg(not(loom))]
+mod table;
 
 pub use format::{Colour, Encoding, PixelFormat, Quantization, StreamFormat};
+pub use header::{FrameFacts, FrameHeader, FrameMeta, HeaderFault};
+pub use slot::{Filled, Free, Leased, Slot};
+pub use state::{CONSUMED, DISCARDED, End, PRODUCED, SlotState, StateError};
+
+#[cfg(not(loom))]
+pub use arena::{ArenaLayout, CameraNeed, CameraPlace, LayoutError, PAYLOAD_ALIGN};
+#[cfg(not(loom))]
+pub use table::{Keep, Payload, SlotTable};

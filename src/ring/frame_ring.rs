@@ -1,0 +1,410 @@
+//! Drop-oldest ring of slot indices: one producer, any number of consumers, newest or oldest first.
+//!
+//! Frame number `p` (its *position*) goes into cell `p mod capacity`, as one word:
+//!
+//! ```text
+//!  63                                    16 15        0
+//! ├──────────────── position ──────────────┼── slot ───┤      all ones: empty
+//! ```
+//!
+//! A position is used once, so a word never comes back: a compare-and-swap that succeeds took exactly
+//! the frame that was looked at. Nothing but these words moves between threads; no cell is read by a
+//! plain read, so there is none that another thread could be writing.
+//!
+//! # What is kept
+//! The frames in the ring are always the newest ones that nobody has claimed, without holes: a claim of
+//! the newest passes all older ones over, a claim of the oldest takes the low end. So a publication
+//! pushes a frame out if and only if `capacity` frames are unclaimed, and that frame is the oldest.
+//! (While a consumer is still sweeping the frames it passes over, one of those may be pushed out
+//! instead of passed over; it goes to exactly one of the two.)
+//!
+//! # What it costs
+//! * publish: one swap and one store. Wait-free: no loop.
+//! * claim: a look at up to `capacity` cells and one successful compare-and-swap; a failed one means that
+//!   another thread took or replaced a frame in that cell. Lock-free: somebody always gets on.
+//!
+//! # Order
+//! Each consumer keeps its own `floor`: every position below it is gone. A consumer never gets a frame
+//! that is older than one it had before.
+
+use crate::limits::MAX_RING;
+use crate::sync::{AtomicU64, Ordering, Padded};
+
+/// Cells on one 128-byte line pair.
+const CELLS_PER_LINE: usize = 16;
+const SLOT_BITS: u32 = 16;
+const EMPTY: u64 = u64::MAX;
+
+/// Positions that fit beside a slot: 8,900 years of 1000 frames a second.
+pub const MAX_POSITION: u64 = (1 << (64 - SLOT_BITS)) - 2;
+
+/// A slot that left the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// The frame's number in this ring: publications before it.
+    pub position: u64,
+    /// The slot index that was published.
+    pub slot: u16,
+}
+
+impl Claimed {
+    #[inline]
+    const fn word(self) -> u64 {
+        self.position << SLOT_BITS | self.slot as u64
+    }
+
+    #[inline]
+    const fn of(word: u64) -> Option<Self> {
+        if word == EMPTY {
+            return None;
+        }
+        // Truncation keeps the slot's 16 bits.
+        #[allow(clippy::cast_possible_truncation)]
+        let slot = word as u16;
+        Some(Self {
+            position: word >> SLOT_BITS,
+            slot,
+        })
+    }
+}
+
+/// The capacity is not a power of two in 1..=256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CapacityError(
+    /// What was asked for.
+    pub usize,
+);
+
+impl std::fmt::Display for CapacityError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "ring capacity {}, expected a power of two in 1..={MAX_RING}",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for CapacityError {}
+
+/// The ring. It holds indices only; what they stand for is the caller's.
+///
+/// One thread publishes. Two publishing threads would lose indices, and nothing worse.
+#[derive(Debug)]
+pub struct FrameRing {
+    /// Publications so far. Written by the producer only.
+    tail: Padded<AtomicU64>,
+    lines: Box<[Padded<[AtomicU64; CELLS_PER_LINE]>]>,
+    mask: u64,
+}
+
+impl FrameRing {
+    /// An empty ring.
+    ///
+    /// # Errors
+    /// The capacity is not a power of two in 1..=256.
+    pub fn new(capacity: usize) -> Result<Self, CapacityError> {
+        if !capacity.is_power_of_two() || capacity > MAX_RING {
+            return Err(CapacityError(capacity));
+        }
+        let line = || Padded(std::array::from_fn(|_| AtomicU64::new(EMPTY)));
+        Ok(Self {
+            tail: Padded(AtomicU64::new(0)),
+            lines: (0..capacity.div_ceil(CELLS_PER_LINE))
+                .map(|_| line())
+                .collect(),
+            mask: capacity as u64 - 1,
+        })
+    }
+
+    /// Frames that the ring holds before the oldest is pushed out.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        usize::try_from(self.mask).unwrap_or(MAX_RING) + 1
+    }
+
+    #[inline]
+    fn cell(&self, position: u64) -> &AtomicU64 {
+        // Masked below 256, so nothing is lost.
+        #[allow(clippy::cast_possible_truncation)]
+        let index = (position & self.mask) as usize;
+        &self.lines[index / CELLS_PER_LINE].0[index % CELLS_PER_LINE]
+    }
+
+    /// Position of the next publication. For the producer, exact; for others a snapshot.
+    #[inline]
+    #[must_use]
+    pub fn next_position(&self) -> u64 {
+        self.tail.load(Ordering::Relaxed)
+    }
+
+    /// Publishes a slot as the newest frame; gives back the oldest unclaimed one when the ring was full.
+    ///
+    /// * R1 (release, pairs with R1 acquire in [`FrameRing::claim_newest`] and
+    ///   [`FrameRing::claim_oldest`]): publishes everything that the producer wrote before, header and
+    ///   payload above all, to the consumer that claims this very frame.
+    /// * R2 (release, pairs with R2 acquire there): publishes that the cells of all positions below the
+    ///   new tail hold their frame or a later content, so that an empty cell means "gone", not "not yet
+    ///   visible".
+    #[inline]
+    pub fn publish(&self, slot: u16) -> Option<Claimed> {
+        let position = self.tail.load(Ordering::Relaxed);
+        debug_assert!(position <= MAX_POSITION);
+        let word = Claimed { position, slot }.word();
+        // R1. Not an acquire: a frame that comes back here was seen by no consumer of this ring.
+        let before = self.cell(position).swap(word, Ordering::Release);
+        // R2
+        self.tail.store(position + 1, Ordering::Release);
+        Claimed::of(before)
+    }
+
+    /// Claims whatever is in the cell of `at`, `at` itself or a later frame.
+    #[inline]
+    fn take(&self, at: u64) -> Option<Claimed> {
+        let cell = self.cell(at);
+        let mut word = cell.load(Ordering::Relaxed);
+        loop {
+            let claimed = Claimed::of(word)?;
+            // R1
+            match cell.compare_exchange(word, EMPTY, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return Some(claimed),
+                Err(found) => word = found,
+            }
+        }
+    }
+
+    /// Claims the newest frame, and takes every older one out of the ring, oldest first, through
+    /// `passed_over`.
+    ///
+    /// `floor` belongs to this consumer, starts at 0 and is moved on by each claim. What comes is at
+    /// least as new as any frame that was unclaimed when the call began. `None`: each of those was
+    /// claimed by somebody else, or there was none.
+    #[inline]
+    pub fn claim_newest(
+        &self,
+        floor: &mut u64,
+        mut passed_over: impl FnMut(Claimed),
+    ) -> Option<Claimed> {
+        if self.mask == 0 {
+            // The only cell holds the newest frame or none; no need to fetch the tail's line too.
+            let claimed = self.take(0)?;
+            *floor = claimed.position + 1;
+            return Some(claimed);
+        }
+        // R2
+        let tail = self.tail.load(Ordering::Acquire);
+        let low = (*floor).max(tail.saturating_sub(self.mask + 1));
+        let Some(claimed) = (low..tail).rev().find_map(|at| self.take(at)) else {
+            *floor = tail.max(*floor);
+            return None;
+        };
+        // R1 has made every earlier publication visible, so an empty cell below is a frame that is gone.
+        let low = (*floor).max(claimed.position.saturating_sub(self.mask));
+        for at in low..claimed.position {
+            if let Some(older) = self.take_older(at, claimed.position) {
+                passed_over(older);
+            }
+        }
+        *floor = claimed.position + 1;
+        Some(claimed)
+    }
+
+    /// Claims the frame in the cell of `at` unless it is newer than `newest`. One attempt: it only fails
+    /// when somebody else took the frame, or a newer one has replaced it.
+    #[inline]
+    fn take_older(&self, at: u64, newest: u64) -> Option<Claimed> {
+        let cell = self.cell(at);
+        let word = cell.load(Ordering::Relaxed);
+        let claimed = Claimed::of(word).filter(|claimed| claimed.position < newest)?;
+        // R1
+        cell.compare_exchange(word, EMPTY, Ordering::Acquire, Ordering::Relaxed)
+            .ok()
+            .map(|_| claimed)
+    }
+
+    /// Claims the oldest frame.
+    ///
+    /// `floor` as in [`FrameRing::claim_newest`]. Frames that other consumers hold, or that were pushed
+    /// out, are skipped. `None`: every frame published before the call began is gone.
+    #[inline]
+    pub fn claim_oldest(&self, floor: &mut u64) -> Option<Claimed> {
+        let mut at = *floor;
+        // Every position below `end` is known to be published. At first that is known of none, except
+        // when the first cell shows it: then the tail's line is not needed at all.
+        let mut end = at;
+        loop {
+            let cell = self.cell(at);
+            let word = cell.load(Ordering::Relaxed);
+            match Claimed::of(word) {
+                Some(found) if found.position == at => {
+                    // R1
+                    if cell
+                        .compare_exchange(word, EMPTY, Ordering::Acquire, Ordering::Relaxed)
+                        .is_ok()
+                    {
+                        *floor = at + 1;
+                        return Some(found);
+                    }
+                    // Claimed by another consumer or pushed out: look at the cell again.
+                    continue;
+                }
+                Some(found) if found.position > at => {
+                    // The producer is a round ahead: all before its last round is pushed out.
+                    end = end.max(found.position + 1);
+                    at = (at + 1).max(found.position - self.mask);
+                }
+                _ if at < end => at += 1,
+                _ => {}
+            }
+            if at >= end {
+                // R2
+                let tail = self.tail.load(Ordering::Acquire);
+                if tail <= at {
+                    *floor = at;
+                    return None;
+                }
+                end = tail;
+                at = at.max(tail.saturating_sub(self.mask + 1));
+            }
+        }
+    }
+
+    /// Frames in the ring: a snapshot, exact when nobody publishes or claims.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        (0..=self.mask)
+            .filter(|&at| self.cell(at).load(Ordering::Relaxed) != EMPTY)
+            .count()
+    }
+
+    /// Whether the ring holds no frame: a snapshot.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn positions(ring: &FrameRing) -> Vec<u64> {
+        let mut floor = 0;
+        std::iter::from_fn(|| ring.claim_oldest(&mut floor))
+            .map(|claimed| claimed.position)
+            .collect()
+    }
+
+    #[test]
+    fn capacities_are_powers_of_two_up_to_256() {
+        for good in [1, 2, 4, 8, 16, 32, 64, 128, 256] {
+            assert_eq!(FrameRing::new(good).unwrap().capacity(), good);
+        }
+        for bad in [0, 3, 255, 257, 512, usize::MAX] {
+            assert_eq!(FrameRing::new(bad).unwrap_err(), CapacityError(bad));
+        }
+    }
+
+    #[test]
+    fn a_full_ring_gives_the_oldest_back() {
+        for capacity in [1, 2, 8, 256] {
+            let ring = FrameRing::new(capacity).unwrap();
+            for slot in 0..600_u16 {
+                let evicted = ring.publish(slot);
+                let expected = usize::from(slot).checked_sub(capacity).map(|old| Claimed {
+                    position: old as u64,
+                    slot: u16::try_from(old).unwrap(),
+                });
+                assert_eq!(evicted, expected);
+            }
+            assert_eq!(ring.len(), capacity);
+        }
+    }
+
+    #[test]
+    fn the_newest_comes_first_and_passes_the_older_ones_over_in_order() {
+        let ring = FrameRing::new(4).unwrap();
+        for slot in [10, 11, 12, 13, 14] {
+            ring.publish(slot);
+        }
+        let (mut floor, mut passed) = (0, Vec::new());
+        let newest = ring.claim_newest(&mut floor, |older| passed.push(older.slot));
+        assert_eq!(
+            newest,
+            Some(Claimed {
+                position: 4,
+                slot: 14
+            })
+        );
+        assert_eq!(passed, [11, 12, 13]);
+        assert_eq!(floor, 5);
+        assert_eq!(ring.claim_newest(&mut floor, |_| unreachable!()), None);
+        assert!(ring.is_empty());
+    }
+
+    #[test]
+    fn the_oldest_come_in_order_and_evicted_ones_are_skipped() {
+        let ring = FrameRing::new(4).unwrap();
+        let mut floor = 0;
+        for slot in 0..3 {
+            ring.publish(slot);
+        }
+        assert_eq!(ring.claim_oldest(&mut floor).map(|c| c.slot), Some(0));
+        for slot in 3..10 {
+            ring.publish(slot);
+        }
+        let rest: Vec<_> = std::iter::from_fn(|| ring.claim_oldest(&mut floor))
+            .map(|c| c.slot)
+            .collect();
+        assert_eq!(rest, [6, 7, 8, 9]);
+    }
+
+    #[test]
+    fn a_consumer_that_comes_late_finds_the_last_round() {
+        for capacity in [1, 4, 16] {
+            let ring = FrameRing::new(capacity).unwrap();
+            for slot in 0..100 {
+                ring.publish(slot);
+            }
+            let expected: Vec<_> = (100 - capacity as u64..100).collect();
+            assert_eq!(positions(&ring), expected);
+        }
+    }
+
+    #[test]
+    fn newest_and_oldest_claims_of_two_consumers_share_the_frames() {
+        let ring = FrameRing::new(8).unwrap();
+        let (mut first, mut second) = (0, 0);
+        for slot in 0..4 {
+            ring.publish(slot);
+        }
+        assert_eq!(ring.claim_oldest(&mut first).map(|c| c.position), Some(0));
+        let mut passed = Vec::new();
+        let newest = ring.claim_newest(&mut second, |c| passed.push(c.position));
+        assert_eq!((newest.map(|c| c.position), passed), (Some(3), vec![1, 2]));
+        assert_eq!(ring.claim_oldest(&mut first), None);
+        ring.publish(9);
+        assert_eq!(ring.claim_oldest(&mut first).map(|c| c.position), Some(4));
+        assert_eq!(ring.claim_newest(&mut second, |_| unreachable!()), None);
+    }
+
+    #[test]
+    fn the_largest_slot_and_position_fit_a_word() {
+        let last = Claimed {
+            position: MAX_POSITION,
+            slot: u16::MAX,
+        };
+        assert_eq!(Claimed::of(last.word()), Some(last));
+        assert_ne!(last.word(), EMPTY);
+    }
+
+    #[test]
+    fn tail_and_cells_lie_on_lines_of_their_own() {
+        let ring = FrameRing::new(32).unwrap();
+        let tail = std::ptr::from_ref(&ring.tail).addr();
+        let cells = ring.lines.as_ptr().addr();
+        assert_eq!((tail % 128, cells % 128), (0, 0));
+        assert!(cells.abs_diff(tail) >= 128);
+        assert_eq!(ring.lines.len(), 2);
+    }
+}

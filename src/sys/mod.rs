@@ -1,1 +1,11 @@
 //! The operating system and the libraries behind it.
+
+pub mod clock;
+pub mod coreset;
+pub mod hugepool;
+pub mod logger;
+pub mod memory;
+pub mod notify;
+pub mod procfs;
+pub mod signal;
+pub mod thread;

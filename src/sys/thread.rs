@@ -1,0 +1,830 @@
+//! Threads with a place: pinned by themselves, verified, at their priority, with their stack present.
+//!
+//! Answers for: that what a thread was asked to be is what the kernel says it is, or that somebody is
+//! told. Does not answer for: what the thread does.
+#![allow(unsafe_code)]
+// An error here ends the start of the program, and carries two sets of 1024 cores.
+#![allow(clippy::result_large_err)]
+
+use crate::sys::coreset::CoreSet;
+use crate::sys::{memory, procfs};
+use nix::errno::Errno;
+use nix::libc;
+use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
+use nix::unistd::{Pid, gettid};
+use std::ffi::c_void;
+use std::fs::File;
+use std::ptr::NonNull;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+/// Bytes of a thread's name that the kernel keeps (TASK_COMM_LEN less the end).
+pub const KERNEL_NAME_BYTES: usize = 15;
+
+/// How the kernel shares a core out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// SCHED_OTHER: time-shared.
+    Other,
+    /// SCHED_FIFO at this priority, 1..=99: runs until it waits.
+    Fifo(u32),
+}
+
+impl Policy {
+    /// The policy as POSIX names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Other => "SCHED_OTHER",
+            Self::Fifo(_) => "SCHED_FIFO",
+        }
+    }
+
+    /// The priority; 0 for SCHED_OTHER.
+    #[must_use]
+    pub const fn priority(self) -> u32 {
+        match self {
+            Self::Other => 0,
+            Self::Fifo(priority) => priority,
+        }
+    }
+}
+
+/// What becomes of threads that a FIFO thread starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Children {
+    /// They get its policy too: for a worker whose interpreter starts helpers that its inference waits
+    /// for. Helpers at a lower policy than the thread that spins for them may never run.
+    Inherit,
+    /// They start as SCHED_OTHER (SCHED_RESET_ON_FORK), so that nothing real-time comes into being
+    /// unplanned.
+    Reset,
+}
+
+/// A thread that is to be.
+#[derive(Clone, Debug)]
+pub struct ThreadSpec {
+    /// Its name; the kernel keeps the first 15 bytes.
+    pub name: String,
+    /// The cores that it may run on; not empty.
+    pub cores: CoreSet,
+    /// Its scheduling.
+    pub policy: Policy,
+    /// Threads that it starts itself.
+    pub children: Children,
+    /// Refuse to start where the policy is not allowed; else go on as SCHED_OTHER and say so.
+    pub policy_required: bool,
+    /// Bytes of its stack; all of it is made present.
+    pub stack_bytes: usize,
+}
+
+/// A thread as the kernel says that it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ThreadPlaced {
+    /// Its name.
+    pub name: String,
+    /// The kernel's number of it.
+    pub tid: i32,
+    /// The core that it ran on when it had been placed.
+    pub core: usize,
+    /// Cores of the mask that was read back.
+    pub cores: CoreSet,
+    /// The policy that was read back.
+    pub policy: Policy,
+    /// The mask that was read back is the one that was asked for.
+    pub mask_verified: bool,
+    /// Bytes of stack that were made present.
+    pub stack_present_bytes: usize,
+    /// Why the policy is not the one that was asked for.
+    pub policy_denied: Option<PolicyDenied>,
+}
+
+impl ThreadPlaced {
+    /// The real-time priority that was read back; 0 for SCHED_OTHER.
+    #[must_use]
+    pub const fn priority(&self) -> u32 {
+        self.policy.priority()
+    }
+}
+
+/// The kernel did not allow a real-time policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PolicyDenied {
+    /// Priority that was asked for.
+    pub wanted: u32,
+    /// Highest priority that RLIMIT_RTPRIO allows.
+    pub limit: u64,
+    /// What sched_setscheduler said.
+    pub errno: Errno,
+}
+
+impl std::fmt::Display for PolicyDenied {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            wanted,
+            limit,
+            errno,
+        } = self;
+        write!(f, "SCHED_FIFO priority {wanted} was not given: {errno}; ")?;
+        if *errno != Errno::EPERM {
+            return write!(f, "priorities are 1..=99");
+        }
+        if *limit >= u64::from(*wanted) {
+            return write!(
+                f,
+                "RLIMIT_RTPRIO is {limit}, so the thread's control group has no real-time share \
+                 (cpu.rt_runtime_us)"
+            );
+        }
+        write!(
+            f,
+            "RLIMIT_RTPRIO: found {limit}, needed {wanted}; set LimitRTPRIO={wanted} in the service, \
+             `rtprio` in limits.conf, or give CAP_SYS_NICE"
+        )
+    }
+}
+
+/// A thread could not be placed.
+#[derive(Debug)]
+pub enum ThreadError {
+    /// The kernel did not start it.
+    Spawn(std::io::Error),
+    /// It may not run on these cores: they do not exist, are offline, or belong to another cpuset.
+    Pin {
+        /// Asked for.
+        cores: CoreSet,
+        /// Cores that this process may use.
+        allowed: CoreSet,
+        /// What the kernel said.
+        errno: Errno,
+    },
+    /// It was pinned, and the kernel shows another mask.
+    MaskDiffers {
+        /// Asked for.
+        wanted: CoreSet,
+        /// Read back.
+        found: CoreSet,
+    },
+    /// Its policy is required and was not given.
+    Policy(PolicyDenied),
+    /// A read-back failed.
+    ReadBack {
+        /// The call.
+        operation: &'static str,
+        /// What the kernel said.
+        errno: Errno,
+    },
+    /// The stack cannot be made present.
+    Stack {
+        /// Its size.
+        bytes: usize,
+        /// What the kernel said.
+        errno: Errno,
+    },
+    /// It ended before it had been placed.
+    Died,
+}
+
+impl std::fmt::Display for ThreadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Spawn(error) => write!(f, "thread cannot be started: {error}"),
+            Self::Pin {
+                cores,
+                allowed,
+                errno,
+            } => {
+                write!(
+                    f,
+                    "thread cannot run on core {cores}: {errno}; allowed cores: {allowed}"
+                )
+            }
+            Self::MaskDiffers { wanted, found } => {
+                write!(
+                    f,
+                    "thread was pinned to core {wanted}, the kernel shows {found}"
+                )
+            }
+            Self::Policy(denied) => denied.fmt(f),
+            Self::ReadBack { operation, errno } => write!(f, "{operation} failed: {errno}"),
+            Self::Stack { bytes, errno } => {
+                write!(f, "stack of {bytes} bytes cannot be made present: {errno}")
+            }
+            Self::Died => f.write_str("thread ended before it had been placed"),
+        }
+    }
+}
+
+impl std::error::Error for ThreadError {}
+
+/// A running thread that has been placed.
+#[derive(Debug)]
+pub struct Spawned<T> {
+    /// What the kernel says of it.
+    pub placed: ThreadPlaced,
+    handle: JoinHandle<Option<T>>,
+}
+
+impl<T> Spawned<T> {
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// The thread panicked; with what.
+    pub fn join(self) -> std::thread::Result<T> {
+        match self.handle.join()? {
+            Some(value) => Ok(value),
+            None => unreachable!("a thread that was placed has run its function"),
+        }
+    }
+
+    /// It has ended.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.handle.is_finished()
+    }
+}
+
+/// Starts a thread that places itself, and waits until it has. `f` runs when the placement is as
+/// `spec` says, on the thread, with what was read back.
+///
+/// # Errors
+/// What could not be had; `f` has then not run.
+pub fn spawn<T, F>(spec: ThreadSpec, f: F) -> Result<Spawned<T>, ThreadError>
+where
+    T: Send + 'static,
+    F: FnOnce(&ThreadPlaced) -> T + Send + 'static,
+{
+    let (report, handshake) = mpsc::sync_channel(1);
+    let handle = std::thread::Builder::new()
+        .name(kernel_name(&spec.name).to_owned())
+        .stack_size(spec.stack_bytes)
+        .spawn(move || {
+            // First of all: what follows, the stack's pages included, then happens on its cores.
+            let placed = place(&spec);
+            let mine = placed.as_ref().ok().cloned();
+            // The spawner waits for this, so the channel is open.
+            let _ = report.send(placed);
+            drop(report);
+            mine.map(|placed| f(&placed))
+        })
+        .map_err(ThreadError::Spawn)?;
+    match handshake.recv() {
+        Ok(Ok(placed)) => Ok(Spawned { placed, handle }),
+        Ok(Err(error)) => {
+            let _ = handle.join();
+            Err(error)
+        }
+        Err(_) => Err(ThreadError::Died),
+    }
+}
+
+/// Places the calling thread as `spec` says; its name and the size of its stack are left as they are.
+///
+/// # Errors
+/// What could not be had.
+pub fn place(spec: &ThreadSpec) -> Result<ThreadPlaced, ThreadError> {
+    pin(&spec.cores)?;
+    let cores = current_cores()?;
+    if cores != spec.cores {
+        return Err(ThreadError::MaskDiffers {
+            wanted: spec.cores,
+            found: cores,
+        });
+    }
+    let policy_denied = match set_policy(spec.policy, spec.children) {
+        Ok(()) => None,
+        Err(denied) if spec.policy_required => return Err(ThreadError::Policy(denied)),
+        Err(denied) => Some(denied),
+    };
+    let stack_present_bytes = make_stack_present().map_err(|errno| ThreadError::Stack {
+        bytes: spec.stack_bytes,
+        errno,
+    })?;
+    Ok(ThreadPlaced {
+        name: spec.name.clone(),
+        tid: gettid().as_raw(),
+        core: current_core()?,
+        cores,
+        policy: current_policy()?,
+        mask_verified: true,
+        stack_present_bytes,
+        policy_denied,
+    })
+}
+
+/// Cores that the calling thread may run on.
+///
+/// # Errors
+/// The kernel's refusal to tell.
+pub fn current_cores() -> Result<CoreSet, ThreadError> {
+    let set = sched_getaffinity(Pid::from_raw(0)).map_err(|errno| ThreadError::ReadBack {
+        operation: "sched_getaffinity",
+        errno,
+    })?;
+    Ok(CoreSet::from(&set))
+}
+
+fn current_core() -> Result<usize, ThreadError> {
+    sched_getcpu().map_err(|errno| ThreadError::ReadBack {
+        operation: "sched_getcpu",
+        errno,
+    })
+}
+
+fn pin(cores: &CoreSet) -> Result<(), ThreadError> {
+    let result = match (cores.len(), cores.first()) {
+        // The crate only says whether it worked; the call's errno is still there.
+        (1, Some(id)) => match core_affinity::set_for_current(core_affinity::CoreId { id }) {
+            true => Ok(()),
+            false => Err(Errno::last()),
+        },
+        (0, _) => Err(Errno::EINVAL),
+        _ => sched_setaffinity(Pid::from_raw(0), &CpuSet::from(cores)),
+    };
+    result.map_err(|errno| ThreadError::Pin {
+        cores: *cores,
+        allowed: current_cores().unwrap_or_default(),
+        errno,
+    })
+}
+
+fn set_policy(policy: Policy, children: Children) -> Result<(), PolicyDenied> {
+    let priority = policy.priority();
+    let number = match (policy, children) {
+        (Policy::Other, _) => libc::SCHED_OTHER,
+        (Policy::Fifo(_), Children::Inherit) => libc::SCHED_FIFO,
+        (Policy::Fifo(_), Children::Reset) => libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK,
+    };
+    let denied = |errno| PolicyDenied {
+        wanted: priority,
+        limit: getrlimit(Resource::RLIMIT_RTPRIO).map_or(0, |(soft, _)| soft),
+        errno,
+    };
+    let sched_priority = i32::try_from(priority).map_err(|_| denied(Errno::EINVAL))?;
+    let param = libc::sched_param { sched_priority };
+    // The system call itself: the C library's function means the process, and musl's does nothing.
+    // SAFETY: 0 is the calling thread; the kernel reads one sched_param, which is live.
+    let result =
+        unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, number, &raw const param) };
+    Errno::result(result).map(drop).map_err(denied)
+}
+
+fn current_policy() -> Result<Policy, ThreadError> {
+    let failed = |operation| move |errno| ThreadError::ReadBack { operation, errno };
+    // SAFETY: 0 is the calling thread; nothing is written.
+    let number = unsafe { libc::syscall(libc::SYS_sched_getscheduler, 0) };
+    let number = Errno::result(number).map_err(failed("sched_getscheduler"))?;
+    let mut param = libc::sched_param { sched_priority: 0 };
+    // SAFETY: 0 is the calling thread; the kernel writes one sched_param, which is live.
+    let result = unsafe { libc::syscall(libc::SYS_sched_getparam, 0, &raw mut param) };
+    Errno::result(result).map_err(failed("sched_getparam"))?;
+    if number & !libc::c_long::from(libc::SCHED_RESET_ON_FORK) == libc::SCHED_FIFO.into() {
+        Ok(Policy::Fifo(param.sched_priority.unsigned_abs()))
+    } else {
+        Ok(Policy::Other)
+    }
+}
+
+/// Makes the calling thread's whole stack present, down to its guard; gives its size.
+fn make_stack_present() -> Result<usize, Errno> {
+    // SAFETY: all-zero bytes are a value of this plain C structure.
+    let mut attributes: libc::pthread_attr_t = unsafe { std::mem::zeroed() };
+    // SAFETY: no requirement.
+    let this = unsafe { libc::pthread_self() };
+    // SAFETY: the call initialises the attributes, which are live, from a thread that exists.
+    let failed = unsafe { libc::pthread_getattr_np(this, &raw mut attributes) };
+    if failed != 0 {
+        return Err(Errno::from_raw(failed));
+    }
+    let (mut low, mut bytes): (*mut c_void, usize) = (std::ptr::null_mut(), 0);
+    // SAFETY: the attributes were initialised above; both results are live.
+    let failed =
+        unsafe { libc::pthread_attr_getstack(&raw const attributes, &raw mut low, &raw mut bytes) };
+    // SAFETY: initialised above, and not used afterwards.
+    unsafe { libc::pthread_attr_destroy(&raw mut attributes) };
+    let page = usize::try_from(memory::machine_page_bytes()).unwrap_or(4096);
+    let low = NonNull::new(low)
+        .filter(|_| failed == 0)
+        .ok_or(Errno::EINVAL)?;
+    // Whole pages only, and contents stay: populating writes to no byte.
+    let start = low.map_addr(|address| {
+        address.saturating_add(address.get().next_multiple_of(page) - address.get())
+    });
+    let len = (bytes - (start.addr().get() - low.addr().get())) / page * page;
+    match memory::populate(start, len) {
+        Ok(()) => Ok(len),
+        // Kernels before 5.14.
+        Err(Errno::EINVAL) => {
+            touch_stack(start.addr().get());
+            Ok(len)
+        }
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Touches the stack page by page, downwards by calling itself, to a margin above `low`.
+#[inline(never)]
+fn touch_stack(low: usize) {
+    const STEP: usize = 2 << 10;
+    const MARGIN: usize = 16 << 10;
+    let mut frame = [0_u8; STEP];
+    // Before and after the call, so that the frame is neither left out nor given up early.
+    let here = std::hint::black_box(&mut frame).as_mut_ptr().addr();
+    if here > low + MARGIN {
+        touch_stack(low);
+    }
+    std::hint::black_box(&mut frame);
+}
+
+/// `name`, cut to what the kernel keeps, at a character's end and before any NUL.
+fn kernel_name(name: &str) -> &str {
+    let name = name.split('\0').next().unwrap_or_default();
+    let mut end = name.len().min(KERNEL_NAME_BYTES);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    &name[..end]
+}
+
+/// What happened to a thread since it started; take differences.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ThreadUsage {
+    /// Page faults served without I/O.
+    pub minor_faults: u64,
+    /// Page faults that waited for I/O.
+    pub major_faults: u64,
+    /// Times that it went on on another core.
+    pub migrations: u64,
+    /// Times that it waited.
+    pub voluntary_switches: u64,
+    /// Times that it was pushed off its core.
+    pub involuntary_switches: u64,
+}
+
+impl ThreadUsage {
+    /// Of the calling thread, until now. Migrations are the kernel's count where /proc shows it
+    /// (CONFIG_SCHED_DEBUG), else 0: see [`UsageProbe`] for those kernels. Does not allocate.
+    #[must_use]
+    pub fn now() -> Self {
+        UsageProbe::open().read()
+    }
+
+    /// What happened after `earlier`.
+    #[must_use]
+    pub const fn since(&self, earlier: &Self) -> Self {
+        Self {
+            minor_faults: self.minor_faults.saturating_sub(earlier.minor_faults),
+            major_faults: self.major_faults.saturating_sub(earlier.major_faults),
+            migrations: self.migrations.saturating_sub(earlier.migrations),
+            voluntary_switches: self
+                .voluntary_switches
+                .saturating_sub(earlier.voluntary_switches),
+            involuntary_switches: self
+                .involuntary_switches
+                .saturating_sub(earlier.involuntary_switches),
+        }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn plus(&self, other: &Self) -> Self {
+        Self {
+            minor_faults: self.minor_faults + other.minor_faults,
+            major_faults: self.major_faults + other.major_faults,
+            migrations: self.migrations + other.migrations,
+            voluntary_switches: self.voluntary_switches + other.voluntary_switches,
+            involuntary_switches: self.involuntary_switches + other.involuntary_switches,
+        }
+    }
+}
+
+/// Where a count of migrations comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MigrationSource {
+    /// `se.nr_migrations` of /proc/thread-self/sched: the kernel's own count.
+    Kernel,
+    /// Changes of the core seen by [`UsageProbe::sample`]: there and back between two samples is missed.
+    Sampled,
+}
+
+/// Reads the usage of the thread that opened it. Opened at arming, so that reading after ready needs
+/// neither the heap nor open(2). Belongs to its thread.
+#[derive(Debug)]
+pub struct UsageProbe {
+    sched: Option<File>,
+    last_core: usize,
+    sampled: u64,
+    /// getrusage and the file tell of the thread that asks and the thread that opened: not `Send`.
+    _thread: std::marker::PhantomData<*const ()>,
+}
+
+impl UsageProbe {
+    /// For the calling thread.
+    #[must_use]
+    pub fn open() -> Self {
+        let mut probe = Self {
+            sched: File::open("/proc/thread-self/sched").ok(),
+            last_core: sched_getcpu().unwrap_or(0),
+            sampled: 0,
+            _thread: std::marker::PhantomData,
+        };
+        if probe.kernel_migrations().is_none() {
+            probe.sched = None;
+        }
+        probe
+    }
+
+    /// Where migrations come from on this machine.
+    #[must_use]
+    pub fn migration_source(&self) -> MigrationSource {
+        if self.sched.is_some() {
+            MigrationSource::Kernel
+        } else {
+            MigrationSource::Sampled
+        }
+    }
+
+    /// Notes the core; for each turn of the thread's loop. A few nanoseconds, no system call; nothing
+    /// where the kernel counts by itself.
+    #[inline]
+    pub fn sample(&mut self) {
+        if self.sched.is_none() {
+            self.note_core(sched_getcpu().unwrap_or(self.last_core));
+        }
+    }
+
+    #[inline]
+    fn note_core(&mut self, core: usize) {
+        if core != self.last_core {
+            self.last_core = core;
+            self.sampled += 1;
+        }
+    }
+
+    /// The usage until now. Does not allocate.
+    #[must_use]
+    pub fn read(&self) -> ThreadUsage {
+        // It fails for an unknown `who` only.
+        let Ok(usage) = getrusage(UsageWho::RUSAGE_THREAD) else {
+            return ThreadUsage::default();
+        };
+        ThreadUsage {
+            minor_faults: usage.minor_page_faults().unsigned_abs(),
+            major_faults: usage.major_page_faults().unsigned_abs(),
+            migrations: self.kernel_migrations().unwrap_or(self.sampled),
+            voluntary_switches: usage.voluntary_context_switches().unsigned_abs(),
+            involuntary_switches: usage.involuntary_context_switches().unsigned_abs(),
+        }
+    }
+
+    fn kernel_migrations(&self) -> Option<u64> {
+        // The line is among the first five; the file is some two KiB.
+        let mut buffer = [0; 1024];
+        procfs::field(
+            procfs::reread(self.sched.as_ref()?, &mut buffer).ok()?,
+            "se.nr_migrations",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(name: &str, cores: CoreSet) -> ThreadSpec {
+        ThreadSpec {
+            name: name.to_owned(),
+            cores,
+            policy: Policy::Other,
+            children: Children::Reset,
+            policy_required: true,
+            stack_bytes: 256 << 10,
+        }
+    }
+
+    fn some_core() -> usize {
+        current_cores().unwrap().first().unwrap()
+    }
+
+    #[test]
+    fn a_thread_pins_itself_reports_and_hands_back_its_result() {
+        let core = some_core();
+        let spawned = spawn(
+            spec("pinned-for-a-test", CoreSet::single(core)),
+            move |placed| {
+                assert_eq!(current_cores().unwrap(), CoreSet::single(core));
+                assert_eq!(sched_getcpu().unwrap(), core);
+                let comm = std::fs::read_to_string("/proc/thread-self/comm").unwrap();
+                assert_eq!(comm.trim_end(), "pinned-for-a-te");
+                (placed.clone(), gettid().as_raw())
+            },
+        )
+        .unwrap();
+        let placed = spawned.placed.clone();
+        assert_eq!(placed.name, "pinned-for-a-test");
+        assert_eq!((placed.core, placed.policy), (core, Policy::Other));
+        assert!(placed.mask_verified && placed.policy_denied.is_none());
+        let (seen, tid) = spawned.join().unwrap();
+        assert_eq!((seen, tid), (placed.clone(), placed.tid));
+    }
+
+    #[test]
+    fn a_set_of_cores_is_read_back_whole() {
+        let cores = current_cores().unwrap();
+        let spawned = spawn(spec("set", cores), move |_| current_cores().unwrap()).unwrap();
+        assert_eq!(spawned.placed.cores, cores);
+        assert_eq!(spawned.join().unwrap(), cores);
+    }
+
+    #[test]
+    fn a_core_that_does_not_exist_is_an_error_that_names_the_ones_that_do() {
+        let error = spawn(spec("nowhere", CoreSet::single(1000)), |_| ()).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            matches!(
+                error,
+                ThreadError::Pin {
+                    errno: Errno::EINVAL,
+                    ..
+                }
+            ),
+            "{text}"
+        );
+        assert!(
+            text.contains("core 1000") && text.contains(&some_core().to_string()),
+            "{text}"
+        );
+        let error = spawn(spec("nowhere", CoreSet::default()), |_| ()).unwrap_err();
+        assert!(matches!(error, ThreadError::Pin { .. }), "{error}");
+        // The kernel drops cores that it does not have without a word; the mask shows it.
+        let mut cores = CoreSet::single(some_core());
+        cores.extend([1001]);
+        let error = spawn(spec("partly", cores), |_| ()).unwrap_err();
+        assert!(matches!(error, ThreadError::MaskDiffers { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_real_time_policy_is_given_and_read_back_or_denied_with_the_setting_to_change() {
+        let mut wanted = spec("fifo", CoreSet::single(some_core()));
+        wanted.policy = Policy::Fifo(3);
+        match spawn(wanted.clone(), |_| current_policy().unwrap()) {
+            Ok(spawned) => {
+                assert_eq!(spawned.placed.policy, Policy::Fifo(3));
+                assert_eq!(spawned.join().unwrap(), Policy::Fifo(3));
+            }
+            Err(ThreadError::Policy(denied)) => {
+                assert_eq!(denied.errno, Errno::EPERM);
+                wanted.policy_required = false;
+                let spawned = spawn(wanted, |_| ()).unwrap();
+                assert_eq!(spawned.placed.policy, Policy::Other);
+                assert!(spawned.placed.policy_denied.is_some());
+                spawned.join().unwrap();
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn threads_of_a_real_time_thread_inherit_its_policy_or_start_as_others() {
+        for (children, expected) in [
+            (Children::Inherit, Policy::Fifo(2)),
+            (Children::Reset, Policy::Other),
+        ] {
+            let mut wanted = spec("parent", CoreSet::single(some_core()));
+            wanted.policy = Policy::Fifo(2);
+            wanted.policy_required = false;
+            wanted.children = children;
+            let spawned = spawn(wanted, |placed| {
+                let child = std::thread::spawn(|| current_policy().unwrap())
+                    .join()
+                    .unwrap();
+                (placed.policy, child)
+            })
+            .unwrap();
+            let (mine, child) = spawned.join().unwrap();
+            let expected = if mine == Policy::Other {
+                Policy::Other
+            } else {
+                expected
+            };
+            assert_eq!(child, expected, "{children:?}");
+        }
+    }
+
+    #[test]
+    fn a_priority_that_does_not_exist_is_denied() {
+        let mut wanted = spec("fifo", CoreSet::single(some_core()));
+        wanted.policy = Policy::Fifo(100);
+        let Err(ThreadError::Policy(denied)) = spawn(wanted, |_| ()) else {
+            panic!("accepted")
+        };
+        assert_eq!(denied.errno, Errno::EINVAL);
+        assert!(denied.to_string().contains("1..=99"));
+        let text = PolicyDenied {
+            wanted: 20,
+            limit: 0,
+            errno: Errno::EPERM,
+        }
+        .to_string();
+        assert!(
+            text.contains("found 0, needed 20") && text.contains("LimitRTPRIO=20"),
+            "{text}"
+        );
+    }
+
+    /// Writes to 160 KiB of stack below the caller.
+    #[inline(never)]
+    fn use_stack() {
+        let mut array = [0_u8; 160 << 10];
+        for byte in std::hint::black_box(&mut array).iter_mut().step_by(1024) {
+            *byte = 1;
+        }
+        std::hint::black_box(&mut array);
+    }
+
+    #[test]
+    fn using_the_stack_of_a_placed_thread_faults_no_page() {
+        let spawned = spawn(spec("stack", CoreSet::single(some_core())), |placed| {
+            let before = ThreadUsage::now();
+            use_stack();
+            (
+                placed.stack_present_bytes,
+                ThreadUsage::now().since(&before),
+            )
+        })
+        .unwrap();
+        let (present, usage) = spawned.join().unwrap();
+        assert!(present >= 240 << 10, "{present}");
+        assert!(usage.minor_faults < 8, "40 pages were used: {usage:?}");
+    }
+
+    #[test]
+    fn a_stack_touched_by_hand_is_present_too() {
+        let thread = std::thread::Builder::new().stack_size(256 << 10);
+        let touched = thread.spawn(|| {
+            let here = 0_u8;
+            let top = std::hint::black_box(&raw const here).addr();
+            let start = ThreadUsage::now();
+            touch_stack(top - (200 << 10));
+            let touched = ThreadUsage::now();
+            use_stack();
+            (touched.since(&start), ThreadUsage::now().since(&touched))
+        });
+        let (touching, using) = touched.unwrap().join().unwrap();
+        assert!(touching.minor_faults > 20, "{touching:?}");
+        assert!(using.minor_faults < 8, "{using:?}");
+    }
+
+    #[test]
+    fn usage_counts_faults_and_switches() {
+        let before = ThreadUsage::now();
+        let pages = 64;
+        // A fresh mapping, so that each page's first touch is a fault (or one for a huge page).
+        let memory = vec![1_u8; pages * 4096 * 16];
+        std::hint::black_box(&memory);
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        let usage = ThreadUsage::now().since(&before);
+        assert!(usage.minor_faults >= 1, "{usage:?}");
+        assert!(usage.voluntary_switches >= 1, "{usage:?}");
+        assert_eq!(usage.plus(&usage).minor_faults, 2 * usage.minor_faults);
+    }
+
+    #[test]
+    fn a_migration_is_counted_and_its_source_said() {
+        let cores: Vec<usize> = current_cores().unwrap().iter().collect();
+        std::thread::spawn(move || {
+            pin(&CoreSet::single(cores[0])).unwrap();
+            let mut probe = UsageProbe::open();
+            let before = probe.read();
+            for core in cores.iter().rev() {
+                pin(&CoreSet::single(*core)).unwrap();
+                probe.sample();
+            }
+            let usage = probe.read().since(&before);
+            if cores.len() > 1 {
+                assert!(
+                    usage.migrations >= 1,
+                    "{usage:?} from {:?}",
+                    probe.migration_source()
+                );
+            } else {
+                assert_eq!(usage.migrations, 0);
+            }
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
+    fn without_the_kernels_count_changes_of_the_core_are_counted() {
+        let mut probe = UsageProbe::open();
+        probe.sched = None;
+        probe.last_core = 0;
+        for core in [0, 0, 3, 3, 0] {
+            probe.note_core(core);
+        }
+        assert_eq!(probe.migration_source(), MigrationSource::Sampled);
+        assert_eq!(probe.read().migrations, 2);
+    }
+}

@@ -1,4 +1,15 @@
 //! Engines that run a model, and the scheduler that decides whose frame is next.
+//!
+//! Answers for: what a tensor is, what an engine promises, and whose turn it is. Does not answer for:
+//! TensorFlow Lite (`sys::tflite`), or threads and rings (`appliance`, `ring`).
+
+mod fixed;
+mod scheduler;
+
+pub use fixed::{FixedEngine, FixedEngineError};
+pub use scheduler::{Pace, Scheduler, Share};
+
+use crate::limits::MAX_OUTPUTS;
 
 /// Element type of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +20,27 @@ pub enum TensorType {
     U8,
     /// Signed 8-bit, quantised.
     I8,
+}
+
+impl TensorType {
+    /// Bytes of one element.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::U8 | Self::I8 => 1,
+        }
+    }
+
+    /// Its name, as NumPy writes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::U8 => "uint8",
+            Self::I8 => "int8",
+        }
+    }
 }
 
 /// Name, shape and type of a tensor. `real = scale * (stored - zero_point)` for quantised types.
@@ -24,6 +56,31 @@ pub struct TensorInfo {
     pub scale: f32,
     /// Quantisation zero point.
     pub zero_point: i32,
+}
+
+impl TensorInfo {
+    /// Elements of the tensor.
+    #[must_use]
+    pub fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Bytes of the tensor.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.elements() * self.kind.bytes()
+    }
+}
+
+/// `"name" float32 [1, 2, 3]`, and scale and zero point where it is quantised.
+impl std::fmt::Display for TensorInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} {} {:?}", self.name, self.kind.name(), self.shape)?;
+        if self.kind != TensorType::F32 {
+            write!(f, " scale {} zero point {}", self.scale, self.zero_point)?;
+        }
+        Ok(())
+    }
 }
 
 /// One inference failed. Hot path: `Copy`.
@@ -49,19 +106,28 @@ impl std::fmt::Display for EngineError {
 
 impl std::error::Error for EngineError {}
 
-/// A model that is ready to run, on the thread that built it.
+/// The bytes of every output tensor after `invoke`, in the engine's order.
+pub fn outputs_of<E: Engine + ?Sized>(engine: &E) -> heapless::Vec<&[u8], MAX_OUTPUTS> {
+    (0..engine.outputs().len().min(MAX_OUTPUTS))
+        .map(|index| engine.output_bytes(index))
+        .collect()
+}
+
+/// A model that is ready to run, on the thread that built it. After it is built no method allocates
+/// memory of its own; what the library's kernels do is counted elsewhere.
 pub trait Engine {
     /// The input tensor, [1, height, width, channels].
     fn input(&self) -> &TensorInfo;
     /// The output tensors.
     fn outputs(&self) -> &[TensorInfo];
-    /// The input tensor's bytes, to be written before `invoke`.
+    /// The input tensor's bytes, to be written before `invoke`. They keep their values until they are
+    /// written again.
     fn input_bytes(&mut self) -> &mut [u8];
     /// Runs the model once.
     ///
     /// # Errors
     /// The step that failed; outputs are then meaningless.
     fn invoke(&mut self) -> Result<(), EngineError>;
-    /// Bytes of output tensor `index` after `invoke`.
+    /// Bytes of output tensor `index` after `invoke`; empty for an index that is not an output's.
     fn output_bytes(&self, index: usize) -> &[u8];
 }

@@ -1,1 +1,26 @@
 //! Frame to tensor, in one pass.
+//!
+//! Answers for: what value each element of the input tensor has, given the camera's bytes; and where a
+//! point of the tensor lies in the camera's picture. Does not answer for: which frame it is (`infer`), or
+//! what the model makes of it.
+//!
+//! Everything that depends on the geometry, the colours and the tensor is worked out once, at arming, by
+//! [`Plan::new`]. [`Plan::run`] then reads each needed sample of the camera's buffer once, converts it,
+//! resamples it, and writes the tensor: no intermediate picture, no allocation, no panic.
+//!
+//! # Source
+//! - Matrices and ranges: ITU-R BT.601-7, BT.709-6, BT.2020-2 (non-constant luminance).
+//! - Resampling: bilinear with half-pixel centres and clamped edges, without a prefilter, as
+//!   `tf.image.resize(method="bilinear", antialias=False)` does.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod colour;
+mod mapping;
+mod plan;
+mod scalar;
+#[cfg(test)]
+mod tests;
+
+pub use mapping::Mapping;
+pub use plan::{Kernel, Plan, PlanError, RunError};

@@ -1,0 +1,536 @@
+//! The kernels against a plain computation in f64, written from the standards and not from the kernels.
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Small pixel coordinates.
+
+use super::{Kernel, Plan, PlanError, RunError};
+use crate::board::Fit;
+use crate::frame::{Colour, Encoding, PixelFormat, Quantization, StreamFormat};
+use crate::infer::{TensorInfo, TensorType};
+use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
+use proptest::sample::select;
+
+fn format(
+    pixel: PixelFormat,
+    width_px: u32,
+    height_px: u32,
+    stride_bytes: u32,
+    colour: Colour,
+) -> StreamFormat {
+    let size_bytes = u32::try_from(pixel.image_bytes(stride_bytes, height_px)).unwrap();
+    StreamFormat {
+        pixel,
+        width_px,
+        height_px,
+        stride_bytes,
+        size_bytes,
+        colour,
+        interval_ns: 0,
+    }
+}
+
+fn tensor(height: usize, width: usize, channels: usize, kind: TensorType) -> TensorInfo {
+    let (scale, zero_point) = match kind {
+        TensorType::F32 => (0.0, 0),
+        TensorType::U8 => (2.0 / 255.0, 128),
+        TensorType::I8 => (2.0 / 255.0, 0),
+    };
+    TensorInfo {
+        name: "input".into(),
+        shape: vec![1, height, width, channels],
+        kind,
+        scale,
+        zero_point,
+    }
+}
+
+/// Repeatable noise: colours far outside the gamut included.
+fn noise(bytes: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    (0..bytes)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            state.to_be_bytes()[0]
+        })
+        .collect()
+}
+
+/// Y', Cb, Cr of one pixel.
+fn samples(format: &StreamFormat, frame: &[u8], x: usize, y: usize) -> [f64; 3] {
+    let (stride, height) = (format.stride_bytes as usize, format.height_px as usize);
+    let at = match format.pixel {
+        PixelFormat::Nv12 => {
+            let chroma = height * stride + (y / 2) * stride + x / 2 * 2;
+            [y * stride + x, chroma, chroma + 1]
+        }
+        PixelFormat::Yuyv => {
+            let pair = y * stride + x / 2 * 4;
+            [pair + x % 2 * 2, pair + 1, pair + 3]
+        }
+    };
+    at.map(|at| f64::from(frame[at]))
+}
+
+/// Red, green, blue in 0..=1, as BT.601/709/2020 define them; or the luma.
+fn colour_of(format: &StreamFormat, [y, cb, cr]: [f64; 3], grey: bool) -> [f64; 3] {
+    let [y, cb, cr] = match format.colour.quantization {
+        Quantization::Limited => [
+            (y - 16.0) / 219.0,
+            (cb - 128.0) / 224.0,
+            (cr - 128.0) / 224.0,
+        ],
+        Quantization::Full => [y / 255.0, (cb - 128.0) / 255.0, (cr - 128.0) / 255.0],
+    };
+    // E'b - E'y = cb * db and E'r - E'y = cr * dr, and E'y = kr E'r + kg E'g + kb E'b.
+    let (kr, kg, kb, dr, db) = match format.colour.encoding {
+        Encoding::Bt601 => (0.299, 0.587, 0.114, 1.402, 1.772),
+        Encoding::Bt709 => (0.2126, 0.7152, 0.0722, 1.5748, 1.8556),
+        Encoding::Bt2020 => (0.2627, 0.6780, 0.0593, 1.4746, 1.8814),
+    };
+    let rgb = if grey {
+        [y; 3]
+    } else {
+        let (r, b) = (y + dr * cr, y + db * cb);
+        [r, (y - kr * r - kb * b) / kg, b]
+    };
+    rgb.map(|value| value.clamp(0.0, 1.0))
+}
+
+/// The tensor in real values, and where the picture lies in it.
+fn reference(
+    format: &StreamFormat,
+    info: &TensorInfo,
+    fit: Fit,
+    range: [f32; 2],
+    frame: &[u8],
+) -> Vec<f64> {
+    let [_, height, width, channels] = info.shape[..] else {
+        panic!("four dimensions")
+    };
+    let (w, h) = (f64::from(format.width_px), f64::from(format.height_px));
+    let (picture_w, picture_h) = match fit {
+        Fit::Stretch => (width, height),
+        Fit::Letterbox => {
+            let scale = (width as f64 / w).min(height as f64 / h);
+            (
+                ((w * scale).round() as usize).max(1),
+                ((h * scale).round() as usize).max(1),
+            )
+        }
+    };
+    let (left, top) = ((width - picture_w) / 2, (height - picture_h) / 2);
+    let value = |x: i64, y: i64, c: usize| {
+        let x = x.clamp(0, i64::from(format.width_px) - 1) as usize;
+        let y = y.clamp(0, i64::from(format.height_px) - 1) as usize;
+        colour_of(format, samples(format, frame, x, y), channels == 1)[c]
+    };
+    let mut out = vec![];
+    for row in 0..height {
+        for column in 0..width {
+            for c in 0..channels {
+                let inside = (left..left + picture_w).contains(&column)
+                    && (top..top + picture_h).contains(&row);
+                let unit = if inside {
+                    let sx = ((column - left) as f64 + 0.5) * w / picture_w as f64 - 0.5;
+                    let sy = ((row - top) as f64 + 0.5) * h / picture_h as f64 - 0.5;
+                    let (x, y) = (sx.floor(), sy.floor());
+                    let (fx, fy) = (sx - x, sy - y);
+                    let (x, y) = (x as i64, y as i64);
+                    (1.0 - fy) * ((1.0 - fx) * value(x, y, c) + fx * value(x + 1, y, c))
+                        + fy * ((1.0 - fx) * value(x, y + 1, c) + fx * value(x + 1, y + 1, c))
+                } else {
+                    0.0
+                };
+                out.push(f64::from(range[0]) + unit * (f64::from(range[1]) - f64::from(range[0])));
+            }
+        }
+    }
+    out
+}
+
+/// The tensor's stored bytes as real values.
+fn reals(info: &TensorInfo, bytes: &[u8]) -> Vec<f64> {
+    let dequantised = |q: i32| f64::from(info.scale) * f64::from(q - info.zero_point);
+    match info.kind {
+        TensorType::F32 => bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&b| f64::from(f32::from_ne_bytes(b)))
+            .collect(),
+        TensorType::U8 => bytes.iter().map(|&b| dequantised(i32::from(b))).collect(),
+        TensorType::I8 => bytes
+            .iter()
+            .map(|&b| dequantised(i32::from(b.cast_signed())))
+            .collect(),
+    }
+}
+
+/// Largest difference of `plan`'s tensor from the reference, in steps of 1/255 of the range.
+fn steps_off(
+    plan: &Plan,
+    info: &TensorInfo,
+    range: [f32; 2],
+    frame: &[u8],
+    expected: &[f64],
+) -> f64 {
+    let mut out = vec![0xAA; info.bytes()];
+    plan.run(frame, &mut out).unwrap();
+    let step = f64::from((range[1] - range[0]).abs()) / 255.0;
+    let found = reals(info, &out);
+    assert_eq!(found.len(), expected.len());
+    found
+        .iter()
+        .zip(expected)
+        .map(|(a, b)| (a - b).abs() / step)
+        .fold(0.0, f64::max)
+}
+
+fn kernels(plan: &Plan) -> Vec<Plan> {
+    [Kernel::Scalar, Kernel::Avx2]
+        .into_iter()
+        .filter_map(|kernel| plan.clone().with_kernel(kernel))
+        .collect()
+}
+
+#[derive(Clone, Debug)]
+struct Case {
+    format: StreamFormat,
+    info: TensorInfo,
+    fit: Fit,
+    range: [f32; 2],
+    seed: u64,
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let colour = (
+        select(vec![Encoding::Bt601, Encoding::Bt709, Encoding::Bt2020]),
+        select(vec![Quantization::Limited, Quantization::Full]),
+    );
+    let camera = (
+        select(PixelFormat::ALL.to_vec()),
+        2_u32..90,
+        2_u32..70,
+        0_u32..9,
+        colour,
+    );
+    let target = (
+        1_usize..50,
+        1_usize..50,
+        select(vec![1_usize, 3]),
+        select(vec![TensorType::F32, TensorType::U8, TensorType::I8]),
+    );
+    let rest = (
+        select(vec![Fit::Letterbox, Fit::Stretch]),
+        any::<bool>(),
+        any::<u64>(),
+    );
+    (camera, target, rest).prop_map(|(camera, target, (fit, inverted, seed))| {
+        let (pixel, width, height, padding, (encoding, quantization)) = camera;
+        let stride = u32::try_from(pixel.row_bytes(width.next_multiple_of(2))).unwrap() + padding;
+        let (tensor_height, tensor_width, channels, kind) = target;
+        Case {
+            format: format(
+                pixel,
+                width,
+                height,
+                stride,
+                Colour {
+                    encoding,
+                    quantization,
+                },
+            ),
+            info: tensor(tensor_height, tensor_width, channels, kind),
+            fit,
+            range: if inverted { [1.0, -1.0] } else { [-1.0, 1.0] },
+            seed,
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn every_kernel_is_within_a_step_of_the_plain_computation(case in cases()) {
+        let Case { format, info, fit, range, seed } = case;
+        let frame = noise(format.size_bytes as usize, seed);
+        let expected = reference(&format, &info, fit, range, &frame);
+        let plan = Plan::new(&format, &info, fit, range).unwrap();
+        for plan in kernels(&plan) {
+            let off = steps_off(&plan, &info, range, &frame, &expected);
+            // Quantised: half a stored unit of rounding, and a range that ends within a unit of the type's.
+            let bound = if info.kind == TensorType::F32 { 0.01 } else { 1.01 };
+            prop_assert!(off <= bound, "{}: {off} steps", plan.kernel().name());
+        }
+    }
+
+    #[test]
+    fn frames_of_any_length_give_a_tensor_or_an_error_and_never_a_panic(case in cases(), cut in 0_usize..200) {
+        let Case { format, info, fit, range, seed } = case;
+        let plan = Plan::new(&format, &info, fit, range).unwrap();
+        let length = (plan.frame_bytes() + 100).saturating_sub(cut);
+        let frame = noise(length, seed);
+        let mut out = vec![0x55; plan.tensor_bytes()];
+        for plan in kernels(&plan) {
+            prop_assert_eq!(plan.run(&frame, &mut out).is_ok(), length >= plan.frame_bytes());
+        }
+    }
+}
+
+const HD: Colour = Colour {
+    encoding: Encoding::Bt709,
+    quantization: Quantization::Limited,
+};
+
+fn demo() -> Plan {
+    let format = format(PixelFormat::Nv12, 1920, 1080, 1920, HD);
+    Plan::new(
+        &format,
+        &tensor(128, 128, 3, TensorType::F32),
+        Fit::Letterbox,
+        [-1.0, 1.0],
+    )
+    .unwrap()
+}
+
+#[test]
+fn a_frame_needs_every_byte_up_to_its_last_sample_and_no_more() {
+    let plan = demo();
+    assert_eq!(plan.frame_bytes(), 1920 * 1080 * 3 / 2);
+    let mut out = vec![0; plan.tensor_bytes()];
+    let frame = noise(plan.frame_bytes(), 1);
+    let before = out.clone();
+    let error = plan.run(&frame[1..], &mut out).unwrap_err();
+    assert_eq!(
+        error,
+        RunError::FrameShort {
+            found_bytes: 3_110_399,
+            needed_bytes: 3_110_400
+        }
+    );
+    assert_eq!(out, before, "the tensor is untouched");
+    let error = plan.run(&frame, &mut out[4..]).unwrap_err();
+    assert_eq!(
+        error,
+        RunError::TensorSize {
+            found_bytes: 196_604,
+            needed_bytes: 196_608
+        }
+    );
+}
+
+#[test]
+fn bars_are_black_and_kept_when_only_the_picture_is_written() {
+    let plan = demo();
+    let frame = vec![235; plan.frame_bytes()];
+    let mut whole = vec![0; plan.tensor_bytes()];
+    plan.run(&frame, &mut whole).unwrap();
+    let mut parts = vec![0; plan.tensor_bytes()];
+    plan.fill_bars(&mut parts).unwrap();
+    plan.run_picture(&frame, &mut parts).unwrap();
+    assert_eq!(whole, parts);
+    let value = |row: usize| f32::from_ne_bytes(whole.as_chunks().0[row * 128 * 3]);
+    assert_eq!([value(0), value(27), value(100), value(127)], [-1.0; 4]);
+    assert!(value(28) > -1.0 && value(99) > -1.0);
+}
+
+#[test]
+fn pillar_bars_stand_at_both_sides_of_a_tall_picture() {
+    let format = format(PixelFormat::Yuyv, 40, 80, 80, HD);
+    let info = tensor(16, 16, 1, TensorType::U8);
+    let plan = Plan::new(&format, &info, Fit::Letterbox, [-1.0, 1.0]).unwrap();
+    let mut out = vec![77; plan.tensor_bytes()];
+    plan.run(&vec![235; plan.frame_bytes()], &mut out).unwrap();
+    let row: Vec<u8> = out[..16].to_vec();
+    assert_eq!(
+        row,
+        [
+            1, 1, 1, 1, 255, 255, 255, 255, 255, 255, 255, 255, 1, 1, 1, 1
+        ]
+    );
+}
+
+#[test]
+fn white_and_black_are_the_ends_of_the_range() {
+    for (pixel, quantization, black, white) in [
+        (PixelFormat::Nv12, Quantization::Limited, 16, 235),
+        (PixelFormat::Nv12, Quantization::Full, 0, 255),
+        (PixelFormat::Yuyv, Quantization::Limited, 16, 235),
+    ] {
+        let colour = Colour {
+            encoding: Encoding::Bt601,
+            quantization,
+        };
+        let format = format(
+            pixel,
+            64,
+            48,
+            u32::try_from(pixel.row_bytes(64)).unwrap(),
+            colour,
+        );
+        let info = tensor(24, 32, 3, TensorType::F32);
+        let plan = Plan::new(&format, &info, Fit::Stretch, [0.0, 255.0]).unwrap();
+        for (luma, expected) in [(black, 0.0), (white, 255.0)] {
+            let mut frame = vec![128; plan.frame_bytes()];
+            match pixel {
+                PixelFormat::Nv12 => frame[..64 * 48].fill(luma),
+                PixelFormat::Yuyv => frame.iter_mut().step_by(2).for_each(|y| *y = luma),
+            }
+            let mut out = vec![0; plan.tensor_bytes()];
+            for plan in kernels(&plan) {
+                plan.run(&frame, &mut out).unwrap();
+                let off = reals(&info, &out)
+                    .iter()
+                    .map(|v| (v - expected).abs())
+                    .fold(0.0, f64::max);
+                assert!(off < 1e-3, "{pixel:?} {quantization:?}: {off}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_fast_kernel_is_chosen_and_tested_where_the_machine_has_it() {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        assert_eq!(demo().kernel(), Kernel::Avx2);
+        assert_eq!(kernels(&demo()).len(), 2);
+        return;
+    }
+    assert_eq!(demo().kernel(), Kernel::Scalar);
+}
+
+#[test]
+fn points_of_the_tensor_come_back_in_camera_pixels() {
+    let plan = demo();
+    assert_eq!(plan.to_camera(0.5, 0.5), [960.0, 540.0]);
+    assert_eq!(plan.to_camera(0.0, 28.0 / 128.0), [0.0, 0.0]);
+    assert_eq!(plan.mapping().camera_px(), [1920.0, 1080.0]);
+}
+
+#[test]
+fn what_does_not_go_together_is_named_with_what_was_found() {
+    let good = format(PixelFormat::Nv12, 64, 48, 64, HD);
+    let info = tensor(16, 16, 3, TensorType::F32);
+    let plan = |format: &StreamFormat, info: &TensorInfo, range| {
+        Plan::new(format, info, Fit::Stretch, range)
+    };
+    let unit = [0.0, 1.0];
+    assert!(plan(&good, &info, unit).is_ok());
+
+    let flat = TensorInfo {
+        shape: vec![1, 16, 48],
+        ..info.clone()
+    };
+    assert_eq!(
+        plan(&good, &flat, unit),
+        Err(PlanError::Shape {
+            found: vec![1, 16, 48]
+        })
+    );
+    let four = TensorInfo {
+        shape: vec![1, 16, 16, 4],
+        ..info.clone()
+    };
+    assert!(matches!(
+        plan(&good, &four, unit),
+        Err(PlanError::Shape { .. })
+    ));
+    let batch = TensorInfo {
+        shape: vec![2, 16, 16, 3],
+        ..info.clone()
+    };
+    assert!(matches!(
+        plan(&good, &batch, unit),
+        Err(PlanError::Shape { .. })
+    ));
+
+    let line = StreamFormat {
+        height_px: 1,
+        ..good
+    };
+    assert_eq!(
+        plan(&line, &info, unit),
+        Err(PlanError::Picture {
+            width_px: 64,
+            height_px: 1
+        })
+    );
+    let narrow = StreamFormat {
+        stride_bytes: 63,
+        ..good
+    };
+    assert_eq!(
+        plan(&narrow, &info, unit),
+        Err(PlanError::Stride {
+            found_bytes: 63,
+            needed_bytes: 64
+        })
+    );
+    let small = StreamFormat {
+        size_bytes: 4607,
+        ..good
+    };
+    assert_eq!(
+        plan(&small, &info, unit),
+        Err(PlanError::Buffer {
+            found_bytes: 4607,
+            needed_bytes: 4608
+        })
+    );
+
+    assert_eq!(
+        plan(&good, &info, [1.0, 1.0]),
+        Err(PlanError::Range { found: [1.0, 1.0] })
+    );
+    assert!(matches!(
+        plan(&good, &info, [0.0, f32::NAN]),
+        Err(PlanError::Range { .. })
+    ));
+
+    let int8 = tensor(16, 16, 3, TensorType::I8);
+    assert_eq!(
+        plan(
+            &good,
+            &TensorInfo {
+                scale: 0.0,
+                ..int8.clone()
+            },
+            unit
+        ),
+        Err(PlanError::Scale { found: 0.0 })
+    );
+    assert!(plan(&good, &int8, [-1.0, 1.0]).is_ok());
+    let error = plan(&good, &int8, [0.0, 255.0]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "input-range: found [0.0, 255.0], expected a range inside [-1.0039, 0.9961], which is all that the quantised \
+         input tensor stores"
+    );
+}
+
+#[test]
+fn an_int8_tensor_of_step_one_stores_the_sample_less_128() {
+    let format = format(
+        PixelFormat::Nv12,
+        32,
+        32,
+        32,
+        Colour {
+            encoding: Encoding::Bt601,
+            quantization: Quantization::Full,
+        },
+    );
+    let info = TensorInfo {
+        scale: 1.0 / 128.0,
+        zero_point: 0,
+        ..tensor(32, 32, 1, TensorType::I8)
+    };
+    let plan = Plan::new(&format, &info, Fit::Stretch, [-1.0, 127.0 / 128.0]).unwrap();
+    let frame = noise(plan.frame_bytes(), 9);
+    for plan in kernels(&plan) {
+        let mut out = vec![0; plan.tensor_bytes()];
+        plan.run(&frame, &mut out).unwrap();
+        let expected: Vec<u8> = frame[..1024].iter().map(|y| y.wrapping_sub(128)).collect();
+        assert_eq!(out, expected, "{}", plan.kernel().name());
+    }
+}

@@ -1,36 +1,76 @@
 //! The board profile: what one board is to do, read from TOML, checked whole, then fitted to a machine.
 //!
-//! Answers for: every key's name, unit, range, default and error. Does not answer for: asking the
-//! machine anything (`sys`), or whether a camera or model exists (`appliance`).
+//! Answers for: every key's name, unit, range, default and error; the budget of memory and threads;
+//! whether a machine has what the profile names. Does not answer for: asking the machine anything
+//! (`sys`), or whether a camera or model exists (`appliance`). `boards/README.md` is the reference for
+//! the people who write profiles.
+//!
+//! ```text
+//! text ─ read ─► Board ─ place ─► Board of this machine ─ plan ─► Budget ─ fit ─► refusals, warnings
+//!                 (keys, checks)          ▲                          ▲       ▲
+//!                                         └───────── Machine ────────┴───────┘
+//! ```
+
+mod ask;
+pub mod budget;
+mod checks;
+mod fault;
+pub mod fit;
+mod keys;
+mod machine;
+mod read;
+mod rules;
+
+pub use ask::{Absent, KeyDoc};
+pub use budget::{Budget, Fixed, plan};
+pub use fault::{Fault, Hint, LoadError, Problem};
+pub use fit::{Finding, Misfit, Severity, fit, place};
+pub use machine::{Core, Hugepages, Machine, Node};
+pub use read::{key_list, load, read};
 
 use crate::frame::PixelFormat;
 use std::path::PathBuf;
 
 /// One board, every value checked: holding a `Board` means that each number is in its range, names are
-/// unique, and every reference between tables resolves. Paths are absolute or relative to the
-/// directory that the program was started in.
+/// unique, and every reference between tables resolves.
+///
+/// A relative path in a profile starts at the profile's own directory, so that a profile works from
+/// wherever the program is started. Here it stands joined to that directory, ready to be opened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Board {
     /// The board's name; stands in the proof and in records.
     pub name: String,
     /// A missing nicety (isolated core, real-time right) is a refusal instead of a warning.
     pub strict: bool,
+    /// What becomes of a core number that this machine does not have.
+    pub absent_core: AbsentCore,
     /// Where frames live.
     pub memory: Memory,
-    /// At least one.
+    /// 1..=64.
     pub cameras: Vec<Camera>,
-    /// At least one.
+    /// The threads that serve the cameras.
+    pub capture: Capture,
+    /// 1..=16.
     pub models: Vec<Model>,
-    /// At least one.
+    /// 1..=16.
     pub workers: Vec<Worker>,
     /// The thread that is not real-time.
     pub housekeeping: Housekeeping,
 }
 
+/// `absent-core`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AbsentCore {
+    /// Do not start; say which cores there are.
+    Refuse,
+    /// Core n is the (n mod count)-th core that the program may use; said plainly.
+    Wrap,
+}
+
 /// `[memory]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// Size of the pages that frame slots are asked to live in: 2048 or 1048576 KiB.
+    /// Size of the pages that frame slots are asked to live in: 64, 2048, 32768, 524288 or 1048576.
     pub hugepage_kib: u64,
     /// What to do when hugepages, node binding or locking cannot be had.
     pub on_shortage: OnShortage,
@@ -58,13 +98,13 @@ pub struct Camera {
     pub source: Source,
     /// Asked-for pixel format.
     pub format: PixelFormat,
-    /// Asked-for width, 16..=8192.
+    /// Asked-for width, even, 16..=8192.
     pub width_px: u32,
-    /// Asked-for height, 16..=8192.
+    /// Asked-for height, even, 16..=8192.
     pub height_px: u32,
     /// Asked-for frame rate, 0.1..=1000.
     pub rate_hz: f64,
-    /// How buffers are exchanged with the driver.
+    /// How buffers are exchanged with the driver; `Auto` and without meaning where there is no driver.
     pub io: Io,
     /// Frame ring capacity, a power of two in 1..=256; 1 keeps only the newest frame.
     pub ring_slots: u32,
@@ -76,8 +116,15 @@ pub struct Camera {
     pub node: Option<usize>,
     /// A frame older than this when a worker claims it is stale.
     pub max_age_ms: u64,
-    /// A stream silent for this long is restarted.
+    /// A stream silent for this long is restarted; more than two frame intervals.
     pub time_out_ms: u64,
+}
+
+/// `[capture]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capture {
+    /// SCHED_FIFO priority of every capture thread, 1..=89, or 0 for SCHED_OTHER.
+    pub fifo_priority: u32,
 }
 
 /// `source` of a camera.
@@ -85,16 +132,16 @@ pub struct Camera {
 pub enum Source {
     /// `source = "v4l2"`, with `device`: a V4L2 capture node.
     V4l2 {
-        /// Path of the node, e.g. `/dev/video0`.
+        /// Absolute path of the node, e.g. `/dev/video0`.
         device: PathBuf,
     },
     /// `source = "image"`, with `path` and `pan-px`: a photograph over which the window moves.
     Image {
         /// PNG or JPEG file.
         path: PathBuf,
-        /// Pixels that the window moves from frame to frame.
+        /// Pixels that the window moves from frame to frame, 0..=1024.
         pan_px: u32,
-        /// Whole-number enlargement of the photograph before the window is cut.
+        /// Whole-number enlargement of the photograph before the window is cut, 1..=16.
         scale: u32,
     },
     /// `source = "pattern"`: numbered colour bars, for tests and for machines without a camera.
@@ -123,17 +170,17 @@ pub struct Model {
     pub sha256: [u8; 32],
     /// How its outputs are read.
     pub decoder: Decoder,
-    /// Class names in the order of the model's classes.
+    /// Class names in the order of the model's classes; exactly one for `BlazefaceShort`.
     pub labels: Vec<String>,
     /// How a frame is made to fit the input tensor.
     pub fit: Fit,
-    /// Input value of black and of white, for float inputs.
+    /// Input value of black and of white, for float inputs; finite and different.
     pub input_range: [f32; 2],
     /// Detections below are dropped, 0..=1.
     pub score_threshold: f32,
-    /// Overlap above which the weaker of two boxes is suppressed, 0..=1.
+    /// Overlap above which the weaker of two boxes is suppressed, 0..=1; without meaning for `Classify`.
     pub iou_threshold: f32,
-    /// Detections kept of one frame, 1..=32.
+    /// Detections kept of one frame, 1..=32; 1 for `Classify`.
     pub max_detections: usize,
     /// Threads of the interpreter, 1..=16.
     pub threads: u32,
@@ -173,7 +220,8 @@ pub enum Delegate {
 pub struct Worker {
     /// Unique name.
     pub name: String,
-    /// Cores it runs on; one for each interpreter thread.
+    /// Distinct cores it runs on: the first is the worker's own, the others its interpreter's further
+    /// threads'. As many as the model has threads.
     pub cores: Vec<usize>,
     /// Name of its model.
     pub model: String,
@@ -181,7 +229,7 @@ pub struct Worker {
     pub fifo_priority: u32,
     /// How it waits for frames.
     pub wait: Wait,
-    /// Longest spin of `spin-then-park`, in microseconds.
+    /// Longest spin of `spin-then-park`, in microseconds; 0 for the other waits.
     pub spin_us: u64,
 }
 
@@ -201,10 +249,8 @@ pub enum Wait {
 pub struct Housekeeping {
     /// Its core.
     pub core: usize,
-    /// SCHED_FIFO priority of the capture threads, 1..=89, or 0 for SCHED_OTHER.
-    pub capture_fifo_priority: u32,
-    /// Results that may wait for it; more are lost and counted.
+    /// Results of one worker that may wait for it, 1..=4096; more are lost and counted.
     pub queue_results: usize,
-    /// Records that the recording holds before the oldest is overwritten.
+    /// Records that the recording holds before the oldest is overwritten, 16..=10000000.
     pub record_results: u64,
 }

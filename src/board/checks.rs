@@ -1,0 +1,197 @@
+//! What must hold between keys and between tables.
+
+use crate::board::ask::{Places, Sink};
+use crate::board::budget::camera_slots;
+use crate::board::fault::Hint;
+use crate::board::keys::Top;
+use crate::board::rules::{quoted, similar};
+use crate::board::{AbsentCore, Camera, Decoder, Io, Model, Source, Worker};
+
+/// Buffers that a V4L2 queue has at most.
+///
+/// # Source
+/// `VIDEO_MAX_FRAME` in `include/uapi/linux/videodev2.h`.
+const VIDEO_MAX_FRAME: u32 = 32;
+
+pub(super) fn top(sink: &Sink<'_>, top: &Top, places: &Places) {
+    if places.sound(&["strict", "absent-core"]) && top.strict && top.absent_core == AbsentCore::Wrap
+    {
+        let expected = "\"refuse\", because strict = true lets nothing be replaced".into();
+        places.fault(sink, "absent-core", "\"wrap\"".into(), expected, Hint::None);
+    }
+}
+
+pub(super) fn cameras(sink: &Sink<'_>, cameras: &[(Camera, Places)], workers: usize) {
+    unique(
+        sink,
+        cameras
+            .iter()
+            .map(|(camera, places)| (camera.name.as_str(), places)),
+    );
+    for (index, (camera, places)) in cameras.iter().enumerate() {
+        if places.sound(&["rate-hz", "time-out-ms"]) {
+            time_out(sink, camera, places);
+        }
+        if let Source::V4l2 { device } = &camera.source
+            && places.sound(&["source", "device"])
+            && let Some((first, _)) = cameras[..index].iter().find(|(other, others)| {
+                others.sound(&["source", "device"]) && other.source == camera.source
+            })
+        {
+            let found = format!(
+                "{}, which camera \"{}\" has as well",
+                quoted(&device.to_string_lossy()),
+                first.name
+            );
+            places.fault(
+                sink,
+                "device",
+                found,
+                "a device of its own".into(),
+                Hint::None,
+            );
+        }
+        let slots = camera_slots(camera, workers);
+        if places.sound(&["source", "io", "ring-slots", "driver-slots"])
+            && matches!(camera.source, Source::V4l2 { .. })
+            && camera.io != Io::Userptr
+            && slots > VIDEO_MAX_FRAME
+        {
+            let found = format!(
+                "{slots} slots (ring-slots {}, driver-slots {}, one for each of {workers} workers, one in hand)",
+                camera.ring_slots, camera.driver_slots
+            );
+            let expected = format!(
+                "at most {VIDEO_MAX_FRAME} together, as a driver has no more buffers to map"
+            );
+            let advice =
+                "lower ring-slots, or let the driver write into ours with io = \"userptr\"";
+            places.fault(
+                sink,
+                "ring-slots",
+                found,
+                expected,
+                Hint::Advice(advice.into()),
+            );
+        }
+    }
+}
+
+/// A time-out that the stream's own pace would trip restarts a healthy camera for ever.
+fn time_out(sink: &Sink<'_>, camera: &Camera, places: &Places) {
+    let intervals_ms = 2000.0 / camera.rate_hz;
+    let time_out_ms = f64::from(u32::try_from(camera.time_out_ms).unwrap_or(u32::MAX));
+    if time_out_ms <= intervals_ms {
+        let expected = format!(
+            "more than two frame intervals, {intervals_ms:.1} ms at rate-hz = {}",
+            camera.rate_hz
+        );
+        let default = if places.given("time-out-ms") {
+            ""
+        } else {
+            "the default "
+        };
+        places.fault(
+            sink,
+            "time-out-ms",
+            format!("{default}{}", camera.time_out_ms),
+            expected,
+            Hint::None,
+        );
+    }
+}
+
+pub(super) fn models(sink: &Sink<'_>, models: &[(Model, Places)]) {
+    unique(
+        sink,
+        models
+            .iter()
+            .map(|(model, places)| (model.name.as_str(), places)),
+    );
+    for (model, places) in models {
+        let labels = model.labels.len();
+        if places.sound(&["decoder", "labels"])
+            && model.decoder == Decoder::BlazefaceShort
+            && labels != 1
+        {
+            let expected =
+                "one label, because decoder = \"blazeface-short\" knows one class".into();
+            places.fault(
+                sink,
+                "labels",
+                format!("{labels} labels"),
+                expected,
+                Hint::None,
+            );
+        }
+    }
+}
+
+pub(super) fn workers(sink: &Sink<'_>, workers: &[(Worker, Places)], models: &[(Model, Places)]) {
+    unique(
+        sink,
+        workers
+            .iter()
+            .map(|(worker, places)| (worker.name.as_str(), places)),
+    );
+    // With a model whose name is faulty, a reference that finds nothing may be right.
+    let all_named = models.iter().all(|(_, places)| places.sound(&["name"]));
+    for (worker, places) in workers {
+        let model = models
+            .iter()
+            .find(|(model, places)| places.sound(&["name"]) && model.name == worker.model);
+        match model {
+            _ if !places.sound(&["model"]) => {}
+            None if all_named && !models.is_empty() => unresolved(sink, worker, places, models),
+            None => {}
+            Some((model, theirs)) => {
+                let cores = worker.cores.len();
+                if places.sound(&["cores"])
+                    && theirs.sound(&["threads"])
+                    && cores != model.threads as usize
+                {
+                    let expected = format!(
+                        "an array of {}: one core for each thread of model \"{}\"",
+                        model.threads, model.name
+                    );
+                    places.fault(
+                        sink,
+                        "cores",
+                        format!("an array of {cores}"),
+                        expected,
+                        Hint::None,
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn unresolved(sink: &Sink<'_>, worker: &Worker, places: &Places, models: &[(Model, Places)]) {
+    let names = || models.iter().map(|(model, _)| model.name.as_str());
+    let hint = match similar(&worker.model, names()) {
+        Some(name) => Hint::Similar(name.into()),
+        None => Hint::None,
+    };
+    let known: Vec<String> = names().map(quoted).collect();
+    let expected = format!("the name of a [[model]]: {}", known.join(", "));
+    places.fault(sink, "model", quoted(&worker.model), expected, hint);
+}
+
+fn unique<'a>(sink: &Sink<'_>, named: impl Iterator<Item = (&'a str, &'a Places)>) {
+    let mut names: Vec<&str> = Vec::new();
+    for (name, places) in named.filter(|(_, places)| places.sound(&["name"])) {
+        if names.contains(&name) {
+            let expected = "a name that no other table of its kind has".into();
+            places.fault(
+                sink,
+                "name",
+                format!("{} again", quoted(name)),
+                expected,
+                Hint::None,
+            );
+        } else {
+            names.push(name);
+        }
+    }
+}

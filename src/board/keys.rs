@@ -1,0 +1,246 @@
+//! Every key of a profile: its name, rule, and default or example. One line declares a key.
+
+use crate::board::ask::{Places, Table};
+use crate::board::rules::{
+    Ends, Sha256, Truth, choice, device, distinct, even, label, list, mapped, name, one_of, path,
+    power_of_two, real, single, whole,
+};
+use crate::board::{
+    AbsentCore, Camera, Capture, Decoder, Delegate, Fit, Housekeeping, Io, Memory, Model,
+    OnShortage, Source, Wait, Worker,
+};
+use crate::frame::PixelFormat;
+use crate::limits::{MAX_CAMERAS, MAX_DETECTIONS, MAX_NODES, MAX_RING, MAX_WORKERS};
+use std::path::Path;
+
+/// Models of one board: no more than there can be workers to run them.
+pub(super) const MAX_MODELS: usize = MAX_WORKERS;
+/// Highest core number, plus one: the kernel's usual bound on CPUs (`CONFIG_NR_CPUS`).
+const CORES: u32 = 1024;
+/// Highest SCHED_FIFO priority: below the kernel's own threads that must not wait (99) and a margin.
+const MAX_FIFO: u32 = 89;
+/// The digest of an empty file stands for any other.
+const EXAMPLE_SHA256: &str = "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"";
+/// Class names of one model.
+const MAX_LABELS: usize = 1024;
+
+#[allow(clippy::cast_possible_truncation, reason = "the assertion bounds it")]
+const fn last(count: usize) -> u32 {
+    assert!(count > 0 && count <= 65_536);
+    count as u32 - 1
+}
+
+/// The keys at the top of the file.
+pub(super) struct Top {
+    pub(super) name: String,
+    pub(super) strict: bool,
+    pub(super) absent_core: AbsentCore,
+}
+
+pub(super) fn top(t: &mut Table<'_, '_>) -> Top {
+    const ABSENT_CORE: &[(&str, AbsentCore)] =
+        &[("refuse", AbsentCore::Refuse), ("wrap", AbsentCore::Wrap)];
+    Top {
+        name: t.key("name").required(name(), "\"front-door\""),
+        strict: t.key("strict").or(Truth, "false"),
+        absent_core: t.key("absent-core").or(choice(ABSENT_CORE), "\"refuse\""),
+    }
+}
+
+pub(super) fn memory(mut t: Table<'_, '_>) -> (Memory, Places) {
+    const SIZES_KIB: &[u32] = &[64, 2_048, 32_768, 524_288, 1_048_576];
+    const ON_SHORTAGE: &[(&str, OnShortage)] = &[
+        ("refuse", OnShortage::Refuse),
+        ("fallback", OnShortage::Fallback),
+    ];
+    let memory = Memory {
+        hugepage_kib: t.key("hugepage-kib").or(one_of(SIZES_KIB, "KiB"), "2048"),
+        on_shortage: t.key("on-shortage").or(choice(ON_SHORTAGE), "\"fallback\""),
+        budget_mib: t.key("budget-mib").or(whole(1..=1_048_576, "MiB"), "256"),
+        malloc_arena_kib: t
+            .key("malloc-arena-kib")
+            .or(whole(0..=1_048_576, "KiB"), "0"),
+    };
+    (memory, t.finish())
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    V4l2,
+    Image,
+    Pattern,
+}
+
+pub(super) fn camera(mut t: Table<'_, '_>, base: &Path) -> (Camera, Places) {
+    const SOURCE: &[(&str, Kind)] = &[
+        ("v4l2", Kind::V4l2),
+        ("image", Kind::Image),
+        ("pattern", Kind::Pattern),
+    ];
+    const FORMAT: &[(&str, PixelFormat)] =
+        &[("NV12", PixelFormat::Nv12), ("YUYV", PixelFormat::Yuyv)];
+    const IO: &[(&str, Io)] = &[
+        ("auto", Io::Auto),
+        ("userptr", Io::Userptr),
+        ("mmap", Io::Mmap),
+    ];
+    let name = t.key("name").required(name(), "\"front\"");
+    let kind = t.key("source").required(choice(SOURCE), "\"v4l2\"");
+    let v4l2 = kind == Kind::V4l2;
+    let image = kind == Kind::Image;
+    let device = t
+        .key("device")
+        .only("source", "v4l2", v4l2)
+        .required(device(), "\"/dev/video0\"");
+    let io = t
+        .key("io")
+        .only("source", "v4l2", v4l2)
+        .or(choice(IO), "\"auto\"");
+    let photo = t
+        .key("path")
+        .only("source", "image", image)
+        .required(path(), "\"photo.png\"");
+    let scale = t
+        .key("scale")
+        .only("source", "image", image)
+        .or(whole(1..=16, "times"), "1");
+    let pan_px = t
+        .key("pan-px")
+        .only("source", "image", image)
+        .or(whole(0..=1024, "pixels a frame"), "8");
+    let camera = Camera {
+        name,
+        source: match kind {
+            Kind::V4l2 => Source::V4l2 {
+                device: device.into(),
+            },
+            Kind::Image => Source::Image {
+                path: base.join(photo),
+                pan_px,
+                scale,
+            },
+            Kind::Pattern => Source::Pattern,
+        },
+        format: t.key("format").required(choice(FORMAT), "\"NV12\""),
+        width_px: t
+            .key("width-px")
+            .required(even(16..=8192, "pixels"), "1920"),
+        height_px: t
+            .key("height-px")
+            .required(even(16..=8192, "pixels"), "1080"),
+        rate_hz: t.key("rate-hz").required(real(0.1..=1000.0, "Hz"), "30"),
+        io,
+        ring_slots: t
+            .key("ring-slots")
+            .or(power_of_two(1..=last(MAX_RING) + 1, "slots"), "1"),
+        driver_slots: t.key("driver-slots").or(whole(2..=32, "slots"), "4"),
+        capture_core: t.key("capture-core").or(core(), "0"),
+        node: t.key("node").optional(mapped(
+            whole::<u16>(0..=last(MAX_NODES), "NUMA node"),
+            usize::from,
+        )),
+        max_age_ms: t.key("max-age-ms").or(whole(1..=600_000, "ms"), "250"),
+        time_out_ms: t.key("time-out-ms").or(whole(10..=600_000, "ms"), "2000"),
+    };
+    (camera, t.finish())
+}
+
+pub(super) fn capture(mut t: Table<'_, '_>) -> (Capture, Places) {
+    let capture = Capture {
+        fifo_priority: t.key("fifo-priority").or(fifo(), "0"),
+    };
+    (capture, t.finish())
+}
+
+pub(super) fn model(mut t: Table<'_, '_>, base: &Path) -> (Model, Places) {
+    const DECODER: &[(&str, Decoder)] = &[
+        ("blazeface-short", Decoder::BlazefaceShort),
+        ("classify", Decoder::Classify),
+    ];
+    const FIT: &[(&str, Fit)] = &[("letterbox", Fit::Letterbox), ("stretch", Fit::Stretch)];
+    const DELEGATE: &[(&str, Delegate)] =
+        &[("xnnpack", Delegate::Xnnpack), ("none", Delegate::None)];
+    let mut model = Model {
+        name: t.key("name").required(name(), "\"face\""),
+        path: base.join(t.key("path").required(path(), "\"model.tflite\"")),
+        sha256: t.key("sha256").required(Sha256, EXAMPLE_SHA256),
+        decoder: t.key("decoder").required(choice(DECODER), "\"classify\""),
+        labels: t
+            .key("labels")
+            .required(list(label(), 1..=MAX_LABELS), "[\"face\"]"),
+        fit: t.key("fit").or(choice(FIT), "\"letterbox\""),
+        input_range: t.key("input-range").or(Ends, "[-1.0, 1.0]"),
+        score_threshold: t.key("score-threshold").or(share("score"), "0.5"),
+        iou_threshold: 1.0,
+        max_detections: 1,
+        threads: t.key("threads").or(whole(1..=16, "threads"), "1"),
+        delegate: t.key("delegate").or(choice(DELEGATE), "\"xnnpack\""),
+    };
+    let boxes = model.decoder == Decoder::BlazefaceShort;
+    let iou = t
+        .key("iou-threshold")
+        .only("decoder", "blazeface-short", boxes);
+    let iou_threshold = iou.or(share("overlap"), "0.3");
+    let most = t
+        .key("max-detections")
+        .only("decoder", "blazeface-short", boxes);
+    let max_detections = most.or(
+        whole::<u16>(1..=last(MAX_DETECTIONS) + 1, "detections"),
+        "8",
+    );
+    if boxes {
+        model.iou_threshold = iou_threshold;
+        model.max_detections = usize::from(max_detections);
+    }
+    (model, t.finish())
+}
+
+pub(super) fn worker(mut t: Table<'_, '_>) -> (Worker, Places) {
+    const WAIT: &[(&str, Wait)] = &[
+        ("park", Wait::Park),
+        ("spin-then-park", Wait::SpinThenPark),
+        ("spin", Wait::Spin),
+    ];
+    let mut worker = Worker {
+        name: t.key("name").required(name(), "\"eyes\""),
+        cores: t.key("cores").required(distinct(core(), 1..=16), "[1]"),
+        model: t.key("model").required(name(), "\"face\""),
+        fifo_priority: t.key("fifo-priority").or(fifo(), "0"),
+        wait: t.key("wait").or(choice(WAIT), "\"spin-then-park\""),
+        spin_us: 0,
+    };
+    let bounded = worker.wait == Wait::SpinThenPark;
+    let spin = t.key("spin-us").only("wait", "spin-then-park", bounded);
+    let spin_us = spin.or(whole(1..=10_000, "µs"), "50");
+    if bounded {
+        worker.spin_us = spin_us;
+    }
+    (worker, t.finish())
+}
+
+pub(super) fn housekeeping(mut t: Table<'_, '_>) -> (Housekeeping, Places) {
+    let queue = mapped(whole::<u16>(1..=4096, "results"), usize::from);
+    let housekeeping = Housekeeping {
+        core: t.key("core").or(core(), "0"),
+        queue_results: t.key("queue-results").or(queue, "64"),
+        record_results: t
+            .key("record-results")
+            .or(whole(16..=10_000_000, "results"), "16384"),
+    };
+    (housekeeping, t.finish())
+}
+
+fn core() -> impl crate::board::rules::Rule<Out = usize> {
+    mapped(whole::<u16>(0..=CORES - 1, "core number"), usize::from)
+}
+
+fn fifo() -> crate::board::rules::Whole<u32> {
+    whole(0..=MAX_FIFO, "SCHED_FIFO priority, 0 is SCHED_OTHER")
+}
+
+fn share(what: &'static str) -> impl crate::board::rules::Rule<Out = f32> {
+    mapped(real(0.0..=1.0, what), single)
+}
+
+/// The number of cameras that a profile may have.
+pub(super) const CAMERAS: usize = MAX_CAMERAS;

@@ -1,0 +1,528 @@
+//! Profiles as text: what is accepted, and every message for what is not.
+
+use pinsight::board::{
+    self, AbsentCore, Board, Decoder, Delegate, Fault, Fit, Io, LoadError, OnShortage, Source, Wait,
+};
+use pinsight::frame::PixelFormat;
+use proptest::prelude::*;
+use std::path::{Path, PathBuf};
+
+/// The least that a board needs.
+const SMALL: &str = r#"name = "small"
+[[camera]]
+name = "front"
+source = "v4l2"
+device = "/dev/video0"
+format = "NV12"
+width-px = 640
+height-px = 480
+rate-hz = 30
+[[model]]
+name = "face"
+path = "face.tflite"
+sha256 = "3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633"
+decoder = "blazeface-short"
+labels = ["face"]
+[[worker]]
+name = "eyes"
+cores = [1]
+model = "face"
+"#;
+
+/// A file with a fault on most lines, and the message for each.
+const FAULTY: &str = include_str!("profile/faulty.toml");
+const FAULTY_MESSAGES: &str = include_str!("profile/faulty.txt");
+/// A file that is not TOML, and what is said of it.
+const BROKEN: &str = include_str!("profile/broken.toml");
+const BROKEN_MESSAGES: &str = include_str!("profile/broken.txt");
+
+fn messages(file: &str, text: &str) -> Vec<String> {
+    match board::read(file, text) {
+        Ok(_) => Vec::new(),
+        Err(faults) => faults.iter().map(Fault::to_string).collect(),
+    }
+}
+
+#[track_caller]
+fn assert_messages(file: &str, text: &str, expected: &str) {
+    let found = messages(file, text);
+    let expected: Vec<&str> = expected.lines().collect();
+    for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        assert_eq!(found, expected, "message {}", index + 1);
+    }
+    assert_eq!(
+        found.len(),
+        expected.len(),
+        "all messages:\n{}",
+        found.join("\n")
+    );
+}
+
+/// `SMALL` with one line replaced has exactly this one fault.
+#[track_caller]
+fn assert_one_fault(old: &str, new: &str, expected: &str) {
+    assert!(SMALL.contains(old), "{old} is not in the small profile");
+    assert_messages("b.toml", &SMALL.replacen(old, new, 1), expected);
+}
+
+fn small() -> Board {
+    board::read("boards/small.toml", SMALL).expect("the small profile is sound")
+}
+
+#[test]
+fn every_fault_of_a_file_is_reported_at_once_by_line() {
+    assert_messages("faulty.toml", FAULTY, FAULTY_MESSAGES);
+}
+
+#[test]
+fn syntax_errors_have_line_and_column_and_do_not_hide_other_faults() {
+    assert_messages("broken.toml", BROKEN, BROKEN_MESSAGES);
+}
+
+#[test]
+fn an_empty_profile_is_told_what_a_board_needs() {
+    let expected = "\
+e.toml:1: camera: found nothing, expected 1 to 64 tables `[[camera]]`
+e.toml:1: model: found nothing, expected 1 to 16 tables `[[model]]`
+e.toml:1: name: found nothing, expected a name of 1 to 48 letters a-z A-Z, digits, `-`, `_` and `.`; for example `name = \"front-door\"`
+e.toml:1: worker: found nothing, expected 1 to 16 tables `[[worker]]`";
+    assert_messages("e.toml", "", expected);
+    assert_messages(
+        "e.toml",
+        "camera = []\nmodel = 1\nworker = [1]\nname = \"e\"",
+        "\
+e.toml:1: camera: found an empty array, expected 1 to 64 tables `[[camera]]`
+e.toml:2: model: found 1, expected 1 to 16 tables `[[model]]`
+e.toml:3: worker: found an array of 1, expected 1 to 16 tables `[[worker]]`",
+    );
+}
+
+#[test]
+fn the_least_profile_gets_the_documented_defaults() {
+    let board = small();
+    assert_eq!(
+        (board.name.as_str(), board.strict, board.absent_core),
+        ("small", false, AbsentCore::Refuse)
+    );
+    assert_eq!(
+        (board.memory.hugepage_kib, board.memory.on_shortage),
+        (2048, OnShortage::Fallback)
+    );
+    assert_eq!(
+        (board.memory.budget_mib, board.memory.malloc_arena_kib),
+        (256, 0)
+    );
+    let camera = &board.cameras[0];
+    assert_eq!(
+        camera.source,
+        Source::V4l2 {
+            device: "/dev/video0".into()
+        }
+    );
+    assert_eq!(
+        (camera.format, camera.width_px, camera.height_px),
+        (PixelFormat::Nv12, 640, 480)
+    );
+    assert_eq!(
+        (camera.io, camera.ring_slots, camera.driver_slots),
+        (Io::Auto, 1, 4)
+    );
+    assert_eq!((camera.capture_core, camera.node), (0, None));
+    assert_eq!((camera.max_age_ms, camera.time_out_ms), (250, 2000));
+    assert_eq!(board.capture.fifo_priority, 0);
+    let model = &board.models[0];
+    assert_eq!(
+        (model.decoder, model.fit, model.delegate),
+        (Decoder::BlazefaceShort, Fit::Letterbox, Delegate::Xnnpack)
+    );
+    assert_eq!((model.sha256[0], model.sha256[31]), (0x3b, 0x33));
+    assert_eq!(
+        (
+            model.input_range,
+            model.score_threshold,
+            model.iou_threshold
+        ),
+        ([-1.0, 1.0], 0.5, 0.3)
+    );
+    assert_eq!((model.max_detections, model.threads), (8, 1));
+    let worker = &board.workers[0];
+    assert_eq!(
+        (worker.fifo_priority, worker.wait, worker.spin_us),
+        (0, Wait::SpinThenPark, 50)
+    );
+    assert_eq!(
+        (board.housekeeping.core, board.housekeeping.queue_results),
+        (0, 64)
+    );
+    assert_eq!(board.housekeeping.record_results, 16_384);
+}
+
+#[test]
+fn a_relative_path_starts_at_the_profiles_directory_and_an_absolute_one_does_not() {
+    let model = |file: &str, text: &str| {
+        board::read(file, text).expect("sound").models[0]
+            .path
+            .clone()
+    };
+    assert_eq!(
+        model("/etc/pinsight/door.toml", SMALL),
+        Path::new("/etc/pinsight/face.tflite")
+    );
+    assert_eq!(
+        model("boards/door.toml", SMALL),
+        Path::new("boards/face.tflite")
+    );
+    assert_eq!(model("door.toml", SMALL), Path::new("face.tflite"));
+    let absolute = SMALL.replace("\"face.tflite\"", "\"/opt/face.tflite\"");
+    assert_eq!(
+        model("boards/door.toml", &absolute),
+        Path::new("/opt/face.tflite")
+    );
+    let image = SMALL.replace(
+        "\"v4l2\"\ndevice = \"/dev/video0\"",
+        "\"image\"\npath = \"a/b.png\"",
+    );
+    let board = board::read("boards/door.toml", &image).expect("sound");
+    assert_eq!(
+        board.cameras[0].source,
+        Source::Image {
+            path: "boards/a/b.png".into(),
+            pan_px: 8,
+            scale: 1
+        }
+    );
+}
+
+#[test]
+fn numbers_may_be_written_in_all_of_tomls_ways() {
+    let text = SMALL
+        .replace("width-px = 640", "width-px = 0x0280")
+        .replace("rate-hz = 30", "rate-hz = 2.997e1");
+    let text = text.replace("[[model]]", "time-out-ms = 1_500\n[[model]]");
+    let board = board::read("b.toml", &text).expect("sound");
+    let camera = &board.cameras[0];
+    assert_eq!(
+        (camera.width_px, camera.rate_hz, camera.time_out_ms),
+        (640, 29.97, 1500)
+    );
+}
+
+#[test]
+fn numbers_that_are_not_finite_or_do_not_fit_are_faults() {
+    for number in [
+        "nan",
+        "inf",
+        "-inf",
+        "1e999",
+        "-1",
+        "99999999999999999999999999999999999999999999999",
+        "0",
+    ] {
+        let found = messages(
+            "b.toml",
+            &SMALL.replace("rate-hz = 30", &format!("rate-hz = {number}")),
+        );
+        assert_eq!(found.len(), 1, "{number}: {found:?}");
+        assert!(
+            found[0].starts_with("b.toml:9: camera.rate-hz: found "),
+            "{}",
+            found[0]
+        );
+        assert!(
+            found[0].ends_with(", expected a number (Hz), 0.1 to 1000"),
+            "{}",
+            found[0]
+        );
+    }
+}
+
+#[test]
+fn a_forgotten_unit_a_case_or_an_underscore_is_guessed() {
+    for (right, wrong) in [
+        ("width-px", "width"),
+        ("width-px", "Width_px"),
+        ("rate-hz", "rate"),
+        ("rate-hz", "rate-fps"),
+        ("height-px", "hieght-px"),
+        ("source", "src"),
+        ("device", "devise"),
+    ] {
+        let misspelt = SMALL.replacen(&format!("\n{right} ="), &format!("\n{wrong} ="), 1);
+        let found = messages("b.toml", &misspelt);
+        assert_eq!(found.len(), 1, "{wrong}: {found:?}");
+        assert!(
+            found[0].ends_with(&format!("; did you mean `{right}`?")),
+            "{}",
+            found[0]
+        );
+    }
+}
+
+#[test]
+fn a_key_like_no_other_gets_the_list_of_keys() {
+    let found = messages("b.toml", &SMALL.replace("cores = [1]", "on = [1]"));
+    assert_eq!(
+        found,
+        [
+            "b.toml:16: worker.cores: found nothing, expected an array of 1 to 16 different elements, each a whole number (core number), 0 to 1023; for example `cores = [1]`",
+            "b.toml:18: worker.on: found an unknown key, expected a key of [[worker]]; there are name, cores, model, fifo-priority, wait, spin-us",
+        ]
+    );
+}
+
+#[test]
+fn a_faulty_key_causes_no_faults_elsewhere() {
+    assert_one_fault(
+        "name = \"face\"",
+        "name = \"fa ce\"",
+        "b.toml:11: model.name: found \"fa ce\", expected a name of 1 to 48 letters a-z A-Z, digits, `-`, `_` and `.`",
+    );
+    assert_one_fault(
+        "source = \"v4l2\"",
+        "source = 4",
+        "b.toml:4: camera.source: found 4, expected \"v4l2\", \"image\" or \"pattern\"",
+    );
+    assert_one_fault(
+        "decoder = \"blazeface-short\"",
+        "decoder = \"blazeface\"",
+        "b.toml:14: model.decoder: found \"blazeface\", expected \"blazeface-short\" or \"classify\"; did you mean `blazeface-short`?",
+    );
+}
+
+#[test]
+fn control_characters_do_not_reach_the_terminal() {
+    for text in [
+        "name = \"\\u001b[2J\"",
+        "\"\\u001b[2J\" = 1",
+        "\"\\u001b[2J\" = \u{1b}",
+    ] {
+        let found = messages("b.toml", text);
+        assert!(!found.is_empty());
+        assert!(
+            found.iter().all(|line| !line.chars().any(char::is_control)),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
+fn strict_and_wrap_exclude_each_other() {
+    assert_one_fault(
+        "name = \"small\"",
+        "name = \"small\"\nstrict = true\nabsent-core = \"wrap\"",
+        "b.toml:3: absent-core: found \"wrap\", expected \"refuse\", because strict = true lets nothing be replaced",
+    );
+}
+
+#[test]
+fn more_tables_than_the_program_has_room_for_are_refused() {
+    let worker =
+        |index: usize| format!("[[worker]]\nname = \"w{index}\"\ncores = [1]\nmodel = \"face\"\n");
+    let many: String = (0..16).map(worker).collect();
+    let found = messages("b.toml", &format!("{SMALL}{many}"));
+    assert_eq!(
+        found[0],
+        "b.toml:16: worker: found 17 tables, expected 1 to 16 tables `[[worker]]`"
+    );
+}
+
+#[test]
+fn every_shipped_board_is_sound() {
+    let mut seen = Vec::new();
+    for entry in std::fs::read_dir("boards").expect("boards/") {
+        let path = entry.expect("an entry of boards/").path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
+            let board = board::load(&path).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(
+                Some(board.name.as_str()),
+                path.file_stem().and_then(|stem| stem.to_str())
+            );
+            seen.push(board.name);
+        }
+    }
+    seen.sort();
+    assert_eq!(seen, ["demo", "vivid"]);
+}
+
+#[test]
+fn every_number_of_a_shipped_board_has_its_reason_beside_it() {
+    for file in ["boards/demo.toml", "boards/vivid.toml"] {
+        let text = std::fs::read_to_string(file).expect(file);
+        let lines: Vec<&str> = text.lines().collect();
+        let mut numbers = 0;
+        for (index, line) in lines.iter().enumerate() {
+            let Some((key, value)) = line.split_once(" = ") else {
+                continue;
+            };
+            if line.starts_with('#')
+                || !value.starts_with(|first: char| first.is_ascii_digit() || first == '[')
+            {
+                continue;
+            }
+            numbers += 1;
+            // A comment speaks for the lines below it, up to the next empty line, comment or header.
+            let above = lines[..index]
+                .iter()
+                .rev()
+                .find(|line| line.starts_with('#') || !line.contains(" = "));
+            assert!(
+                above.is_some_and(|line| line.starts_with('#')),
+                "{file}: {key} has no reason"
+            );
+        }
+        assert!(numbers > 15, "{file}: found only {numbers} numbers");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_a_profile_is_named() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = |name: &str, bytes: &[u8]| -> PathBuf {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).expect("a file");
+        path
+    };
+    let error = |path: &Path| board::load(path).expect_err("not a profile").to_string();
+    let absent = dir.path().join("absent.toml");
+    assert!(matches!(
+        board::load(&absent),
+        Err(LoadError::Unreadable { .. })
+    ));
+    assert!(error(&absent).starts_with(&format!(
+        "{}: cannot be read: No such file",
+        absent.display()
+    )));
+    assert!(matches!(
+        board::load(dir.path()),
+        Err(LoadError::Unreadable { .. })
+    ));
+    let binary = file("binary.toml", b"name = 1\n\xff\n");
+    assert_eq!(
+        error(&binary),
+        format!(
+            "{}:2: found bytes that are not UTF-8, expected TOML",
+            binary.display()
+        )
+    );
+    let huge = file("huge.toml", &vec![b'#'; (1 << 20) + 1]);
+    assert_eq!(
+        error(&huge),
+        format!(
+            "{}: found more than 1048576 bytes, expected a profile",
+            huge.display()
+        )
+    );
+    let faulty = file(
+        "faulty.toml",
+        SMALL
+            .replace("= 30", "= 0")
+            .replace("= 640", "= 1")
+            .as_bytes(),
+    );
+    assert_eq!(error(&faulty).lines().count(), 2);
+}
+
+/// Texts that are nearly profiles: a shipped one with some places overwritten.
+fn mutated() -> impl Strategy<Value = String> {
+    let boards = [
+        include_str!("../boards/demo.toml"),
+        include_str!("../boards/vivid.toml"),
+        SMALL,
+        FAULTY,
+        BROKEN,
+    ];
+    let scraps = prop::sample::select(vec![
+        "",
+        "\"",
+        "'''",
+        "[",
+        "]",
+        "[[",
+        "]]",
+        "=",
+        "\n",
+        "{",
+        "}",
+        ",",
+        ".",
+        "#",
+        "\\u0000",
+        "\u{fffd}",
+        "é",
+        "-1",
+        "1e400",
+        "nan",
+        "0x",
+        "99999999999999999999",
+        "true",
+        "1979-05-27",
+        "[[camera]]\n",
+        "[memory]\n",
+        "[camera]\n",
+        "camera = 3\n",
+        "name = \"x\"\n",
+        "[[model.a]]\n",
+        "a.b.c = 1\n",
+        "memory.x = 1\n",
+        "[worker.0]\n",
+    ]);
+    let edits = prop::collection::vec((any::<prop::sample::Index>(), 0_usize..40, scraps), 1..6);
+    (prop::sample::select(boards.to_vec()), edits).prop_map(|(text, edits)| {
+        let mut chars: Vec<char> = text.chars().collect();
+        for (at, length, scrap) in edits {
+            let at = at.index(chars.len() + 1);
+            let end = (at + length).min(chars.len());
+            chars.splice(at..end, scrap.chars());
+        }
+        chars.into_iter().collect()
+    })
+}
+
+/// Whatever the text: a sound board, or faults that have a place in it.
+fn assert_reads(text: &str) {
+    match board::read("p.toml", text) {
+        Ok(board) => {
+            assert!((1..=64).contains(&board.cameras.len()));
+            for worker in &board.workers {
+                let model = board.models.iter().find(|model| model.name == worker.model);
+                assert_eq!(
+                    model.expect("a reference that resolves").threads as usize,
+                    worker.cores.len()
+                );
+            }
+        }
+        Err(faults) => {
+            assert!(!faults.is_empty());
+            let lines = text.split('\n').count();
+            assert!(
+                faults
+                    .iter()
+                    .all(|fault| (1..=lines).contains(&fault.line) && fault.column >= 1)
+            );
+            assert!(faults.is_sorted_by_key(|fault| fault.line));
+            assert!(faults.iter().all(|fault| !fault.to_string().contains('\n')));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nearly_a_profile_is_read_or_refused(text in mutated()) {
+        assert_reads(&text);
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused(text in any::<String>()) {
+        assert_reads(&text);
+    }
+
+    #[test]
+    fn any_text_of_tomls_own_characters_is_read_or_refused(text in "[a-z\\[\\]{}=.,\"'#\n 0-9_-]{0,200}") {
+        assert_reads(&text);
+    }
+}

@@ -11,7 +11,7 @@ use crate::board::{AbsentCore, Camera, Decoder, Io, Model, Source, Worker};
 ///
 /// # Source
 /// `VIDEO_MAX_FRAME` in `include/uapi/linux/videodev2.h`.
-const VIDEO_MAX_FRAME: u32 = 32;
+const VIDEO_MAX_FRAME: u16 = 32;
 
 pub(super) fn top(sink: &Sink<'_>, top: &Top, places: &Places) {
     if places.sound(&["strict", "absent-core"]) && top.strict && top.absent_core == AbsentCore::Wrap
@@ -58,7 +58,7 @@ pub(super) fn cameras(sink: &Sink<'_>, cameras: &[(Camera, Places)], workers: us
             && slots > VIDEO_MAX_FRAME
         {
             let found = format!(
-                "{slots} slots (ring-slots {}, driver-slots {}, one for each of {workers} workers, one in hand)",
+                "{slots} slots (ring-slots {}, driver-slots {}, and what {workers} workers hold)",
                 camera.ring_slots, camera.driver_slots
             );
             let expected = format!(

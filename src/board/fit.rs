@@ -5,6 +5,8 @@
 //! warning, or a refusal where the profile says `strict = true`.
 
 mod misfit;
+#[cfg(test)]
+mod tests;
 
 pub use misfit::{Misfit, Moved, Pages};
 

@@ -50,7 +50,7 @@ pub struct Hugepages {
     pub kib: u64,
     /// How many there are.
     pub total: u64,
-    /// How many nobody has.
+    /// How many a new mapping can have: free, and promised to no other.
     pub free: u64,
 }
 

@@ -16,6 +16,8 @@ pub mod budget;
 mod checks;
 mod fault;
 pub mod fit;
+#[cfg(test)]
+mod fixtures;
 mod keys;
 mod machine;
 mod read;

@@ -31,7 +31,7 @@ pub struct Pages {
     pub node: usize,
     /// What the region takes.
     pub needed: u64,
-    /// What nobody has.
+    /// What a new mapping can have.
     pub free: u64,
     /// What there is.
     pub total: u64,
@@ -209,7 +209,7 @@ impl fmt::Display for Misfit {
                     let between = if index > 0 { ", " } else { "" };
                     write!(
                         f,
-                        "{between}node {}: {} hugepages of {kib} KiB are needed and {} of {} are free",
+                        "{between}node {}: hugepages of {kib} KiB: {} needed, {} of {} free",
                         pages.node, pages.needed, pages.free, pages.total
                     )?;
                 }
@@ -248,7 +248,7 @@ impl fmt::Display for Misfit {
                 threads,
             } => write!(
                 f,
-                "worker {spinner} never sleeps on core {core}, which {} need too; set wait = \"spin-then-park\", or give the worker a core of its own",
+                "worker {spinner} never sleeps on core {core}, the core of {} too; set wait = \"spin-then-park\", or give the worker a core of its own",
                 threads.join(", ")
             ),
             Self::Throttled { worker, us_per_s } => write!(

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod coreset;
+pub mod heap;
 pub mod hugepool;
 pub mod logger;
 pub mod memory;

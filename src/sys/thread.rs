@@ -379,7 +379,9 @@ fn current_policy() -> Result<Policy, ThreadError> {
     // SAFETY: 0 is the calling thread; the kernel writes one sched_param, which is live.
     let result = unsafe { libc::syscall(libc::SYS_sched_getparam, 0, &raw mut param) };
     Errno::result(result).map_err(failed("sched_getparam"))?;
-    if number & !libc::c_long::from(libc::SCHED_RESET_ON_FORK) == libc::c_long::from(libc::SCHED_FIFO) {
+    if number & !libc::c_long::from(libc::SCHED_RESET_ON_FORK)
+        == libc::c_long::from(libc::SCHED_FIFO)
+    {
         Ok(Policy::Fifo(param.sched_priority.unsigned_abs()))
     } else {
         Ok(Policy::Other)

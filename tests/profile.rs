@@ -1,10 +1,13 @@
 //! Profiles as text: what is accepted, and every message for what is not.
 
 use pinsight::board::{
-    self, AbsentCore, Board, Decoder, Delegate, Fault, Fit, Io, LoadError, OnShortage, Source, Wait,
+    self, Absent, AbsentCore, Board, Decoder, Delegate, Fault, Fit, Io, LoadError, OnShortage,
+    Source, Wait,
 };
 use pinsight::frame::PixelFormat;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use std::path::{Path, PathBuf};
 
 /// The least that a board needs.
@@ -347,6 +350,79 @@ fn every_shipped_board_is_sound() {
     assert_eq!(seen, ["demo", "vivid"]);
 }
 
+/// The rows of the README's key tables: header of the section, key, values, default.
+fn documented() -> Vec<[String; 4]> {
+    let readme = std::fs::read_to_string("boards/README.md").expect("boards/README.md");
+    let mut section = String::new();
+    let mut rows = Vec::new();
+    for line in readme.lines() {
+        if let Some(title) = line.strip_prefix("## ") {
+            section = title.trim_matches('`').to_owned();
+        }
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        if let ["", key, values, default, why, ""] = cells[..]
+            && let Some(key) = key.strip_prefix('`').and_then(|key| key.strip_suffix('`'))
+        {
+            assert!(why.len() > 10, "{section}.{key}: the reason is missing");
+            rows.push([section.clone(), key.into(), values.into(), default.into()]);
+        }
+    }
+    rows
+}
+
+#[test]
+fn the_reference_has_every_key_with_the_readers_own_values_and_defaults() {
+    let keys: Vec<[String; 4]> = board::key_list()
+        .into_iter()
+        .map(|key| {
+            let section = if key.table.is_empty() {
+                "Top of the file"
+            } else {
+                key.table
+            };
+            let values = match key.belongs_to {
+                Some(with) => format!("{}; only with `{with}`", key.expected),
+                None => key.expected,
+            };
+            let default = match key.absent {
+                Absent::Fault => "required".into(),
+                Absent::Default(value) => format!("`{value}`"),
+                Absent::Derived => "the node of `capture-core`".into(),
+            };
+            [section.into(), key.name.into(), values, default]
+        })
+        .collect();
+    let documented = documented();
+    for key in &keys {
+        assert!(
+            documented.contains(key),
+            "boards/README.md lacks this row: {key:?}"
+        );
+    }
+    for row in &documented {
+        assert!(
+            keys.contains(row),
+            "boards/README.md has a row that no key answers to: {row:?}"
+        );
+    }
+    assert!(keys.len() > 40, "found only {} keys", keys.len());
+}
+
+#[test]
+fn every_key_but_the_derived_is_shown_in_a_shipped_board() {
+    let text = std::fs::read_to_string("boards/demo.toml").expect("the demo board");
+    let vivid = std::fs::read_to_string("boards/vivid.toml").expect("the vivid board");
+    for key in board::key_list() {
+        let line = format!("\n{} = ", key.name);
+        let shown = text.contains(&line) || vivid.contains(&line);
+        assert!(
+            shown || key.absent == Absent::Derived,
+            "no shipped board shows {}",
+            key.name
+        );
+    }
+}
+
 #[test]
 fn every_number_of_a_shipped_board_has_its_reason_beside_it() {
     for file in ["boards/demo.toml", "boards/vivid.toml"] {
@@ -506,6 +582,20 @@ fn assert_reads(text: &str) {
             assert!(faults.iter().all(|fault| !fault.to_string().contains('\n')));
         }
     }
+}
+
+#[test]
+fn the_mutations_give_boards_and_faults() {
+    let mut runner = TestRunner::deterministic();
+    let (mut sound, mut faulty) = (0, 0);
+    for _ in 0..200 {
+        let text = mutated().new_tree(&mut runner).expect("a text").current();
+        match board::read("p.toml", &text) {
+            Ok(_) => sound += 1,
+            Err(_) => faulty += 1,
+        }
+    }
+    assert!(sound > 5 && faulty > 50, "{sound} sound, {faulty} faulty");
 }
 
 proptest! {

@@ -6,115 +6,14 @@
 //! on and finds every other fault; the stand-in is never returned, because a profile with a fault is
 //! not.
 
-use crate::board::fault::{Fault, Hint, Problem};
-use crate::board::rules::{Rule, describe, printable, similar};
-use std::cell::RefCell;
+mod key;
+
+use crate::board::fault::{Hint, Problem};
+use crate::board::rules::{describe, printable, similar};
+use crate::board::sink::{Sink, TOP};
+use key::Key;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-
-/// A key that profiles have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyDoc {
-    /// Its table as a header, e.g. `[[camera]]`; empty for the top of the file.
-    pub table: &'static str,
-    /// Its name.
-    pub name: &'static str,
-    /// The values that it takes: the words of the error's "expected …".
-    pub expected: String,
-    /// What holds where it is absent.
-    pub absent: Absent,
-    /// The key and value that it belongs to, where it does not always make sense.
-    pub belongs_to: Option<String>,
-}
-
-/// What the table without a header is called in messages.
-pub(super) const TOP: &str = "the top of the file";
-
-/// What an absent key means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Absent {
-    /// A fault.
-    Fault,
-    /// This value, written as in TOML.
-    Default(&'static str),
-    /// What its documentation says.
-    Derived,
-}
-
-/// Where faults and keys are collected.
-#[derive(Debug)]
-pub(super) struct Sink<'t> {
-    file: &'t str,
-    text: &'t str,
-    faults: RefCell<Vec<Fault>>,
-    keys: RefCell<Vec<KeyDoc>>,
-}
-
-impl<'t> Sink<'t> {
-    pub(super) fn new(file: &'t str, text: &'t str) -> Self {
-        Self {
-            file,
-            text,
-            faults: RefCell::default(),
-            keys: RefCell::default(),
-        }
-    }
-
-    /// Records a fault at a byte of the text.
-    pub(super) fn fault(&self, offset: usize, key: String, problem: Problem) {
-        let (line, column) = position(self.text, offset);
-        self.faults.borrow_mut().push(Fault {
-            file: self.file.into(),
-            line,
-            column,
-            key,
-            problem,
-        });
-    }
-
-    /// Records that a key exists.
-    fn document(&self, key: KeyDoc) {
-        let mut keys = self.keys.borrow_mut();
-        if !keys
-            .iter()
-            .any(|known| (known.table, known.name) == (key.table, key.name))
-        {
-            keys.push(key);
-        }
-    }
-
-    /// The faults, by place.
-    pub(super) fn into_faults(self) -> Vec<Fault> {
-        let mut faults = self.faults.into_inner();
-        faults.sort_by(|a, b| (a.line, a.column, &a.key).cmp(&(b.line, b.column, &b.key)));
-        faults
-    }
-
-    /// Every key that was asked for, once, in the order of the asking.
-    pub(super) fn into_keys(self) -> Vec<KeyDoc> {
-        self.keys.into_inner()
-    }
-}
-
-/// Line and column (in characters) of a byte, both from 1.
-pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
-    let before = text
-        .as_bytes()
-        .get(..offset.min(text.len()))
-        .unwrap_or_default();
-    let line_start = before
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |at| at + 1);
-    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-    (
-        line,
-        String::from_utf8_lossy(&before[line_start..])
-            .chars()
-            .count()
-            + 1,
-    )
-}
 
 /// A table that is being asked.
 #[derive(Debug)]
@@ -170,12 +69,7 @@ impl<'s, 't> Table<'s, 't> {
 
     /// Asks for a key.
     pub(super) fn key(&mut self, name: &'static str) -> Key<'_, 's, 't> {
-        Key {
-            table: self,
-            name,
-            belongs: Belongs::Here,
-            belongs_to: None,
-        }
+        Key::new(self, name)
     }
 
     /// A table below this one: its header's byte and its entries.
@@ -376,137 +270,6 @@ impl Places {
             },
         );
     }
-}
-
-/// A key that is being asked for.
-#[derive(Debug)]
-pub(super) struct Key<'a, 's, 't> {
-    table: &'a mut Table<'s, 't>,
-    name: &'static str,
-    belongs: Belongs,
-    belongs_to: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Belongs {
-    Here,
-    /// The key that decides has a value to which this one says nothing.
-    Elsewhere,
-    /// The key that decides is faulty itself.
-    Unknown,
-}
-
-impl Key<'_, '_, '_> {
-    /// The key makes sense only where `decider` (asked for before) has this value, which `holds` tells.
-    pub(super) fn only(mut self, decider: &'static str, value: &str, holds: bool) -> Self {
-        self.belongs = match (self.table.is_sound(decider), holds) {
-            (false, _) => Belongs::Unknown,
-            (true, true) => Belongs::Here,
-            (true, false) => Belongs::Elsewhere,
-        };
-        self.belongs_to = Some(format!("{decider} = \"{value}\""));
-        self
-    }
-
-    /// The value, which must be there. `example` is one that would do, written as in TOML.
-    pub(super) fn required<R: Rule>(mut self, rule: R, example: &'static str) -> R::Out {
-        let answer = self.answer(&rule, Absent::Fault);
-        if matches!(answer, Answer::Absent) && self.belongs == Belongs::Here {
-            let example = format!("{} = {example}", self.name);
-            let problem = Problem::Missing {
-                expected: rule.expected(),
-                example,
-            };
-            self.table.missing.push((self.name, problem));
-        }
-        match answer {
-            Answer::Sound(value) => value,
-            Answer::Absent | Answer::Faulty => literal(&rule, example),
-        }
-    }
-
-    /// The value, or `default`, written as in TOML.
-    pub(super) fn or<R: Rule>(mut self, rule: R, default: &'static str) -> R::Out {
-        match self.answer(&rule, Absent::Default(default)) {
-            Answer::Sound(value) => value,
-            Answer::Absent | Answer::Faulty => literal(&rule, default),
-        }
-    }
-
-    /// The value, where there is one.
-    pub(super) fn optional<R: Rule>(mut self, rule: R) -> Option<R::Out> {
-        match self.answer(&rule, Absent::Derived) {
-            Answer::Sound(value) => Some(value),
-            Answer::Absent | Answer::Faulty => None,
-        }
-    }
-
-    /// Documents the key, then looks for it, reports what is wrong with it, and notes whether what the
-    /// caller will make of the answer may be relied on.
-    fn answer<R: Rule>(&mut self, rule: &R, absent: Absent) -> Answer<R::Out> {
-        let table = &mut *self.table;
-        table.sink.document(KeyDoc {
-            table: table.header,
-            name: self.name,
-            expected: rule.expected(),
-            absent,
-            belongs_to: self.belongs_to.clone(),
-        });
-        let Some((offset, value)) = table.entry(self.name) else {
-            let sound = absent != Absent::Fault && self.belongs == Belongs::Here;
-            table.note(self.name, table.offset, sound);
-            return Answer::Absent;
-        };
-        let (at, problem) = match (rule.take(value.get_ref()), self.belongs) {
-            (_, Belongs::Elsewhere) => {
-                let belongs_to = self.belongs_to.clone().unwrap_or_default();
-                (
-                    offset,
-                    Problem::Misplaced {
-                        found: describe(value.get_ref()),
-                        belongs_to,
-                    },
-                )
-            }
-            (Ok(value), _) => {
-                table.note(self.name, offset, true);
-                return Answer::Sound(value);
-            }
-            (Err(refused), _) => {
-                let found = refused.found.unwrap_or_else(|| describe(value.get_ref()));
-                let hint = refused.hint.unwrap_or(Hint::None);
-                let at = refused.span.map_or(offset, |span| span.start);
-                (
-                    at,
-                    Problem::Value {
-                        found,
-                        expected: rule.expected(),
-                        hint,
-                    },
-                )
-            }
-        };
-        table.note(self.name, offset, false);
-        table.sink.fault(at, table.path(self.name), problem);
-        Answer::Faulty
-    }
-}
-
-enum Answer<T> {
-    Sound(T),
-    Absent,
-    Faulty,
-}
-
-/// The value of a default or an example of this program's own.
-///
-/// # Panics
-/// When the rule refuses it. Every key's literal is read each time its table is, so the tests see it.
-fn literal<R: Rule>(rule: &R, text: &'static str) -> R::Out {
-    let value =
-        DeValue::parse(text).unwrap_or_else(|error| panic!("`{text}` is not TOML: {error}"));
-    rule.take(value.get_ref())
-        .unwrap_or_else(|_| panic!("`{text}` is not {}", rule.expected()))
 }
 
 fn is_tables(value: &DeValue<'_>) -> bool {

@@ -1,10 +1,11 @@
 //! What must hold between keys and between tables.
 
-use crate::board::ask::{Places, Sink};
+use crate::board::ask::Places;
 use crate::board::budget::camera_slots;
 use crate::board::fault::Hint;
 use crate::board::keys::Top;
 use crate::board::rules::{quoted, similar};
+use crate::board::sink::Sink;
 use crate::board::{AbsentCore, Camera, Decoder, Io, Model, Source, Worker};
 
 /// Buffers that a V4L2 queue has at most.

@@ -22,13 +22,14 @@ mod keys;
 mod machine;
 mod read;
 mod rules;
+mod sink;
 
-pub use ask::{Absent, KeyDoc};
 pub use budget::{Budget, Fixed, plan};
 pub use fault::{Fault, Hint, LoadError, Problem};
 pub use fit::{Finding, Misfit, Severity, fit, place};
 pub use machine::{Core, Hugepages, Machine, Node};
 pub use read::{key_list, load, read};
+pub use sink::{Absent, KeyDoc};
 
 use crate::frame::PixelFormat;
 use std::path::PathBuf;

@@ -1,8 +1,9 @@
 //! From text to a checked [`Board`], or to every fault of the text at once.
 
-use crate::board::ask::{KeyDoc, Sink, TOP, Table, position};
+use crate::board::ask::Table;
 use crate::board::fault::{Fault, Hint, LoadError, Problem};
 use crate::board::rules::printable;
+use crate::board::sink::{KeyDoc, Sink, TOP, position};
 use crate::board::{Board, checks, keys};
 use crate::limits::MAX_WORKERS;
 use std::io::Read;

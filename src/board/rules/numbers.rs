@@ -1,0 +1,194 @@
+//! Rules for numbers.
+
+use super::{Refused, Rule, alternatives, describe};
+use std::ops::RangeInclusive;
+use toml::Spanned;
+use toml::de::DeValue;
+
+fn integer(value: &DeValue<'_>) -> Option<i128> {
+    let number = value.as_integer()?;
+    i128::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+fn float(value: &DeValue<'_>) -> Option<f64> {
+    let text = match value {
+        DeValue::Float(number) => number.as_str(),
+        DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
+        _ => return None,
+    };
+    text.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+/// A whole number of something.
+pub(in crate::board) struct Whole<T> {
+    range: RangeInclusive<u32>,
+    what: &'static str,
+    step: Step,
+    out: std::marker::PhantomData<T>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Step {
+    Any,
+    Even,
+    PowerOfTwo,
+}
+
+fn stepped<T>(range: RangeInclusive<u32>, what: &'static str, step: Step) -> Whole<T> {
+    Whole {
+        range,
+        what,
+        step,
+        out: std::marker::PhantomData,
+    }
+}
+
+/// Any whole number of the range.
+pub(in crate::board) fn whole<T>(range: RangeInclusive<u32>, what: &'static str) -> Whole<T> {
+    stepped(range, what, Step::Any)
+}
+
+/// The even numbers of the range.
+pub(in crate::board) fn even<T>(range: RangeInclusive<u32>, what: &'static str) -> Whole<T> {
+    stepped(range, what, Step::Even)
+}
+
+/// The powers of two of the range.
+pub(in crate::board) fn power_of_two<T>(
+    range: RangeInclusive<u32>,
+    what: &'static str,
+) -> Whole<T> {
+    stepped(range, what, Step::PowerOfTwo)
+}
+
+impl<T: TryFrom<u32>> Rule for Whole<T> {
+    type Out = T;
+    fn expected(&self) -> String {
+        let kind = match self.step {
+            Step::Any => "a whole number",
+            Step::Even => "an even number",
+            Step::PowerOfTwo => "a power of two",
+        };
+        format!(
+            "{kind} ({}), {} to {}",
+            self.what,
+            self.range.start(),
+            self.range.end()
+        )
+    }
+    fn take(&self, value: &DeValue<'_>) -> Result<T, Refused> {
+        integer(value)
+            .and_then(|number| u32::try_from(number).ok())
+            .filter(|number| self.range.contains(number))
+            .filter(|number| match self.step {
+                Step::Any => true,
+                Step::Even => number.is_multiple_of(2),
+                Step::PowerOfTwo => number.is_power_of_two(),
+            })
+            .and_then(|number| T::try_from(number).ok())
+            .ok_or_else(Refused::default)
+    }
+}
+
+/// A number that need not be whole.
+pub(in crate::board) struct Real {
+    range: RangeInclusive<f64>,
+    what: &'static str,
+}
+
+/// Any finite number of the range.
+pub(in crate::board) fn real(range: RangeInclusive<f64>, what: &'static str) -> Real {
+    Real { range, what }
+}
+
+impl Rule for Real {
+    type Out = f64;
+    fn expected(&self) -> String {
+        format!(
+            "a number ({}), {} to {}",
+            self.what,
+            self.range.start(),
+            self.range.end()
+        )
+    }
+    fn take(&self, value: &DeValue<'_>) -> Result<f64, Refused> {
+        float(value)
+            .filter(|number| self.range.contains(number))
+            .ok_or_else(Refused::default)
+    }
+}
+
+/// One number of a few.
+pub(in crate::board) struct OneOf {
+    numbers: &'static [u32],
+    what: &'static str,
+}
+
+/// One of these numbers.
+pub(in crate::board) fn one_of(numbers: &'static [u32], what: &'static str) -> OneOf {
+    OneOf { numbers, what }
+}
+
+impl Rule for OneOf {
+    type Out = u64;
+    fn expected(&self) -> String {
+        let numbers: Vec<String> = self.numbers.iter().map(u32::to_string).collect();
+        format!("{} ({})", alternatives(&numbers), self.what)
+    }
+    fn take(&self, value: &DeValue<'_>) -> Result<u64, Refused> {
+        integer(value)
+            .and_then(|number| u32::try_from(number).ok())
+            .filter(|number| self.numbers.contains(number))
+            .map(u64::from)
+            .ok_or_else(Refused::default)
+    }
+}
+
+/// The same number in single precision: nearest, as the tensors hold it.
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the rules that use it have ranges well inside f32"
+)]
+pub(in crate::board) fn single(number: f64) -> f32 {
+    number as f32
+}
+
+/// The model's value of black and of white.
+pub(in crate::board) struct Ends;
+
+impl Rule for Ends {
+    type Out = [f32; 2];
+    fn expected(&self) -> String {
+        "two different numbers (of black, of white), each -1024 to 1024".into()
+    }
+    fn take(&self, value: &DeValue<'_>) -> Result<[f32; 2], Refused> {
+        let ends = |array: &[Spanned<DeValue<'_>>]| match array {
+            [black, white] => Some([float(black.get_ref())?, float(white.get_ref())?].map(single)),
+            _ => None,
+        };
+        value
+            .as_array()
+            .and_then(|array| ends(array))
+            .filter(|[black, white]| {
+                black != white && black.abs() <= 1024.0 && white.abs() <= 1024.0
+            })
+            .ok_or_else(|| Refused {
+                found: value.as_array().map(|array| elements(array)),
+                ..Refused::default()
+            })
+    }
+}
+
+fn elements(array: &[Spanned<DeValue<'_>>]) -> String {
+    let shown: Vec<String> = array
+        .iter()
+        .take(4)
+        .map(|element| describe(element.get_ref()))
+        .collect();
+    let more = if array.len() > shown.len() {
+        ", …"
+    } else {
+        ""
+    };
+    format!("[{}{more}]", shown.join(", "))
+}

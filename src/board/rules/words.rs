@@ -1,0 +1,102 @@
+//! Rules for text: names, labels, paths, digests.
+
+use super::{Refused, Rule};
+use crate::limits::MAX_NAME;
+use toml::de::DeValue;
+
+/// Longest path that is accepted, the kernel's PATH_MAX.
+const MAX_PATH_BYTES: usize = 4096;
+
+/// Text that a test accepts.
+pub(in crate::board) struct Text {
+    expected: &'static str,
+    test: fn(&str) -> bool,
+}
+
+impl Rule for Text {
+    type Out = String;
+    fn expected(&self) -> String {
+        self.expected.into()
+    }
+    fn take(&self, value: &DeValue<'_>) -> Result<String, Refused> {
+        let text = value
+            .as_str()
+            .filter(|text| (self.test)(text))
+            .ok_or_else(Refused::default)?;
+        Ok(text.to_owned())
+    }
+}
+
+/// A name: short, and without anything that a log line, a file name or JSON would have to escape.
+pub(in crate::board) fn name() -> Text {
+    Text {
+        expected: "a name of 1 to 48 letters a-z A-Z, digits, `-`, `_` and `.`",
+        test: |text| {
+            (1..=MAX_NAME).contains(&text.len())
+                && text
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        },
+    }
+}
+
+/// What a person reads as a class.
+pub(in crate::board) fn label() -> Text {
+    Text {
+        expected: "text of 1 to 48 bytes without control characters",
+        test: |text| (1..=MAX_NAME).contains(&text.len()) && !text.chars().any(char::is_control),
+    }
+}
+
+/// A path to a file.
+pub(in crate::board) fn path() -> Text {
+    Text {
+        expected: "a path; a relative one starts at this file's directory",
+        test: is_path,
+    }
+}
+
+/// A path to a device.
+pub(in crate::board) fn device() -> Text {
+    Text {
+        expected: "an absolute path of a device",
+        test: |text| text.starts_with('/') && is_path(text),
+    }
+}
+
+fn is_path(text: &str) -> bool {
+    (1..MAX_PATH_BYTES).contains(&text.len()) && !text.contains('\0')
+}
+
+/// The SHA-256 of a file.
+pub(in crate::board) struct Sha256;
+
+impl Rule for Sha256 {
+    type Out = [u8; 32];
+    fn expected(&self) -> String {
+        "64 hexadecimal digits, as `sha256sum` prints them".into()
+    }
+    fn take(&self, value: &DeValue<'_>) -> Result<[u8; 32], Refused> {
+        let text = value.as_str().ok_or_else(Refused::default)?;
+        if text.len() != 64 {
+            let found = format!("text of {} characters", text.chars().count());
+            return Err(Refused {
+                found: Some(found),
+                ..Refused::default()
+            });
+        }
+        let mut digest = [0; 32];
+        for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            let digit = |at: usize| {
+                char::from(pair[at])
+                    .to_digit(16)
+                    .and_then(|d| u8::try_from(d).ok())
+            };
+            let (Some(high), Some(low)) = (digit(0), digit(1)) else {
+                return Err(Refused::default());
+            };
+            *byte = high << 4 | low;
+        }
+        Ok(digest)
+    }
+}

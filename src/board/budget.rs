@@ -1,7 +1,8 @@
 //! The budget: every byte by purpose and node, every thread by core, before anything is mapped.
 //!
-//! Pure arithmetic over a [`Board`](crate::board::Board), a [`Machine`](crate::board::Machine) and a few sizes that other modules know. It is done
-//! twice: from the profile alone (`pinsight check`), and again with what the cameras agreed to.
+//! Pure arithmetic over a [`Board`](crate::board::Board), a [`Machine`](crate::board::Machine) and a few
+//! sizes that other modules know. It is done twice: from the profile alone (`pinsight check`), and again
+//! with what the cameras agreed to.
 
 mod plan;
 mod table;

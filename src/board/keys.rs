@@ -2,8 +2,8 @@
 
 use crate::board::ask::{Places, Table};
 use crate::board::rules::{
-    Ends, Sha256, Truth, choice, device, distinct, even, label, list, mapped, name, one_of, path,
-    power_of_two, real, single, whole,
+    Ends, Sha256, Truth, choice, device, distinct, even, label, list, mapped, name, one_of,
+    or_zero, path, power_of_two, real, single, whole,
 };
 use crate::board::{
     AbsentCore, Camera, Capture, Decoder, Delegate, Fit, Housekeeping, Io, Memory, Model,
@@ -59,7 +59,7 @@ pub(super) fn memory(mut t: Table<'_, '_>) -> (Memory, Places) {
         budget_mib: t.key("budget-mib").or(whole(1..=1_048_576, "MiB"), "256"),
         malloc_arena_kib: t
             .key("malloc-arena-kib")
-            .or(whole(0..=1_048_576, "KiB"), "0"),
+            .or(or_zero(whole(64..=1_048_576, "KiB")), "0"),
     };
     (memory, t.finish())
 }

@@ -79,7 +79,7 @@ pub struct Memory {
     pub on_shortage: OnShortage,
     /// Upper bound of the whole budget table, in MiB.
     pub budget_mib: u64,
-    /// Fixed arena of a hot thread whose library calls malloc after ready, in KiB; 0 is none.
+    /// Fixed arena of a hot thread whose library calls malloc after ready, 64..=1048576 KiB; 0 is none.
     pub malloc_arena_kib: u64,
 }
 

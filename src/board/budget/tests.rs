@@ -18,7 +18,7 @@ fn bytes(budget: &Budget, wanted: fn(&Purpose) -> bool) -> Vec<u64> {
 
 #[test]
 fn a_1080p_nv12_camera_takes_what_can_be_counted_by_hand() {
-    let board = board("", "", "", "[memory]\nmalloc-arena-kib = 10");
+    let board = board("", "", "", "[memory]\nmalloc-arena-kib = 70");
     let budget = budget(&board, &machine(1, 2));
     // One in the ring, one with the worker, four with the driver; 1920 x 1080 x 3 / 2 in whole pages.
     let slot = 3_112_960;
@@ -41,7 +41,7 @@ fn a_1080p_nv12_camera_takes_what_can_be_counted_by_hand() {
     );
     assert_eq!(
         bytes(&budget, |p| matches!(p, Purpose::MallocArenas)),
-        [2 * 12_288]
+        [2 * 73_728]
     );
     assert_eq!(
         bytes(&budget, |p| matches!(p, Purpose::Stacks)),
@@ -51,7 +51,7 @@ fn a_1080p_nv12_camera_takes_what_can_be_counted_by_hand() {
         bytes(&budget, |p| matches!(p, Purpose::Results)),
         [64 * 1_000]
     );
-    let all = 18 * MIB + 229_032 + 2 * 12_288 + 3 * 262_144 + 64_000 + 300_000 + 65_536;
+    let all = 18 * MIB + 229_032 + 2 * 73_728 + 3 * 262_144 + 64_000 + 300_000 + 65_536;
     assert_eq!(budget.total_bytes(), all);
 }
 

@@ -90,6 +90,27 @@ impl<T: TryFrom<u32>> Rule for Whole<T> {
     }
 }
 
+/// A rule's numbers, or 0 for none.
+pub(in crate::board) struct OrZero<R>(R);
+
+/// 0, or what `rule` accepts.
+pub(in crate::board) fn or_zero<R: Rule>(rule: R) -> OrZero<R> {
+    OrZero(rule)
+}
+
+impl<R: Rule<Out: Default>> Rule for OrZero<R> {
+    type Out = R::Out;
+    fn expected(&self) -> String {
+        format!("0, or {}", self.0.expected())
+    }
+    fn take(&self, value: &DeValue<'_>) -> Result<R::Out, Refused> {
+        match integer(value) {
+            Some(0) => Ok(R::Out::default()),
+            _ => self.0.take(value),
+        }
+    }
+}
+
 /// A number that need not be whole.
 pub(in crate::board) struct Real {
     range: RangeInclusive<f64>,

@@ -1,0 +1,83 @@
+//! Locking, its limit, and how much is locked.
+
+use crate::sys::procfs;
+use crate::units::KIB;
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::sys::resource::{Resource, getrlimit};
+use std::path::Path;
+
+/// Memory could not be locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LockError {
+    /// The call: mlock or mlockall.
+    pub operation: &'static str,
+    /// Bytes that were to be locked in all.
+    pub needed_bytes: u64,
+    /// RLIMIT_MEMLOCK as found; `None` is unlimited.
+    pub limit_bytes: Option<u64>,
+    /// What the kernel said.
+    pub errno: Errno,
+}
+
+impl std::fmt::Display for LockError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} failed: {}; RLIMIT_MEMLOCK: found ",
+            self.operation, self.errno
+        )?;
+        match self.limit_bytes {
+            Some(bytes) => write!(f, "{} KiB", bytes / KIB)?,
+            None => f.write_str("unlimited")?,
+        }
+        write!(
+            f,
+            ", needed {} KiB; set LimitMEMLOCK=infinity in the service, `ulimit -l unlimited` in a \
+             shell, or give CAP_IPC_LOCK",
+            self.needed_bytes.div_ceil(KIB)
+        )
+    }
+}
+
+impl std::error::Error for LockError {}
+
+/// Locks all memory of the process, present and future. Regions are bound and present before, so
+/// this moves nothing; stacks of threads that are started later come out present.
+///
+/// # Errors
+/// The limit, as found and as needed.
+pub fn lock_all() -> Result<(), LockError> {
+    mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE).map_err(|errno| {
+        let mut buffer = [0; 4096];
+        let needed_kib = procfs::read(Path::new("/proc/self/status"), &mut buffer)
+            .ok()
+            .and_then(|status| procfs::field(status, "VmSize"));
+        lock_error("mlockall", needed_kib.unwrap_or(0) * KIB, errno)
+    })
+}
+
+pub(super) fn lock_error(operation: &'static str, needed_bytes: u64, errno: Errno) -> LockError {
+    let limit_bytes = match getrlimit(Resource::RLIMIT_MEMLOCK) {
+        Ok((soft, _)) if soft != libc::RLIM_INFINITY => Some(soft),
+        _ => None,
+    };
+    LockError {
+        operation,
+        needed_bytes,
+        limit_bytes,
+        errno,
+    }
+}
+
+/// Bytes of this process that cannot be taken away: locked (`VmLck` in /proc/self/status), or in pages
+/// of the huge page pool (`HugetlbPages`), which the kernel does not count as locked. `None` without
+/// /proc. Does not allocate.
+#[must_use]
+pub fn locked_bytes() -> Option<u64> {
+    let mut buffer = [0; 4096];
+    let status = procfs::read(Path::new("/proc/self/status"), &mut buffer).ok()?;
+    let kib = procfs::field(status, "VmLck")? + procfs::field(status, "HugetlbPages").unwrap_or(0);
+    Some(kib * KIB)
+}

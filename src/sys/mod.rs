@@ -10,3 +10,4 @@ pub mod notify;
 pub mod procfs;
 pub mod signal;
 pub mod thread;
+pub mod v4l2;

@@ -1,0 +1,306 @@
+//! V4L2's ioctls with their structs, one function each. Nothing is interpreted here, and nothing
+//! allocates.
+#![allow(unsafe_code)]
+
+use crate::capture::SourceError;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::libc;
+use nix::sys::stat::Mode;
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use v4l::v4l_sys;
+use v4l::v4l2::vidioc;
+
+pub(super) use v4l_sys::{
+    v4l2_buffer, v4l2_capability, v4l2_fmtdesc, v4l2_format, v4l2_frmivalenum, v4l2_frmsizeenum,
+    v4l2_plane, v4l2_requestbuffers, v4l2_streamparm,
+};
+
+/// Memory planes of one buffer.
+pub(super) const MAX_PLANES: usize = v4l_sys::VIDEO_MAX_PLANES as usize;
+/// Buffers of one queue.
+pub(super) const MAX_BUFFERS: usize = v4l_sys::VIDEO_MAX_FRAME as usize;
+
+/// How a struct's memory is initialised before the fields are set.
+pub(super) fn zeroed<T: Plain>() -> T {
+    // SAFETY: `Plain` is implemented for kernel structs of integers, raw pointers and unions of these
+    // only: all zeroes is a value of each.
+    unsafe { std::mem::zeroed() }
+}
+
+/// A kernel struct that may be all zeroes, and which one ioctl reads and writes.
+///
+/// # Safety
+/// The type consists of integers, raw pointers and unions of these.
+pub(super) unsafe trait Plain: Copy {}
+// SAFETY: integers, pointers and unions of these, by their definition in videodev2.h.
+unsafe impl Plain for v4l2_buffer {}
+// SAFETY: as above.
+unsafe impl Plain for v4l2_capability {}
+// SAFETY: as above.
+unsafe impl Plain for v4l2_fmtdesc {}
+// SAFETY: as above.
+unsafe impl Plain for v4l2_format {}
+// SAFETY: as above.
+unsafe impl Plain for v4l2_frmivalenum {}
+// SAFETY: as above.
+unsafe impl Plain for v4l2_frmsizeenum {}
+// SAFETY: as above.
+unsafe impl Plain for v4l2_plane {}
+// SAFETY: as above.
+unsafe impl Plain for v4l2_requestbuffers {}
+// SAFETY: as above.
+unsafe impl Plain for v4l2_streamparm {}
+// SAFETY: an integer.
+unsafe impl Plain for libc::c_int {}
+
+/// Opens a device node without waiting in any later call.
+pub(super) fn open_node(path: &CStr) -> Result<OwnedFd, SourceError> {
+    loop {
+        match open(
+            path,
+            OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        ) {
+            Ok(fd) => return Ok(fd),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(SourceError::new("open", errno as i32)),
+        }
+    }
+}
+
+/// # Safety
+/// `request` is the ioctl whose argument is a `T`, and every pointer inside of `argument` points to what
+/// that ioctl asks for.
+unsafe fn ioctl<T: Plain>(
+    fd: BorrowedFd<'_>,
+    operation: &'static str,
+    request: vidioc::_IOC_TYPE,
+    argument: &mut T,
+) -> Result<(), SourceError> {
+    loop {
+        let pointer = std::ptr::from_mut(argument).cast();
+        // SAFETY: the pointer is to a live `T`, which is what `request` takes (contract of this function);
+        // the descriptor is open while it is borrowed.
+        let Err(error) = (unsafe { v4l::v4l2::ioctl(fd.as_raw_fd(), request, pointer) }) else {
+            return Ok(());
+        };
+        match error.raw_os_error() {
+            Some(libc::EINTR) => {}
+            errno => return Err(SourceError::new(operation, errno.unwrap_or(0))),
+        }
+    }
+}
+
+macro_rules! calls {
+    ($($(#[$doc:meta])* $name:ident($type:ty) = $request:ident;)*) => { $(
+        $(#[$doc])*
+        pub(super) fn $name(fd: &OwnedFd, argument: &mut $type) -> Result<(), SourceError> {
+            // SAFETY: the request's number encodes the size of this struct; it holds no pointers.
+            unsafe { ioctl(fd.as_fd(), stringify!($request), vidioc::$request, argument) }
+        }
+    )* };
+}
+
+calls! {
+    /// What the node is.
+    query_capability(v4l2_capability) = VIDIOC_QUERYCAP;
+    /// Format number `index`.
+    enumerate_format(v4l2_fmtdesc) = VIDIOC_ENUM_FMT;
+    /// Size number `index` of a format.
+    enumerate_size(v4l2_frmsizeenum) = VIDIOC_ENUM_FRAMESIZES;
+    /// Interval number `index` of a format and size.
+    enumerate_interval(v4l2_frmivalenum) = VIDIOC_ENUM_FRAMEINTERVALS;
+    /// Sets the format, and says which one it became.
+    set_format(v4l2_format) = VIDIOC_S_FMT;
+    /// The frame interval.
+    get_parameters(v4l2_streamparm) = VIDIOC_G_PARM;
+    /// Sets the frame interval, and says which one it became.
+    set_parameters(v4l2_streamparm) = VIDIOC_S_PARM;
+    /// Makes (or with count 0 frees) the queue's buffers.
+    request_buffers(v4l2_requestbuffers) = VIDIOC_REQBUFS;
+    /// Starts the queue of a type.
+    stream_on(libc::c_int) = VIDIOC_STREAMON;
+    /// Stops the queue of a type, and takes every buffer back from the driver.
+    stream_off(libc::c_int) = VIDIOC_STREAMOFF;
+}
+
+/// A buffer of one queue, ready for an ioctl.
+#[derive(Clone, Copy)]
+pub(super) struct Buffer {
+    raw: v4l2_buffer,
+    planes: [v4l2_plane; MAX_PLANES],
+    /// Memory planes for a multi-planar queue, 0 for a single-planar one.
+    plane_count: usize,
+}
+
+/// What a dequeued buffer says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Filled {
+    pub index: u32,
+    pub flags: u32,
+    pub sequence: u32,
+    /// Seconds and microseconds, as the driver gave them.
+    pub stamp: (i64, i64),
+    /// Bytes used of the first plane, `data_offset` included.
+    pub bytes_used: u32,
+    pub data_offset: u32,
+}
+
+impl Buffer {
+    /// A buffer of a queue of type `kind` with `plane_count` memory planes (0: single-planar).
+    pub(super) fn new(kind: u32, memory: u32, index: u32, plane_count: usize) -> Self {
+        let raw = v4l2_buffer {
+            index,
+            type_: kind,
+            memory,
+            ..zeroed()
+        };
+        Self {
+            raw,
+            planes: [zeroed(); MAX_PLANES],
+            plane_count: plane_count.min(MAX_PLANES),
+        }
+    }
+
+    /// Names the memory of plane `plane` (USERPTR).
+    pub(super) fn set_user_memory(&mut self, plane: usize, address: usize, length: u32) {
+        // The kernel's `unsigned long` is as wide as an address.
+        let userptr = address as libc::c_ulong;
+        if self.plane_count == 0 {
+            self.raw.m.userptr = userptr;
+            self.raw.length = length;
+        } else if let Some(plane) = self.planes.get_mut(plane) {
+            plane.m.userptr = userptr;
+            plane.length = length;
+        }
+    }
+
+    /// Length, and offset for mmap(2), of a plane (after [`query_buffer`]).
+    pub(super) fn mapping(&self, plane: usize) -> (u32, u32) {
+        if self.plane_count == 0 {
+            // SAFETY: QUERYBUF of an MMAP queue writes `offset`; every field of the union is an integer
+            // or a raw pointer, and all of its bytes were initialised by `zeroed`.
+            (self.raw.length, unsafe { self.raw.m.offset })
+        } else {
+            let plane = self.planes.get(plane).copied().unwrap_or_else(zeroed);
+            // SAFETY: as above, for `mem_offset` of a plane.
+            (plane.length, unsafe { plane.m.mem_offset })
+        }
+    }
+
+    /// What the driver filled in (after [`dequeue_buffer`]).
+    pub(super) fn filled(&self) -> Filled {
+        let (bytes_used, data_offset) = if self.plane_count == 0 {
+            (self.raw.bytesused, 0)
+        } else {
+            (self.planes[0].bytesused, self.planes[0].data_offset)
+        };
+        // Both are `long`, or 64 bits wide on 32-bit machines with a 64-bit time.
+        #[allow(clippy::useless_conversion)]
+        let stamp = (
+            i64::from(self.raw.timestamp.tv_sec),
+            i64::from(self.raw.timestamp.tv_usec),
+        );
+        Filled {
+            index: self.raw.index,
+            flags: self.raw.flags,
+            sequence: self.raw.sequence,
+            stamp,
+            bytes_used,
+            data_offset,
+        }
+    }
+
+    fn call(
+        &mut self,
+        fd: &OwnedFd,
+        operation: &'static str,
+        request: vidioc::_IOC_TYPE,
+    ) -> Result<(), SourceError> {
+        if self.plane_count != 0 {
+            self.raw.m.planes = self.planes.as_mut_ptr();
+            // At most MAX_PLANES.
+            #[allow(clippy::cast_possible_truncation)]
+            {
+                self.raw.length = self.plane_count as u32;
+            }
+        }
+        // SAFETY: the three requests that this is called with take a v4l2_buffer. Of a multi-planar queue
+        // it points to `length` planes of `self`, which outlives the call; of a single-planar one the
+        // union holds an offset, or the address of memory that a `SlotMemory` of the caller vouches for:
+        // mapped, writable, and nobody else's until the buffer is dequeued or the queue stopped.
+        unsafe { ioctl(fd.as_fd(), operation, request, &mut self.raw) }
+    }
+}
+
+/// Where the buffer's memory is (MMAP).
+pub(super) fn query_buffer(fd: &OwnedFd, buffer: &mut Buffer) -> Result<(), SourceError> {
+    buffer.call(fd, "VIDIOC_QUERYBUF", vidioc::VIDIOC_QUERYBUF)
+}
+
+/// Lends the buffer to the driver.
+pub(super) fn queue_buffer(fd: &OwnedFd, buffer: &mut Buffer) -> Result<(), SourceError> {
+    buffer.call(fd, "VIDIOC_QBUF", vidioc::VIDIOC_QBUF)
+}
+
+/// Takes a filled buffer from the driver; EAGAIN when there is none.
+pub(super) fn dequeue_buffer(fd: &OwnedFd, buffer: &mut Buffer) -> Result<(), SourceError> {
+    buffer.call(fd, "VIDIOC_DQBUF", vidioc::VIDIOC_DQBUF)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn the_structs_have_the_sizes_of_the_64_bit_kernel() {
+        assert_eq!(size_of::<v4l2_buffer>(), 88);
+        assert_eq!(size_of::<v4l2_plane>(), 64);
+        assert_eq!(size_of::<v4l2_format>(), 208);
+        assert_eq!(size_of::<v4l2_capability>(), 104);
+        assert_eq!(size_of::<v4l2_requestbuffers>(), 20);
+        assert_eq!(size_of::<v4l2_streamparm>(), 204);
+        assert_eq!(std::mem::offset_of!(v4l2_buffer, m), 64);
+        assert_eq!(std::mem::offset_of!(v4l2_plane, data_offset), 16);
+    }
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn the_requests_have_the_numbers_of_the_64_bit_kernel() {
+        assert_eq!(vidioc::VIDIOC_QUERYCAP, 0x8068_5600);
+        assert_eq!(vidioc::VIDIOC_S_FMT, 0xC0D0_5605);
+        assert_eq!(vidioc::VIDIOC_REQBUFS, 0xC014_5608);
+        assert_eq!(vidioc::VIDIOC_QUERYBUF, 0xC058_5609);
+        assert_eq!(vidioc::VIDIOC_QBUF, 0xC058_560F);
+        assert_eq!(vidioc::VIDIOC_DQBUF, 0xC058_5611);
+        assert_eq!(vidioc::VIDIOC_STREAMON, 0x4004_5612);
+        assert_eq!(vidioc::VIDIOC_STREAMOFF, 0x4004_5613);
+        assert_eq!(vidioc::VIDIOC_S_PARM, 0xC0CC_5616);
+    }
+
+    #[test]
+    fn a_node_that_is_no_camera_and_one_that_is_absent_give_their_errno() {
+        let null = open_node(c"/dev/null").unwrap();
+        let error = query_capability(&null, &mut zeroed()).unwrap_err();
+        assert_eq!(error, SourceError::new("VIDIOC_QUERYCAP", libc::ENOTTY));
+        let error = open_node(c"/dev/no-such-node").unwrap_err();
+        assert_eq!(error, SourceError::new("open", libc::ENOENT));
+    }
+
+    #[test]
+    fn a_multi_planar_buffer_keeps_its_memory_in_its_planes() {
+        let mut buffer = Buffer::new(9, 2, 3, 1);
+        buffer.set_user_memory(0, 0x1000, 64);
+        assert_eq!(buffer.planes[0].length, 64);
+        buffer.planes[0].bytesused = 192;
+        buffer.planes[0].data_offset = 128;
+        let filled = buffer.filled();
+        assert_eq!(
+            (filled.index, filled.bytes_used, filled.data_offset),
+            (3, 192, 128)
+        );
+    }
+}

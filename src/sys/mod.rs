@@ -9,5 +9,6 @@ pub mod memory;
 pub mod notify;
 pub mod procfs;
 pub mod signal;
+pub mod tflite;
 pub mod thread;
 pub mod v4l2;

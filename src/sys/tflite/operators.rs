@@ -1,0 +1,52 @@
+//! Names of the library's operators, so that a person can read which ones a delegate left.
+
+/// Name of the operator with this code, as the schema writes it; `None` for newer ones.
+///
+/// # Source
+/// `enum BuiltinOperator` of `tensorflow/lite/schema.fbs`. Codes never change; new ones follow.
+pub(super) fn name(code: i32) -> Option<&'static str> {
+    NAMES
+        .split_ascii_whitespace()
+        .nth(usize::try_from(code).ok()?)
+}
+
+/// In the order of their codes, from 0.
+const NAMES: &str = "
+ADD AVERAGE_POOL_2D CONCATENATION CONV_2D DEPTHWISE_CONV_2D DEPTH_TO_SPACE DEQUANTIZE EMBEDDING_LOOKUP
+FLOOR FULLY_CONNECTED HASHTABLE_LOOKUP L2_NORMALIZATION L2_POOL_2D LOCAL_RESPONSE_NORMALIZATION LOGISTIC
+LSH_PROJECTION LSTM MAX_POOL_2D MUL RELU RELU_N1_TO_1 RELU6 RESHAPE RESIZE_BILINEAR RNN SOFTMAX
+SPACE_TO_DEPTH SVDF TANH CONCAT_EMBEDDINGS SKIP_GRAM CALL CUSTOM EMBEDDING_LOOKUP_SPARSE PAD
+UNIDIRECTIONAL_SEQUENCE_RNN GATHER BATCH_TO_SPACE_ND SPACE_TO_BATCH_ND TRANSPOSE MEAN SUB DIV SQUEEZE
+UNIDIRECTIONAL_SEQUENCE_LSTM STRIDED_SLICE BIDIRECTIONAL_SEQUENCE_RNN EXP TOPK_V2 SPLIT LOG_SOFTMAX
+DELEGATE BIDIRECTIONAL_SEQUENCE_LSTM CAST PRELU MAXIMUM ARG_MAX MINIMUM LESS NEG PADV2 GREATER
+GREATER_EQUAL LESS_EQUAL SELECT SLICE SIN TRANSPOSE_CONV SPARSE_TO_DENSE TILE EXPAND_DIMS EQUAL NOT_EQUAL
+LOG SUM SQRT RSQRT SHAPE POW ARG_MIN FAKE_QUANT REDUCE_PROD REDUCE_MAX PACK LOGICAL_OR ONE_HOT LOGICAL_AND
+LOGICAL_NOT UNPACK REDUCE_MIN FLOOR_DIV REDUCE_ANY SQUARE ZEROS_LIKE FILL FLOOR_MOD RANGE
+RESIZE_NEAREST_NEIGHBOR LEAKY_RELU SQUARED_DIFFERENCE MIRROR_PAD ABS SPLIT_V UNIQUE CEIL REVERSE_V2 ADD_N
+GATHER_ND COS WHERE RANK ELU REVERSE_SEQUENCE MATRIX_DIAG QUANTIZE MATRIX_SET_DIAG ROUND HARD_SWISH IF
+WHILE NON_MAX_SUPPRESSION_V4 NON_MAX_SUPPRESSION_V5 SCATTER_ND SELECT_V2 DENSIFY SEGMENT_SUM BATCH_MATMUL
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stand_at_their_codes() {
+        for (code, expected) in [
+            (0, "ADD"),
+            (3, "CONV_2D"),
+            (25, "SOFTMAX"),
+            (32, "CUSTOM"),
+            (51, "DELEGATE"),
+            (77, "SHAPE"),
+            (97, "RESIZE_NEAREST_NEIGHBOR"),
+            (114, "QUANTIZE"),
+            (126, "BATCH_MATMUL"),
+        ] {
+            assert_eq!(name(code), Some(expected));
+        }
+        assert_eq!(name(127), None);
+        assert_eq!(name(-1), None);
+    }
+}

@@ -70,6 +70,8 @@ mod ffi {
         pub flags: i64,
     }
 
+    // Elsewhere the same functions may be declared with untyped pointers.
+    #[allow(clashing_extern_declarations)]
     unsafe extern "C" {
         pub fn TfLiteModelCreate(bytes: *const c_void, size: usize) -> *mut Model;
         pub fn TfLiteModelDelete(model: *mut Model);

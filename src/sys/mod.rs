@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod coreset;
+pub mod cpu;
 pub mod heap;
 pub mod hugepool;
 pub mod logger;
@@ -11,4 +12,5 @@ pub mod procfs;
 pub mod signal;
 pub mod tflite;
 pub mod thread;
+pub mod topology;
 pub mod v4l2;

@@ -17,11 +17,12 @@
 //!                              arena_overdrawn
 //! ```
 //!
-//! Running out never gives null while the C library still has memory: `operator new` would throw
-//! `std::bad_alloc` through TensorFlow Lite's C functions, where nothing catches it, and its C kernels
-//! do not look at what malloc gave them. Either ends the process. So the call that runs out is served
-//! from the reserve, the invoke ends normally, and its caller sees [`HeapCounts::arena_overdrawn`]
-//! risen: that inference counts as failed.
+//! Running out never gives null while the C library still has memory. With null, `operator new` throws
+//! `std::bad_alloc` through TensorFlow Lite's C functions, where nothing catches it: with TFLite 2.17.1
+//! and the built-in kernels, null at the first or the fourth allocation of an invoke ended the process
+//! (`std::terminate`) for each of three models. So the call that runs out is served from the reserve,
+//! the invoke ends normally, and its caller sees [`HeapCounts::arena_overdrawn`] or
+//! [`HeapCounts::arena_refused`] risen ([`thread_counts`]): that inference counts as failed.
 //!
 //! Where the C library is not glibc nothing is counted, and [`self_test`] says so.
 #![allow(unsafe_code)]

@@ -3,7 +3,6 @@ use crate::board::OnShortage;
 use crate::sys::memory::{Pages, Region, RegionRequest};
 use nix::libc::c_void;
 use proptest::prelude::*;
-use std::hint::black_box;
 
 fn new_arena(bytes: u64) -> &'static Arena {
     let region = Region::map(&RegionRequest {
@@ -493,4 +492,43 @@ fn blocks_never_overlap_keep_their_bytes_and_leave_a_whole_arena_behind() {
         arena.release();
     });
     assert!(overdrawn.get() > 0, "some cases fill the main part");
+}
+
+#[test]
+fn what_the_program_reads_and_says_of_itself_after_ready_needs_no_heap() {
+    use crate::sys::{clock, logger, memory, notify, signal, thread};
+    use std::os::unix::net::UnixDatagram;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let _manager = UnixDatagram::bind(&path).unwrap();
+    let (counts, usage) = {
+        let path = path.clone();
+        std::thread::spawn(move || {
+            let notifier = notify::Notifier::connect(Some(path.as_os_str())).unwrap();
+            let signals = signal::StopSignals::block().unwrap();
+            let mut probe = thread::UsageProbe::open();
+            let hot = register_hot().unwrap();
+            let guard = guard_on();
+            let before = probe.read();
+            for turn in 0..3 {
+                probe.sample();
+                assert_eq!(signals.wait(1000), Ok(None));
+                notifier.status("30.0 results/s").unwrap();
+                let level = log::Level::Info;
+                let line =
+                    logger::Line::new(logger::Style::Word, level, format_args!("turn {turn}"));
+                assert!(line.as_bytes().len() > 8);
+                assert!(clock::now_ns() > 0 && memory::locked_bytes().is_some());
+                assert!(thread_counts() == hot.counts());
+            }
+            let usage = probe.read().since(&before);
+            let now = thread::ThreadUsage::now();
+            assert!(now.minor_faults >= usage.minor_faults);
+            drop(guard);
+            (hot.counts(), usage)
+        })
+        .join()
+        .unwrap()
+    };
+    assert_eq!(counts, HeapCounts::default(), "{usage:?}");
 }

@@ -1,0 +1,99 @@
+//! Classification: one score for each class, the best one stands for the whole picture.
+
+use super::values::Values;
+use super::{DecodeError, DecodeStats, DecoderError, Detection, Detections, Settings};
+use crate::infer::TensorInfo;
+use crate::preprocess::Mapping;
+
+const NAME: &str = "classify";
+/// How far the sum of probabilities may be from 1, and a probability from 0..=1, in a float tensor.
+const SLACK: f32 = 0.01;
+
+#[derive(Clone, Debug)]
+pub(super) struct Classify {
+    scores: Values,
+    classes: u16,
+    /// The tensor can hold nothing but probabilities.
+    probabilities: bool,
+    score_threshold: f32,
+}
+
+impl Classify {
+    pub(super) fn new(settings: &Settings, outputs: &[TensorInfo]) -> Result<Self, DecoderError> {
+        let wrong = || DecoderError::Outputs {
+            decoder: NAME,
+            found: outputs.to_vec(),
+            expected: "one output [1, classes] of 2..=65535 classes".into(),
+        };
+        let [output] = outputs else {
+            return Err(wrong());
+        };
+        let Some((&count, others)) = output.shape.split_last() else {
+            return Err(wrong());
+        };
+        let classes = u16::try_from(count).ok().filter(|&classes| classes >= 2);
+        let classes = classes
+            .filter(|_| others.iter().all(|&extent| extent == 1))
+            .ok_or_else(wrong)?;
+        if settings.labels != count {
+            return Err(DecoderError::Labels {
+                decoder: NAME,
+                found: settings.labels,
+                expected: count,
+            });
+        }
+        let scores = Values::new(0, output);
+        let (least, greatest) = scores.range();
+        Ok(Self {
+            scores,
+            classes,
+            probabilities: least >= -SLACK && greatest <= 1.0 + SLACK,
+            score_threshold: settings.score_threshold,
+        })
+    }
+
+    /// Values that are probabilities already (all in 0..=1, with sum 1) are taken as they are; others are
+    /// logits, and go through softmax.
+    pub(super) fn decode(
+        &mut self,
+        outputs: &[&[u8]],
+        mapping: &Mapping,
+        detections: &mut Detections,
+    ) -> Result<DecodeStats, DecodeError> {
+        let scores = self.scores.of(outputs)?;
+        let values = || (0..self.classes).map(|class| (class, scores.at(usize::from(class))));
+        let mut stats = DecodeStats::default();
+        for (_, value) in values() {
+            stats.refused += u32::from(!value.is_finite());
+        }
+        // Of equal scores the first class wins.
+        let best = values().reduce(|best, next| if next.1 > best.1 { next } else { best });
+        let Some((class, value)) = best.filter(|_| stats.refused == 0) else {
+            return Ok(stats);
+        };
+
+        let sum: f32 = values().map(|(_, value)| value).sum();
+        let within = || values().all(|(_, value)| (-SLACK..=1.0 + SLACK).contains(&value));
+        let score = if self.probabilities || ((sum - 1.0).abs() <= SLACK && within()) {
+            value.clamp(0.0, 1.0)
+        } else {
+            1.0 / values()
+                .map(|(_, other)| (other - value).exp())
+                .sum::<f32>()
+        };
+        if score >= self.score_threshold {
+            stats.candidates = 1;
+            let [width_px, height_px] = mapping.camera_px();
+            let detection = Detection {
+                class,
+                score,
+                width_px,
+                height_px,
+                ..Detection::default()
+            };
+            // It was cleared.
+            let _ = detections.push(detection);
+        }
+        Ok(stats)
+    }
+}

@@ -1,0 +1,170 @@
+//! Greedy suppression: of boxes that overlap, the strongest stays.
+
+use super::DecodeStats;
+use crate::limits::MAX_DETECTIONS;
+
+/// A box that may become a detection, in any one coordinate system.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Candidate {
+    pub score: f32,
+    pub class: u16,
+    /// Where the decoder found it: the rest is decoded from there once it is kept.
+    pub index: u32,
+    /// Left, upper, right and lower edge.
+    pub edges: [f32; 4],
+}
+
+/// Candidates of one frame. Its capacity is fixed when it is made.
+#[derive(Clone, Debug)]
+pub(super) struct Candidates {
+    list: Vec<Candidate>,
+    capacity: usize,
+    iou_threshold: f32,
+    limit: usize,
+}
+
+pub(super) type Kept = heapless::Vec<Candidate, MAX_DETECTIONS>;
+
+impl Candidates {
+    pub(super) fn new(capacity: usize, iou_threshold: f32, limit: usize) -> Self {
+        Self {
+            list: Vec::with_capacity(capacity),
+            capacity,
+            iou_threshold,
+            limit: limit.min(MAX_DETECTIONS),
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.list.clear();
+    }
+
+    /// Adds a candidate. A decoder never has more than it made room for; one more would be dropped.
+    pub(super) fn push(&mut self, candidate: Candidate) {
+        if self.list.len() < self.capacity {
+            self.list.push(candidate);
+        }
+    }
+
+    /// The candidates to keep, strongest first; of equal ones the one found first.
+    pub(super) fn suppress(&mut self, stats: &mut DecodeStats) -> Kept {
+        self.list
+            .sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(a.index.cmp(&b.index)));
+        let mut kept = Kept::new();
+        for candidate in &self.list {
+            stats.candidates += 1;
+            let overlaps = |other: &Candidate| {
+                other.class == candidate.class
+                    && iou(&other.edges, &candidate.edges) > self.iou_threshold
+            };
+            if kept.iter().any(overlaps) {
+                stats.suppressed += 1;
+            } else if kept.len() >= self.limit || kept.push(*candidate).is_err() {
+                stats.over_limit += 1;
+            }
+        }
+        kept
+    }
+}
+
+/// Intersection over union of two boxes; 0 where there is no area.
+pub(super) fn iou(a: &[f32; 4], b: &[f32; 4]) -> f32 {
+    let side = |low: usize, high: usize| (a[high].min(b[high]) - a[low].max(b[low])).max(0.0);
+    let area = |edges: &[f32; 4]| (edges[2] - edges[0]) * (edges[3] - edges[1]);
+    let common = side(0, 2) * side(1, 3);
+    let union = area(a) + area(b) - common;
+    if union > 0.0 { common / union } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(score: f32, class: u16, index: u32, edges: [f32; 4]) -> Candidate {
+        Candidate {
+            score,
+            class,
+            index,
+            edges,
+        }
+    }
+
+    fn keep(candidates: &[Candidate], iou_threshold: f32, limit: usize) -> (Vec<u32>, DecodeStats) {
+        let mut list = Candidates::new(candidates.len(), iou_threshold, limit);
+        candidates
+            .iter()
+            .for_each(|&candidate| list.push(candidate));
+        let mut stats = DecodeStats::default();
+        let kept = list
+            .suppress(&mut stats)
+            .iter()
+            .map(|candidate| candidate.index)
+            .collect();
+        (kept, stats)
+    }
+
+    #[test]
+    fn overlap_is_the_common_area_over_the_area_of_both() {
+        let unit = [0.0, 0.0, 2.0, 2.0];
+        assert!((iou(&unit, &unit) - 1.0).abs() < 1e-6);
+        assert!((iou(&unit, &[1.0, 1.0, 3.0, 3.0]) - 1.0 / 7.0).abs() < 1e-6);
+        assert!(
+            iou(&unit, &[2.0, 0.0, 4.0, 2.0]).abs() < 1e-6,
+            "neighbours share an edge, not an area"
+        );
+        assert!(iou(&[0.0; 4], &[0.0; 4]).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_strongest_of_overlapping_boxes_stays() {
+        let boxes = [
+            candidate(0.6, 0, 0, [0.0, 0.0, 10.0, 10.0]),
+            candidate(0.9, 0, 1, [1.0, 0.0, 11.0, 10.0]),
+            candidate(0.7, 0, 2, [20.0, 0.0, 30.0, 10.0]),
+        ];
+        let (kept, stats) = keep(&boxes, 0.3, 8);
+        assert_eq!(kept, [1, 2]);
+        assert_eq!(
+            stats,
+            DecodeStats {
+                candidates: 3,
+                suppressed: 1,
+                over_limit: 0,
+                refused: 0
+            }
+        );
+    }
+
+    #[test]
+    fn boxes_of_different_classes_do_not_suppress_each_other() {
+        let boxes = [
+            candidate(0.9, 0, 0, [0.0, 0.0, 1.0, 1.0]),
+            candidate(0.8, 1, 1, [0.0, 0.0, 1.0, 1.0]),
+        ];
+        assert_eq!(keep(&boxes, 0.3, 8).0, [0, 1]);
+    }
+
+    #[test]
+    fn a_suppressed_box_suppresses_nothing() {
+        // Each overlaps the next by two thirds, the first and the last by a third of a box.
+        let boxes = [
+            candidate(0.9, 0, 0, [0.0, 0.0, 3.0, 1.0]),
+            candidate(0.8, 0, 1, [1.0, 0.0, 4.0, 1.0]),
+            candidate(0.7, 0, 2, [2.0, 0.0, 5.0, 1.0]),
+        ];
+        assert_eq!(keep(&boxes, 0.4, 8).0, [0, 2]);
+    }
+
+    #[test]
+    fn what_is_beyond_the_limit_is_counted() {
+        let apart = |index: u32| {
+            let x = f32::from(u16::try_from(index).unwrap()) * 2.0;
+            candidate(0.5, 0, index, [x, 0.0, x + 1.0, 1.0])
+        };
+        let boxes: Vec<Candidate> = (0..100).map(apart).collect();
+        let (kept, stats) = keep(&boxes, 0.3, 3);
+        assert_eq!(kept, [0, 1, 2]);
+        assert_eq!(stats.over_limit, 97);
+        assert_eq!(keep(&boxes, 0.3, usize::MAX).0.len(), MAX_DETECTIONS);
+    }
+}

@@ -27,7 +27,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// The pace of `cameras` cameras of one frame in `interval_ns` each: the window is one and a half
+    /// The pace of `cameras` cameras of one frame in `interval_ns` each: the window is one and a quarter
     /// times the mean spacing of their frames.
     ///
     /// Narrower, and a camera can miss every chance; wider, and every frame waits.
@@ -36,16 +36,20 @@ impl Pace {
         let spacing_ns = interval_ns / (cameras as u64).max(1);
         Self {
             service_ns,
-            window_ns: spacing_ns + spacing_ns / 2,
+            window_ns: spacing_ns + spacing_ns / 4,
         }
     }
 
-    /// A gap that `cameras` cameras of equal rights can keep: twice their fair share, less the service
-    /// that ends it.
+    /// A gap that `cameras` cameras of equal rights can keep: twice their fair share, less half a service
+    /// for one that takes longer.
+    ///
+    /// A camera that just missed its chance has the next one after nearly that time: a shorter gap would
+    /// be kept with stale frames.
     #[must_use]
     pub fn fair_gap_ns(&self, cameras: usize) -> u64 {
         self.service_ns
-            .saturating_mul((2 * cameras as u64).saturating_sub(1))
+            .saturating_mul(2 * cameras as u64)
+            .saturating_sub(self.service_ns / 2)
     }
 }
 

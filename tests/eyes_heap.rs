@@ -1,0 +1,117 @@
+//! From the camera's bytes to detections without one heap call, in Rust, C or C++.
+
+use pinsight::board::{Decoder as DecoderName, Delegate, Fit};
+use pinsight::frame::{Colour, PixelFormat, StreamFormat};
+use pinsight::infer::{Engine, FixedEngine, Pace, Scheduler, Share, outputs_of};
+use pinsight::postprocess::{Decoder, Detections, Settings};
+use pinsight::preprocess::{Kernel, Plan};
+use pinsight::sys::heap;
+use pinsight::sys::tflite::{self, ModelFile, TfliteEngine};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+
+const FORMAT: StreamFormat = StreamFormat {
+    pixel: PixelFormat::Nv12,
+    width_px: 1920,
+    height_px: 1080,
+    stride_bytes: 1920,
+    size_bytes: 3_110_400,
+    colour: Colour {
+        encoding: pinsight::frame::Encoding::Bt709,
+        quantization: pinsight::frame::Quantization::Limited,
+    },
+    interval_ns: 0,
+};
+
+fn face_engine() -> TfliteEngine {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(".cache/models/face_detection_short_range.tflite");
+    assert!(
+        path.exists(),
+        "{} is missing: `make setup` fetches it",
+        path.display()
+    );
+    let sha256 = Sha256::digest(std::fs::read(&path).unwrap()).into();
+    let file = ModelFile::read(&path, &sha256).unwrap();
+    TfliteEngine::build(
+        file,
+        tflite::Settings {
+            threads: 1,
+            delegate: Delegate::Xnnpack,
+        },
+    )
+    .unwrap()
+}
+
+/// One frame after another, by an engine of any kind; returns the detections seen.
+fn run(
+    engine: &mut dyn Engine,
+    plan: &Plan,
+    decoder: &mut Decoder,
+    scheduler: &mut Scheduler,
+    frame: &[u8],
+) -> usize {
+    let mut detections = Detections::new();
+    let mut seen = 0;
+    for now_ns in 1..=50 {
+        let camera = scheduler
+            .next(0b11, now_ns, |camera| camera as u64)
+            .unwrap();
+        scheduler.served(camera, now_ns);
+        plan.run(frame, engine.input_bytes()).unwrap();
+        engine.invoke().unwrap();
+        let stats = decoder
+            .decode(&outputs_of(engine), plan.mapping(), &mut detections)
+            .unwrap();
+        seen += stats.candidates as usize;
+    }
+    seen
+}
+
+#[test]
+fn frames_become_detections_without_a_heap_call() {
+    heap::self_test().unwrap();
+    let mut engine = face_engine();
+    let mut settings = Settings {
+        decoder: DecoderName::BlazefaceShort,
+        labels: 1,
+        // Every anchor is a candidate: the longest lists there can be.
+        score_threshold: 0.0,
+        iou_threshold: 0.3,
+        max_detections: 32,
+    };
+    let mut faces = Decoder::new(&settings, engine.input(), engine.outputs()).unwrap();
+    settings.score_threshold = 0.5;
+    let outputs = engine
+        .outputs()
+        .iter()
+        .map(|info| (info.clone(), vec![0; info.bytes()]))
+        .collect();
+    let mut fixed = FixedEngine::new(engine.input().clone(), outputs).unwrap();
+    let mut none = Decoder::new(&settings, engine.input(), engine.outputs()).unwrap();
+    let plan = Plan::new(&FORMAT, engine.input(), Fit::Letterbox, [-1.0, 1.0]).unwrap();
+    let scalar = plan.clone().with_kernel(Kernel::Scalar).unwrap();
+    let pace = Pace::new(2, 10, 1);
+    let share = Share {
+        priority: 0,
+        max_gap_ns: pace.fair_gap_ns(2),
+    };
+    let mut scheduler = Scheduler::new(&[share; 2], pace, 0).unwrap();
+    let frame: Vec<u8> = (0..FORMAT.size_bytes)
+        .map(|i| (i * 7 % 251).to_le_bytes()[0])
+        .collect();
+    // The first inferences of the library allocate.
+    run(&mut engine, &plan, &mut faces, &mut scheduler, &frame);
+
+    let hot = heap::register_hot().unwrap();
+    let guard = heap::guard_on();
+    let seen = run(&mut engine, &plan, &mut faces, &mut scheduler, &frame);
+    run(&mut fixed, &scalar, &mut none, &mut scheduler, &frame);
+    let counts = hot.counts();
+    drop(guard);
+    assert!(
+        seen >= 50 * 800,
+        "{seen} candidates: the decoder had its longest lists"
+    );
+    assert_eq!((counts.calls, counts.frees), (0, 0), "{counts:?}");
+}

@@ -71,7 +71,9 @@ mod real {
                 #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
                 tv_nsec: (ns % crate::units::NS_PER_S) as libc::c_long,
             });
-            let timeout_ptr = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+            let timeout_ptr = timeout
+                .as_ref()
+                .map_or(std::ptr::null(), std::ptr::from_ref);
             // SAFETY: FUTEX_WAIT reads the aligned u32 behind the first pointer, which lives as long as
             // `self`, and the timespec behind the fourth, which is null or lives to the end of this
             // function. The result is not needed: every caller re-checks its condition.
@@ -124,7 +126,10 @@ mod model {
 
     impl Futex {
         pub fn new(value: u32) -> Self {
-            Self { word: Mutex::new(value), sleepers: Condvar::new() }
+            Self {
+                word: Mutex::new(value),
+                sleepers: Condvar::new(),
+            }
         }
         pub fn load(&self, _: Ordering) -> u32 {
             *self.word.lock().unwrap()

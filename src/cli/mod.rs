@@ -1,6 +1,96 @@
-//! The command line.
+//! The command line: arguments to one command, its outcome to an exit code. One file per command, and no
+//! logic of the pipeline.
 
-/// Runs the program.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+mod check;
+mod events;
+mod probe;
+mod run;
+
+use crate::appliance::{Exit, Failure};
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done as asked
+  1  internal: the ledger does not close, or a thread died
+  2  usage: the arguments
+  3  profile: the board file
+  4  machine: cores, nodes, memory, rights
+  5  camera
+  6  model
+  7  storage: a file to be written or read back
+
+No command opens a network connection.";
+
+/// Watches cameras on a board: newest frame first, nothing allocated once ready, every frame accounted for.
+#[derive(Debug, Parser)]
+#[command(name = "pinsight", version, after_help = EXIT_CODES, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Arm the board, watch, and end with the proof
+    Run(run::Arguments),
+    /// Fit a profile to this machine, show its budget, start nothing
+    Check(check::Arguments),
+    /// Show what this machine has: cores, nodes, hugepages, rights, cameras
+    Probe(probe::Arguments),
+    /// Read a recording back, validated record by record
+    Events(events::Arguments),
+}
+
+/// Runs the program and gives its exit code.
+pub fn main() -> ExitCode {
+    crate::sys::logger::init(log::LevelFilter::Info);
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version come this way too, and are not failures.
+            let _ = error.print();
+            return if error.use_stderr() {
+                Exit::Usage.into()
+            } else {
+                Exit::Ok.into()
+            };
+        }
+    };
+    let outcome = match arguments.command {
+        Command::Run(arguments) => run::run(arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Probe(arguments) => probe::run(&arguments),
+        Command::Events(arguments) => events::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => Exit::Ok.into(),
+        Err(Failure { exit, message }) => {
+            eprintln!("pinsight: {message}");
+            exit.into()
+        }
+    }
+}
+
+/// Writes to standard output. A reader that went away (`| head`) is not a failure.
+fn print(text: &impl std::fmt::Display) -> Result<(), Failure> {
+    use std::io::Write as _;
+    match write!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(
+            Exit::Storage,
+            format!("standard output: {error}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_argument_table_is_consistent() {
+        super::Arguments::command().debug_assert();
+    }
 }

@@ -25,7 +25,9 @@ impl PixelFormat {
     /// The format with this four-character code.
     #[must_use]
     pub fn from_fourcc(fourcc: [u8; 4]) -> Option<Self> {
-        Self::ALL.into_iter().find(|format| format.fourcc() == fourcc)
+        Self::ALL
+            .into_iter()
+            .find(|format| format.fourcc() == fourcc)
     }
 
     /// The four characters as text.

@@ -14,6 +14,12 @@ pub fn now_ns() -> u64 {
     read(libc::CLOCK_MONOTONIC)
 }
 
+/// Nanoseconds of CLOCK_REALTIME since 1970: for people who read records, never for measuring.
+#[must_use]
+pub fn realtime_ns() -> u64 {
+    read(libc::CLOCK_REALTIME)
+}
+
 /// Nanoseconds of the clock `id`, which must be one that this kernel has.
 #[inline]
 fn read(id: libc::clockid_t) -> u64 {

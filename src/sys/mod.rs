@@ -1,5 +1,6 @@
 //! The operating system and the libraries behind it.
 
+pub mod arena;
 pub mod clock;
 pub mod coreset;
 pub mod cpu;
@@ -8,6 +9,7 @@ pub mod hugepool;
 pub mod logger;
 pub mod memory;
 pub mod notify;
+pub mod poll;
 pub mod procfs;
 pub mod signal;
 pub mod tflite;

@@ -1,1 +1,0 @@
-//! Every stage named once.

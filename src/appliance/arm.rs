@@ -1,0 +1,547 @@
+//! Arming: cameras opened, memory mapped and placed, lanes cut, threads placed, models built.
+
+use super::Options;
+use super::cameras;
+use super::events::EventLog;
+use super::exit::{Exit, Failure};
+use super::fitting::{Fitted, STACK_BYTES};
+use super::gate::{Gate, Phase};
+use super::housekeeping::{Housekeeping, LiveLine, Names};
+use super::messages::{NoteReceiver, ResultReceiver, note_queue, result_queue};
+use super::report::{CameraAccount, Running};
+use super::station::{Desk, Post, Station};
+use super::stop::Stop;
+use super::threads::{ViewSeed, WorkerSeed, capture_thread, worker_thread};
+use super::worker::Newest;
+use crate::board::Board;
+use crate::board::budget::{self, FrameNeed, Home};
+use crate::capture::continuity::Continuity;
+use crate::capture::supervisor::{Limits, Supervisor};
+use crate::capture::{FrameSource, NotArmed, SlotHome, Slots, UnarmedSource};
+use crate::frame::{FrameMeta, SlotTable, StreamFormat};
+use crate::latency::Histogram;
+use crate::ledger::ledger;
+use crate::record::{FileHeader, RECORD_BYTES, Recording};
+use crate::ring::{Doorbell, LaneProducer, LaneTap, lane};
+use crate::sync::{Arc, Padded};
+use crate::sys::arena::{Arena, ArenaError, lane_memory};
+use crate::sys::clock::{now_ns, realtime_ns};
+use crate::sys::coreset::CoreSet;
+use crate::sys::heap;
+use crate::sys::memory::{Pages, Region, RegionRequest};
+use crate::sys::poll::PollSet;
+use crate::sys::thread::{Children, Policy, Spawned, ThreadError, ThreadSpec, spawn};
+use crate::units::{KIB, NS_PER_MS};
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::os::fd::AsFd as _;
+use std::sync::mpsc;
+
+/// One camera with its memory, before its threads exist.
+struct Lane {
+    source: Box<dyn FrameSource>,
+    io: String,
+    producer: LaneProducer,
+    taps: Vec<LaneTap>,
+}
+
+/// Makes everything that the board needs. Threads wait at the gate when this returns.
+///
+/// # Errors
+/// What cannot be had. Threads that were started have then ended.
+pub(super) fn arm(fitted: Fitted, options: &Options) -> Result<Armed, Failure> {
+    if let Some(refusal) = fitted.refusal() {
+        return Err(refusal);
+    }
+    let sources = cameras::open_all(&fitted.board)?;
+    let needs: Vec<_> = sources
+        .iter()
+        .map(|source| FrameNeed {
+            image_bytes: source.format().size_bytes,
+            home: match source.slot_home() {
+                SlotHome::Caller => Home::Region,
+                SlotHome::Source => Home::Driver,
+            },
+        })
+        .collect();
+    let fitted = fitted.with_needs(&needs);
+    if let Some(refusal) = fitted.refusal() {
+        return Err(refusal);
+    }
+    let mut warnings = fitted.warnings();
+    let (mut arenas, places) = make_arenas(&fitted)?;
+    for arena in arenas.values() {
+        warnings.extend(arena.region().notes().iter().cloned());
+    }
+    let mut lanes = Vec::new();
+    for (index, source) in sources.into_iter().enumerate() {
+        let (arena, place) = places
+            .get(&index)
+            .and_then(|(node, place)| Some((arenas.get_mut(node)?, *place)))
+            .ok_or_else(|| Failure::new(Exit::Internal, "a camera without a region"))?;
+        let lane = cut_lane(&fitted.board, index, source, arena, place)?;
+        let name = &fitted.board.cameras[index].name;
+        log::info!(
+            "camera {name}: {} by {}",
+            describe(&lane.source.format()),
+            lane.io
+        );
+        lanes.push(lane);
+    }
+    for warning in &warnings {
+        log::warn!("{warning}");
+    }
+    Armed::start(fitted, options, lanes, arenas, warnings)
+}
+
+/// Bytes of a whole picture: a buffer with fewer is a damaged frame.
+fn image_bytes(format: &StreamFormat) -> u32 {
+    let bytes = format
+        .pixel
+        .image_bytes(format.stride_bytes, format.height_px);
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+/// A negotiated format in words.
+pub(super) fn describe(format: &StreamFormat) -> String {
+    #[allow(clippy::cast_precision_loss)] // for reading
+    let rate = match format.interval_ns {
+        0 => String::new(),
+        interval => format!(" at {:.4} Hz", 1e9 / interval as f64)
+            .replace(".0000", "")
+            .trim_end_matches('0')
+            .to_owned(),
+    };
+    format!(
+        "{} {}x{}{rate}",
+        format.pixel.name(),
+        format.width_px,
+        format.height_px
+    )
+}
+
+/// Arenas by node.
+type Arenas = BTreeMap<usize, Arena>;
+/// A camera's node, and its place in the arena there.
+type Places = BTreeMap<usize, (usize, usize)>;
+
+/// The region of each node of the budget, mapped, present and cut as the budget says; and for each
+/// camera its node and its place there.
+fn make_arenas(fitted: &Fitted) -> Result<(Arenas, Places), Failure> {
+    let board = &fitted.board;
+    let several_nodes = fitted.topology.machine.nodes.len() > 1;
+    let mut arenas = BTreeMap::new();
+    let mut places = BTreeMap::new();
+    for planned in &fitted.budget.regions {
+        let request = RegionRequest {
+            bytes: planned.bytes,
+            pages: Pages::Huge {
+                bytes: board.memory.hugepage_kib * KIB,
+            },
+            node: several_nodes.then_some(planned.node),
+            on_shortage: board.memory.on_shortage,
+        };
+        let region = Region::map(&request).map_err(|error| Failure::new(Exit::Machine, error))?;
+        let arena = Arena::new(region, planned.layout.clone())
+            .map_err(|error| Failure::new(Exit::Machine, error))?;
+        arenas.insert(planned.node, arena);
+        for (place, camera) in planned.cameras.iter().enumerate() {
+            places.insert(*camera, (planned.node, place));
+        }
+    }
+    Ok((arenas, places))
+}
+
+/// Gives a camera its headers and slots, and arms its source with them.
+fn cut_lane(
+    board: &Board,
+    index: usize,
+    source: Box<dyn UnarmedSource>,
+    arena: &mut Arena,
+    place: usize,
+) -> Result<Lane, Failure> {
+    let camera = &board.cameras[index];
+    let name = &camera.name;
+    let refuse = |exit: Exit, error: &dyn std::fmt::Display| {
+        Failure::new(exit, format!("camera {name}: {error}"))
+    };
+    let slots = arena.slots(place);
+    let driver_slots = u16::try_from(camera.driver_slots).unwrap_or(u16::MAX);
+    let taps = [budget::tap(camera, board.workers.len())];
+    let number = u16::try_from(index).unwrap_or(u16::MAX);
+    let make = |table: SlotTable| {
+        lane(number, table, driver_slots, &taps).map_err(|error| refuse(Exit::Profile, &error))
+    };
+    let memory_error = |error: ArenaError| refuse(Exit::Machine, &error);
+    if source.slot_home() == SlotHome::Caller {
+        let (mut producer, taps) = make(arena.table(place).map_err(memory_error)?)?;
+        let memory = lane_memory(&mut producer);
+        let io = source.io();
+        match source.arm(Slots::Caller(&memory)) {
+            Ok(source) => {
+                return Ok(Lane {
+                    source,
+                    io,
+                    producer,
+                    taps,
+                });
+            }
+            Err(NotArmed {
+                source: back,
+                error,
+            }) if back.slot_home() == SlotHome::Source => {
+                log::warn!("camera {name}: {error}; the driver's own buffers become the slots");
+                return Err(refuse(Exit::Camera, &format!("{error}; set io = \"mmap\"")));
+            }
+            Err(NotArmed { error, .. }) => return Err(refuse(Exit::Camera, &error)),
+        }
+    }
+    let io = source.io();
+    let armed = source
+        .arm(Slots::Source(usize::from(slots)))
+        .map_err(|NotArmed { error, .. }| refuse(Exit::Camera, &error))?;
+    let keeper = armed
+        .keeper()
+        .ok_or_else(|| refuse(Exit::Internal, &"its driver's buffers have no keeper"))?;
+    let table = arena
+        .table_over(place, &*armed, keeper)
+        .map_err(memory_error)?;
+    let (producer, taps) = make(table)?;
+    Ok(Lane {
+        source: armed,
+        io,
+        producer,
+        taps,
+    })
+}
+
+/// A board that is armed: threads wait at the gate.
+pub(super) struct Armed {
+    run: Running,
+}
+
+impl Armed {
+    fn start(
+        fitted: Fitted,
+        options: &Options,
+        lanes: Vec<Lane>,
+        arenas: BTreeMap<usize, Arena>,
+        warnings: Vec<String>,
+    ) -> Result<Self, Failure> {
+        let board = &fitted.board;
+        let names = Names {
+            cameras: board
+                .cameras
+                .iter()
+                .map(|camera| camera.name.clone())
+                .collect(),
+            workers: board
+                .workers
+                .iter()
+                .map(|worker| worker.name.clone())
+                .collect(),
+            labels: board
+                .workers
+                .iter()
+                .map(|worker| model_of(board, &worker.model).map_or(vec![], |m| m.labels.clone()))
+                .collect(),
+        };
+        let bell = Arc::new(Doorbell::new());
+        let stop = Stop::new(Arc::clone(&bell), options.frames)
+            .map_err(|errno| Failure::new(Exit::Machine, format!("eventfd: {errno}")))?;
+        let shared = Shared {
+            stop: Arc::new(stop),
+            gate: Arc::new(Gate::new()),
+            house: Arc::new(Doorbell::new()),
+            bell,
+        };
+        let mut run = Running::new(fitted, arenas, warnings, &shared);
+        match start_threads(&mut run, &shared, options, lanes, names) {
+            Ok(()) => Ok(Self { run }),
+            Err(failure) => {
+                shared.gate.advance(Phase::Abandoned);
+                shared.stop.ask();
+                run.abandon();
+                Err(failure)
+            }
+        }
+    }
+
+    /// Locks everything, turns the heap guard on, and lets the watch begin.
+    ///
+    /// # Errors
+    /// A stream does not start, or the profile insists on memory that cannot be locked.
+    pub(super) fn go(mut self) -> Result<Running, Failure> {
+        match self.run.open_gate() {
+            Ok(()) => Ok(self.run),
+            Err(failure) => {
+                self.run.abandon();
+                Err(failure)
+            }
+        }
+    }
+}
+
+/// What the threads of a run have in common.
+pub(super) struct Shared {
+    pub(super) stop: Arc<Stop>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) bell: Arc<Doorbell>,
+    pub(super) house: Arc<Doorbell>,
+}
+
+fn model_of<'board>(board: &'board Board, name: &str) -> Option<&'board crate::board::Model> {
+    board.models.iter().find(|model| model.name == name)
+}
+
+/// A thread of the plan, as `sys` is asked for it.
+fn spec(
+    board: &Board,
+    name: &str,
+    cores: &[usize],
+    priority: u32,
+    children: Children,
+) -> ThreadSpec {
+    ThreadSpec {
+        name: name.to_owned(),
+        cores: cores.iter().copied().collect::<CoreSet>(),
+        policy: if priority == 0 {
+            Policy::Other
+        } else {
+            Policy::Fifo(priority)
+        },
+        children,
+        policy_required: board.strict,
+        stack_bytes: STACK_BYTES,
+    }
+}
+
+fn placed<T>(spawned: Result<Spawned<T>, ThreadError>) -> Result<Spawned<T>, Failure> {
+    spawned.map_err(|error| Failure::new(Exit::Machine, error))
+}
+
+/// Housekeeping, workers, capture: in this order, so that whoever is told something exists.
+fn start_threads(
+    run: &mut Running,
+    shared: &Shared,
+    options: &Options,
+    lanes: Vec<Lane>,
+    names: Names,
+) -> Result<(), Failure> {
+    let board = run.fitted.board.clone();
+    let newest: Newest = board.cameras.iter().map(|_| Padded::default()).collect();
+    let mut results = Vec::new();
+    let mut notes = Vec::new();
+    let mut views: Vec<Vec<ViewSeed>> = board.workers.iter().map(|_| Vec::new()).collect();
+    let mut stations: BTreeMap<usize, Vec<Post>> = BTreeMap::new();
+    for (index, lane) in lanes.into_iter().enumerate() {
+        let camera = &board.cameras[index];
+        let format = lane.source.format();
+        let (capture_ledger, worker_ledger, ledger_view) = ledger();
+        run.cameras.push(CameraAccount {
+            name: camera.name.clone(),
+            io: lane.io,
+            format: describe(&lane.source.format()),
+            ledger: ledger_view,
+            lane: lane.producer.view(),
+        });
+        for (of_worker, tap) in views.iter_mut().zip(lane.taps) {
+            of_worker.push(ViewSeed {
+                name: camera.name.clone(),
+                tap,
+                format,
+                ledger: worker_ledger.clone(),
+                max_age_ns: camera.max_age_ms * NS_PER_MS,
+                interval_ns: format.interval_ns,
+            });
+        }
+        let meta = FrameMeta::of(&format).ok_or_else(|| {
+            Failure::new(
+                Exit::Camera,
+                format!("camera {}: a picture too large", camera.name),
+            )
+        })?;
+        stations.entry(camera.capture_core).or_default().push(Post {
+            camera: lane.producer.camera(),
+            source: lane.source,
+            producer: lane.producer,
+            supervisor: Supervisor::new(Limits::new(camera.time_out_ms * NS_PER_MS), now_ns()),
+            continuity: Continuity::new(format.interval_ns),
+            ledger: capture_ledger,
+            meta,
+            frame_bytes: image_bytes(&format),
+            newest: Arc::clone(&newest),
+            last_capture_ns: 0,
+            inter_arrival: Histogram::new(),
+            troubled: false,
+            poll_failed: false,
+        });
+    }
+
+    let mut seeds = Vec::new();
+    for (index, worker) in board.workers.iter().enumerate() {
+        let model = model_of(&board, &worker.model)
+            .ok_or_else(|| Failure::new(Exit::Internal, "a worker without its model"))?;
+        let (results_in, results_out) = result_queue(board.housekeeping.queue_results);
+        let (notes_in, notes_out) = note_queue();
+        results.push(results_out);
+        notes.push(notes_out);
+        seeds.push(WorkerSeed {
+            index: u16::try_from(index).unwrap_or(u16::MAX),
+            worker: worker.clone(),
+            model: model.clone(),
+            workers: board.workers.len(),
+            arena: malloc_arena(&board, &worker.cores, &run.fitted)?,
+            views: std::mem::take(&mut views[index]),
+            newest: Arc::clone(&newest),
+            bell: Arc::clone(&shared.bell),
+            stop: Arc::clone(&shared.stop),
+            results: results_in,
+            notes: notes_in,
+            house: Arc::clone(&shared.house),
+        });
+    }
+    let mut capture = Vec::new();
+    for (core, posts) in stations {
+        let (notes_in, notes_out) = note_queue();
+        notes.push(notes_out);
+        let station = Station {
+            posts,
+            bell: Arc::clone(&shared.bell),
+            house: Arc::clone(&shared.house),
+            stop: Arc::clone(&shared.stop),
+            desk: Desk {
+                notes: notes_in,
+                notes_lost: 0,
+            },
+            polled: PollSet::new(),
+        };
+        capture.push((core, station));
+    }
+
+    start_housekeeping(run, shared, options, names, results, notes)?;
+    for seed in seeds {
+        start_worker(run, shared, seed)?;
+    }
+    for (core, station) in capture {
+        let (ready, told) = mpsc::sync_channel(1);
+        let gate = Arc::clone(&shared.gate);
+        let name = format!("capture{core}");
+        let spec = spec(
+            &board,
+            &name,
+            &[core],
+            board.capture.fifo_priority,
+            Children::Reset,
+        );
+        let thread = placed(spawn(spec, move |_| capture_thread(station, &ready, &gate)))?;
+        run.capture.push((thread, told));
+    }
+    Ok(())
+}
+
+/// The fixed arena of one worker's calls to malloc, on the worker's node.
+fn malloc_arena(
+    board: &Board,
+    cores: &[usize],
+    fitted: &Fitted,
+) -> Result<Option<&'static heap::Arena>, Failure> {
+    if board.memory.malloc_arena_kib == 0 {
+        return Ok(None);
+    }
+    let machine = &fitted.topology.machine;
+    let node = machine.node_of_core(cores.first().copied().unwrap_or_default());
+    let region = Region::map(&RegionRequest {
+        bytes: board.memory.malloc_arena_kib * KIB,
+        pages: Pages::Plain,
+        node: (machine.nodes.len() > 1).then_some(node),
+        on_shortage: board.memory.on_shortage,
+    })
+    .map_err(|error| Failure::new(Exit::Machine, error))?;
+    heap::Arena::new(region)
+        .map(Some)
+        .map_err(|error| Failure::new(Exit::Machine, error))
+}
+
+fn start_worker(run: &mut Running, shared: &Shared, seed: WorkerSeed) -> Result<(), Failure> {
+    let (ready, told) = mpsc::sync_channel(1);
+    let gate = Arc::clone(&shared.gate);
+    let spec = spec(
+        &run.fitted.board,
+        &seed.worker.name,
+        &seed.worker.cores,
+        seed.worker.fifo_priority,
+        Children::Inherit,
+    );
+    let thread = placed(spawn(spec, move |_| worker_thread(seed, &ready, &gate)))?;
+    run.workers.push(thread);
+    told.recv()
+        .unwrap_or_else(|_| Err(Failure::new(Exit::Internal, "a worker thread died")))
+}
+
+fn start_housekeeping(
+    run: &mut Running,
+    shared: &Shared,
+    options: &Options,
+    names: Names,
+    results: Vec<ResultReceiver>,
+    notes: Vec<NoteReceiver>,
+) -> Result<(), Failure> {
+    let board = &run.fitted.board;
+    let events = match &options.events {
+        None => None,
+        Some(path) => Some(EventLog::open(path).map_err(|error| {
+            Failure::new(
+                Exit::Storage,
+                format!("event log {}: {error}", path.display()),
+            )
+        })?),
+    };
+    let recording = match &options.record {
+        None => None,
+        Some(path) => {
+            let header = FileHeader {
+                board: board.name.clone(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                cameras: names.cameras.clone(),
+                labels: names.labels.clone(),
+                capacity: board.housekeeping.record_results,
+                record_bytes: RECORD_BYTES as u64,
+            };
+            let made = Recording::create(path, &header);
+            Some(made.map_err(|error| Failure::new(Exit::Storage, error))?)
+        }
+    };
+    let terminal = std::io::stderr();
+    let live = if terminal.is_terminal() {
+        terminal
+            .as_fd()
+            .try_clone_to_owned()
+            .ok()
+            .map(|fd| LiveLine::new(fd.into()))
+    } else {
+        None
+    };
+    let keeping = Housekeeping {
+        names,
+        results,
+        notes,
+        bell: Arc::clone(&shared.house),
+        events,
+        recording,
+        live,
+        finish: Arc::clone(&run.finish),
+        counters: Arc::clone(&run.counters),
+    };
+    let spec = spec(
+        board,
+        "housekeeping",
+        &[board.housekeeping.core],
+        0,
+        Children::Reset,
+    );
+    run.housekeeping = Some(placed(spawn(spec, move |_| {
+        keeping.run(now_ns, realtime_ns)
+    }))?);
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! A profile held against this machine: what `check` shows, and what `run` starts from.
+
+use super::exit::{Exit, Failure};
+use super::messages::RESULT_BYTES;
+use crate::board::budget::{Budget, Fixed, FrameNeed};
+use crate::board::fit::{Finding, Moved, Severity};
+use crate::board::{self, Board, LoadError, Model};
+use crate::latency::{Histogram, StageHistograms};
+use crate::record::RECORD_BYTES;
+use crate::sys::tflite::ModelFile;
+use crate::sys::topology::{self, Topology};
+use std::path::Path;
+
+/// Bytes of a hot thread's stack, all of it locked. The deepest use seen is a tenth of it.
+pub(super) const STACK_BYTES: usize = 512 * 1024;
+
+/// A board on a machine.
+#[derive(Debug)]
+pub struct Fitted {
+    /// The profile, with its threads placed on cores that there are.
+    pub board: Board,
+    /// What this machine is.
+    pub topology: Topology,
+    /// Every byte and every thread.
+    pub budget: Budget,
+    /// What does not fit; refusals first.
+    pub findings: Vec<Finding>,
+    /// Threads that were given another core.
+    pub moved: Vec<Moved>,
+}
+
+/// Reads the profile and holds it against this machine. Starts nothing, opens no camera.
+///
+/// # Errors
+/// The profile's faults, all of them, or what the machine does not tell.
+pub fn fit(path: &Path) -> Result<Fitted, Failure> {
+    let board = board::load(path).map_err(|error: LoadError| Failure::new(Exit::Profile, error))?;
+    let topology =
+        topology::read(Path::new("/")).map_err(|error| Failure::new(Exit::Machine, error))?;
+    let (board, moved) = board::place(board, &topology.machine);
+    let needs: Vec<_> = board.cameras.iter().map(FrameNeed::from_profile).collect();
+    let mut fitted = Fitted {
+        budget: board::plan(&board, &topology.machine, &needs, &fixed(&board)),
+        board,
+        topology,
+        findings: Vec::new(),
+        moved,
+    };
+    fitted.findings = board::fit(&fitted.board, &fitted.topology.machine, &fitted.budget);
+    Ok(fitted)
+}
+
+impl Fitted {
+    /// The same with what the cameras agreed to.
+    pub(super) fn with_needs(mut self, needs: &[FrameNeed]) -> Self {
+        self.budget = board::plan(
+            &self.board,
+            &self.topology.machine,
+            needs,
+            &fixed(&self.board),
+        );
+        self.findings = board::fit(&self.board, &self.topology.machine, &self.budget);
+        self
+    }
+
+    /// What forbids a start, in words; `None` when nothing does.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Failure> {
+        if let Err(error) = self.budget.within_limit() {
+            return Some(Failure::new(Exit::Machine, error));
+        }
+        let refusals: Vec<String> = self
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Refusal)
+            .map(|finding| finding.misfit.to_string())
+            .collect();
+        (!refusals.is_empty()).then(|| Failure::new(Exit::Machine, refusals.join("\npinsight: ")))
+    }
+
+    /// What is less than asked for and does not forbid a start, in words.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let moved = self.moved.iter().map(ToString::to_string);
+        let warned = self
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Warning)
+            .map(|finding| finding.misfit.to_string());
+        moved.chain(warned).collect()
+    }
+}
+
+/// Sizes that the profile's arithmetic takes from the modules that own them.
+fn fixed(board: &Board) -> Fixed {
+    let workers = board.workers.len() as u64;
+    let cameras = board.cameras.len() as u64;
+    Fixed {
+        result_bytes: RESULT_BYTES,
+        // Each worker has its stages, and two spacings for each camera; each camera its arrivals; the
+        // live line has one.
+        histogram_bytes: workers * StageHistograms::bytes()
+            + (workers * cameras * 2 + cameras + 1) * Histogram::bytes(),
+        stack_bytes: STACK_BYTES as u64,
+        recording_bytes: RECORD_BYTES as u64,
+        model_bytes: board
+            .workers
+            .iter()
+            .map(|worker| {
+                let model = board.models.iter().find(|model| model.name == worker.model);
+                // A file that is not there is refused when it is read, with its name.
+                model
+                    .and_then(|model| std::fs::metadata(&model.path).ok())
+                    .map_or(0, |file| file.len())
+            })
+            .collect(),
+    }
+}
+
+/// Reads a model's file and holds it against the profile.
+///
+/// # Errors
+/// The file cannot be read, is no TFLite model, or is another one than the profile was written for.
+pub fn check_model(model: &Model) -> Result<(), Failure> {
+    match ModelFile::read(&model.path, &model.sha256) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::new(
+            Exit::Model,
+            format!("model {}: {error}", model.name),
+        )),
+    }
+}

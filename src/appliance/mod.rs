@@ -1,0 +1,117 @@
+//! The appliance: the only place that names every stage. Arms a board, runs it, proves what it did.
+//!
+//! ```text
+//! fit      profile + machine -> budget, findings            (check ends here)
+//! arm      cameras opened, memory mapped and placed, lanes, threads; models built on their threads
+//! ready    everything locked, the heap guard on
+//! run      station (capture) -> lanes -> worker (inference) -> housekeeping
+//! stop     streams off, threads joined, what was left in the rings counted
+//! prove    ledgers, histograms, usage -> Proof
+//! ```
+
+mod arm;
+mod cameras;
+mod events;
+mod exit;
+mod fitting;
+mod gate;
+mod housekeeping;
+mod messages;
+mod proof;
+mod report;
+mod station;
+mod stop;
+mod threads;
+mod worker;
+
+pub use cameras::open_cameras;
+pub use exit::{Exit, Failure};
+pub use fitting::{Fitted, check_model, fit};
+pub use proof::Proof;
+
+use crate::sys::clock::now_ns;
+use crate::sys::notify::Notifier;
+use crate::sys::signal::StopSignals;
+use crate::units::{NS_PER_MS, NS_PER_S};
+use std::path::PathBuf;
+
+/// Longest wait between two looks at what ends a run.
+const LOOK_NS: u64 = 50 * NS_PER_MS;
+
+/// What one run is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The profile.
+    pub board: PathBuf,
+    /// End after so many seconds of watching.
+    pub seconds: Option<u64>,
+    /// End after so many results.
+    pub frames: Option<u64>,
+    /// Where event lines go; `-` is standard output.
+    pub events: Option<PathBuf>,
+    /// Where the recording goes.
+    pub record: Option<PathBuf>,
+    /// Files that will be written at the end: tried before anything starts.
+    pub writable: Vec<PathBuf>,
+}
+
+/// Arms the board, watches until the time is over, enough was judged, or SIGTERM or SIGINT comes, and
+/// gives the proof.
+///
+/// # Errors
+/// What does not fit, in words, with its exit code. Nothing is then left running.
+pub fn run(options: &Options) -> Result<Proof, Failure> {
+    // Before the first thread: every one inherits the mask, so the signals come to this one alone.
+    let signals = StopSignals::block().map_err(|error| Failure::new(Exit::Internal, error))?;
+    for path in &options.writable {
+        std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .map_err(|error| {
+                Failure::new(
+                    Exit::Storage,
+                    format!(
+                        "{}: {error}; name a file in a directory that exists and is writable",
+                        path.display()
+                    ),
+                )
+            })?;
+    }
+    let notifier = Notifier::from_environment()
+        .map_err(|error| log::warn!("service manager: {error}"))
+        .ok();
+    let fitted = fit(&options.board)?;
+    let armed = arm::arm(fitted, options)?;
+    let running = armed.go()?;
+    if let Some(notifier) = &notifier
+        && let Err(error) = notifier.ready("watching")
+    {
+        log::warn!("service manager: {error}");
+    }
+    let end_ns = options
+        .seconds
+        .map(|s| running.ready_ns().saturating_add(s * NS_PER_S));
+    loop {
+        let now = now_ns();
+        let left_ns = end_ns.map_or(LOOK_NS, |end| end.saturating_sub(now).min(LOOK_NS));
+        if left_ns == 0 || running.is_over() {
+            break;
+        }
+        match signals.wait(left_ns) {
+            Ok(None) => {}
+            Ok(Some(signal)) => {
+                log::info!("{signal}: stopping");
+                break;
+            }
+            Err(error) => {
+                log::error!("{error}; stopping");
+                break;
+            }
+        }
+    }
+    if let Some(notifier) = &notifier {
+        let _ = notifier.stopping("stopping");
+    }
+    running.finish()
+}

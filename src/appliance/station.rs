@@ -1,0 +1,314 @@
+//! The capture thread: one poll over the cameras of one core; each frame gets its header and goes into
+//! its ring. One camera's trouble never makes another wait longer than the kernel calls of its restart.
+
+use super::messages::{Note, NoteSender};
+use super::stop::Stop;
+use super::worker::Newest;
+use crate::capture::continuity::Continuity;
+use crate::capture::supervisor::{Action, Event, Supervisor};
+use crate::capture::{Dequeue, Dequeued, FrameSource, Readiness, SourceError};
+use crate::frame::FrameMeta;
+use crate::latency::Histogram;
+use crate::ledger::{CaptureLedger, Outcome};
+use crate::ring::{Doorbell, LaneProducer};
+use crate::sync::{Arc, Ordering};
+use crate::sys::clock::now_ns;
+use crate::sys::poll::PollSet;
+use crate::sys::thread::UsageProbe;
+use crate::units::NS_PER_MS;
+use std::os::fd::AsRawFd as _;
+
+/// Longest wait between two looks at the stop flag.
+const LOOK_NS: u64 = 250 * NS_PER_MS;
+/// Frames taken of one camera before the next camera has its turn.
+const BURST: usize = 8;
+/// Time that readers get to give a reopened camera's old frames back before it is looked at again.
+const READERS_NS: u64 = 5 * NS_PER_MS;
+/// The tap of a lane that inference reads.
+pub(super) const INFERENCE_TAP: usize = 0;
+
+/// One camera, as its capture thread sees it.
+pub(super) struct Post {
+    pub(super) camera: u16,
+    pub(super) source: Box<dyn FrameSource>,
+    pub(super) producer: LaneProducer,
+    pub(super) supervisor: Supervisor,
+    pub(super) continuity: Continuity,
+    pub(super) ledger: CaptureLedger,
+    /// Header fields that are the same for every frame of this camera.
+    pub(super) meta: FrameMeta,
+    /// Bytes of a whole frame; fewer are a damaged one.
+    pub(super) frame_bytes: u32,
+    /// Shared with the workers.
+    pub(super) newest: Newest,
+    pub(super) last_capture_ns: u64,
+    pub(super) inter_arrival: Histogram,
+    /// It was said that this camera is in trouble.
+    pub(super) troubled: bool,
+    /// The last poll named an error of this camera's descriptor.
+    pub(super) poll_failed: bool,
+}
+
+/// The cameras of one core.
+pub(super) struct Station {
+    pub(super) posts: Vec<Post>,
+    pub(super) bell: Arc<Doorbell>,
+    pub(super) house: Arc<Doorbell>,
+    pub(super) stop: Arc<Stop>,
+    pub(super) desk: Desk,
+    pub(super) polled: PollSet,
+}
+
+/// Where a capture thread leaves its notes.
+pub(super) struct Desk {
+    pub(super) notes: NoteSender,
+    pub(super) notes_lost: u64,
+}
+
+impl Desk {
+    fn note(&mut self, note: Note) {
+        if self.notes.enqueue(note).is_err() {
+            self.notes_lost += 1;
+        }
+    }
+}
+
+impl Station {
+    /// Lends the free slots to the drivers and starts the streams.
+    ///
+    /// # Errors
+    /// The first camera that could not be started, and why; every stream is then stopped.
+    pub(super) fn start(&mut self) -> Result<(), (u16, SourceError)> {
+        for index in 0..self.posts.len() {
+            let post = &mut self.posts[index];
+            post.lend(now_ns());
+            let camera = post.camera;
+            if let Err(error) = post.start(now_ns()) {
+                self.halt();
+                return Err((camera, error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Serves the cameras until the run is over, then stops their streams.
+    pub(super) fn run(&mut self, probe: &mut UsageProbe) {
+        while !self.stop.is_asked() {
+            probe.sample();
+            let mut rung = 0;
+            let mut wake_ns = now_ns().saturating_add(LOOK_NS);
+            for post in &mut self.posts {
+                let (bits, next_ns) = post.turn(&mut self.desk);
+                rung |= bits;
+                wake_ns = wake_ns.min(next_ns);
+            }
+            if rung != 0 {
+                self.bell.ring(rung);
+            }
+            self.wait(wake_ns);
+        }
+        self.halt();
+    }
+
+    pub(super) fn halt(&mut self) {
+        for post in &mut self.posts {
+            post.release();
+        }
+        self.house.ring(1);
+    }
+
+    fn wait(&mut self, wake_ns: u64) {
+        self.polled.clear();
+        self.polled.watch(self.stop.descriptor().as_raw_fd());
+        for post in &self.posts {
+            match post.source.readiness() {
+                Readiness::Fd(descriptor) if post.supervisor.serving() => {
+                    self.polled.watch(descriptor);
+                }
+                _ => self.polled.pass(),
+            }
+        }
+        self.polled.wait(wake_ns.saturating_sub(now_ns()));
+        for (index, post) in self.posts.iter_mut().enumerate() {
+            post.poll_failed = self.polled.failed(index + 1);
+        }
+    }
+}
+
+impl Post {
+    /// One turn: does what the supervisor asks for. Gives the camera's ready bit if a frame was
+    /// published, and the time of the next turn.
+    fn turn(&mut self, desk: &mut Desk) -> (u64, u64) {
+        let now = now_ns();
+        match self.supervisor.next(now) {
+            Action::Serve { until_ns } => {
+                let bits = self.serve(desk);
+                if !self.supervisor.serving() {
+                    self.say_trouble(desk);
+                    return (bits, 0);
+                }
+                let due_ns = match self.source.readiness() {
+                    Readiness::At(due_ns) => due_ns,
+                    Readiness::Fd(_) => u64::MAX,
+                };
+                (bits, until_ns.min(due_ns))
+            }
+            Action::Restart => {
+                self.say_trouble(desk);
+                self.release();
+                self.lend(now);
+                let outcome = self.start(now);
+                self.report(outcome);
+                (0, 0)
+            }
+            Action::Reopen => {
+                self.say_trouble(desk);
+                self.release();
+                if self.source.keeper().is_some() && self.producer.view().live_slots() > 0 {
+                    // The new device's buffers take the place of the old ones: readers first.
+                    return (1 << self.camera, now + READERS_NS);
+                }
+                let outcome = self.source.reopen(now);
+                self.report(outcome);
+                (0, 0)
+            }
+            Action::ResetPort => {
+                self.report(Err(SourceError::new("USBDEVFS_RESET", nix::libc::ENOSYS)));
+                (0, 0)
+            }
+            Action::Rest { until_ns } => (0, until_ns),
+        }
+    }
+
+    fn report(&mut self, outcome: Result<(), SourceError>) {
+        let event = match outcome {
+            Ok(()) => Event::Done,
+            Err(error) => Event::NotDone(error),
+        };
+        self.supervisor.observe(event, now_ns());
+    }
+
+    /// Once per trouble, not once per attempt: a camera that stays away for a month is one line.
+    fn say_trouble(&mut self, desk: &mut Desk) {
+        if !self.troubled
+            && let Some(trouble) = self.supervisor.trouble()
+        {
+            self.troubled = true;
+            desk.note(Note::CameraTrouble {
+                camera: self.camera,
+                trouble,
+            });
+        }
+    }
+
+    /// Lends every free slot to the driver.
+    fn lend(&mut self, now: u64) {
+        while let Some(slot) = self.producer.take_free() {
+            let index = self.producer.queued(slot);
+            if let Err(error) = self.source.queue(index, now) {
+                // It stays ours. The driver that refuses a slot for good shows it by silence.
+                if let Ok(slot) = self.producer.dequeued(index) {
+                    self.producer.give_back(slot);
+                }
+                self.supervisor.observe(Event::Failed(error), now);
+                break;
+            }
+        }
+    }
+
+    fn start(&mut self, now: u64) -> Result<(), SourceError> {
+        self.source.start(now)?;
+        self.continuity.restarted(now);
+        self.last_capture_ns = 0;
+        Ok(())
+    }
+
+    /// Stops the stream; every lent slot is ours again.
+    fn release(&mut self) {
+        // A device that is gone cannot be stopped, and its slots are ours all the same.
+        let _ = self.source.stop();
+        self.producer.take_back_all();
+        self.ledger.stream_stopped();
+    }
+
+    /// Takes the filled buffers and lends the free slots. Gives the ready bit.
+    fn serve(&mut self, desk: &mut Desk) -> u64 {
+        let mut bits = 0;
+        self.lend(now_ns());
+        for taken in 0..BURST {
+            let now = now_ns();
+            match self.source.dequeue(now) {
+                Ok(Dequeue::Frame(frame)) => {
+                    bits |= self.accept(&frame, now, desk);
+                    self.lend(now);
+                }
+                Ok(Dequeue::NotReady) => {
+                    if self.poll_failed && taken == 0 {
+                        let error = SourceError::new("poll", nix::libc::EIO);
+                        self.supervisor.observe(Event::Failed(error), now);
+                    }
+                    break;
+                }
+                Err(error) => {
+                    self.supervisor.observe(Event::Failed(error), now);
+                    break;
+                }
+            }
+        }
+        self.poll_failed = false;
+        bits
+    }
+
+    fn accept(&mut self, frame: &Dequeued, now: u64, desk: &mut Desk) -> u64 {
+        let Ok(slot) = self.producer.dequeued(frame.slot) else {
+            // The driver named a buffer that it does not have: nothing of it can be believed.
+            let error = SourceError::new("VIDIOC_DQBUF (unknown buffer)", nix::libc::EINVAL);
+            self.supervisor.observe(Event::Failed(error), now);
+            return 0;
+        };
+        let verdict = self.continuity.judge(frame, now);
+        self.ledger.frame(frame.sequence);
+        if self.last_capture_ns != 0 {
+            self.inter_arrival
+                .record(verdict.capture_ns.saturating_sub(self.last_capture_ns));
+        }
+        self.last_capture_ns = verdict.capture_ns;
+        if frame.damaged || frame.bytes_used < self.frame_bytes {
+            self.ledger.count(Outcome::Damaged, 1);
+            self.producer.give_back(slot);
+            self.supervisor.observe(Event::Damaged, now);
+            return 0;
+        }
+        let meta = FrameMeta {
+            driver_sequence: frame.sequence,
+            capture_ns: verdict.capture_ns,
+            dequeue_ns: now,
+            bytes_used: frame.bytes_used,
+            stamp: u32::from(verdict.stamp as u8),
+            ..self.meta
+        };
+        match self.producer.fill(slot, &meta) {
+            Ok(slot) => {
+                if let Some(newest) = self.newest.get(usize::from(self.camera)) {
+                    newest.store(verdict.capture_ns, Ordering::Relaxed);
+                }
+                if self.producer.publish(slot).evicted(INFERENCE_TAP) {
+                    self.ledger.count(Outcome::Evicted, 1);
+                }
+                self.supervisor.observe(Event::Frame, now);
+                if self.troubled {
+                    self.troubled = false;
+                    desk.note(Note::CameraBack {
+                        camera: self.camera,
+                    });
+                }
+                1 << self.camera
+            }
+            Err(_) => {
+                self.ledger.count(Outcome::Damaged, 1);
+                self.supervisor.observe(Event::Damaged, now);
+                0
+            }
+        }
+    }
+}

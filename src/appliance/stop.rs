@@ -1,0 +1,66 @@
+//! How every thread learns that the run is over.
+
+use crate::ring::Doorbell;
+use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// The stop of one run: a flag for threads that look, a descriptor for threads that poll, and the closed
+/// doorbell for threads that wait for frames.
+#[derive(Debug)]
+pub(super) struct Stop {
+    asked: AtomicBool,
+    event: EventFd,
+    bell: Arc<Doorbell>,
+    /// Results still wanted before the run ends by itself.
+    wanted: Option<u64>,
+    results: AtomicU64,
+}
+
+impl Stop {
+    /// Not asked yet. With `wanted`, that many results end the run.
+    ///
+    /// # Errors
+    /// errno of eventfd(2).
+    pub(super) fn new(bell: Arc<Doorbell>, wanted: Option<u64>) -> nix::Result<Self> {
+        Ok(Self {
+            asked: AtomicBool::new(false),
+            event: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
+            bell,
+            wanted,
+            results: AtomicU64::new(0),
+        })
+    }
+
+    /// Asks every thread to end. Allocates nothing; may be called more than once.
+    pub(super) fn ask(&self) {
+        // Release A: whoever sees the flag sees what the asker did before.
+        self.asked.store(true, Ordering::Release);
+        // The counter cannot overflow before 2^64 requests, and EAGAIN would mean "asked already".
+        let _ = self.event.write(1);
+        self.bell.close();
+    }
+
+    /// Whether the run is over.
+    pub(super) fn is_asked(&self) -> bool {
+        // Acquire A.
+        self.asked.load(Ordering::Acquire)
+    }
+
+    /// Claims the right to give one more result; false when enough were given.
+    pub(super) fn count_result(&self) -> bool {
+        let before = self.results.fetch_add(1, Ordering::Relaxed);
+        match self.wanted {
+            Some(wanted) if before + 1 >= wanted => {
+                self.ask();
+                before < wanted
+            }
+            _ => true,
+        }
+    }
+
+    /// Readable once the run is over.
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
+}

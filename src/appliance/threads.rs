@@ -1,0 +1,270 @@
+//! The bodies of the hot threads: prepare, wait at the gate, watch, and leave a report.
+
+use super::exit::{Exit, Failure};
+use super::gate::{Gate, Phase};
+use super::messages::{NoteSender, ResultSender};
+use super::station::Station;
+use super::stop::Stop;
+use super::worker::{Newest, Tally, View, Worker};
+use crate::board;
+use crate::capture::SourceError;
+use crate::frame::StreamFormat;
+use crate::infer::{Engine, Pace, Scheduler, Share, outputs_of};
+use crate::latency::Histogram;
+use crate::ledger::WorkerLedger;
+use crate::postprocess::{Decoder, Detections};
+use crate::preprocess::Plan;
+use crate::record::FrameResult;
+use crate::ring::{Doorbell, LaneTap, Waiting};
+use crate::sync::Arc;
+use crate::sys::clock::now_ns;
+use crate::sys::heap::{self, HeapCounts, HotThread};
+use crate::sys::tflite::{ModelFile, Settings, TfliteEngine};
+use crate::sys::thread::{ThreadUsage, UsageProbe};
+use crate::units::{NS_PER_MS, NS_PER_US};
+use std::sync::mpsc::SyncSender;
+
+/// Whole passes before ready: the first ones fill caches, allocate in the library and fault pages in.
+const WARM_UP_PASSES: usize = 8;
+
+/// What one hot thread did between ready and the end.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Quiet {
+    pub(super) usage: ThreadUsage,
+    pub(super) heap: HeapCounts,
+}
+
+/// Runs `watch` between two readings of this thread's usage.
+fn measured(
+    probe: &mut UsageProbe,
+    hot: &HotThread,
+    watch: impl FnOnce(&mut UsageProbe, &HotThread),
+) -> Quiet {
+    let usage = probe.read();
+    let heap = hot.counts();
+    watch(probe, hot);
+    Quiet {
+        usage: probe.read().since(&usage),
+        heap: hot.counts().since(&heap),
+    }
+}
+
+fn hot() -> Result<HotThread, Failure> {
+    heap::register_hot().map_err(|error| Failure::new(Exit::Internal, error))
+}
+
+/// One camera for a worker that is to be made.
+pub(super) struct ViewSeed {
+    pub(super) name: String,
+    pub(super) tap: LaneTap,
+    pub(super) format: StreamFormat,
+    pub(super) ledger: WorkerLedger,
+    pub(super) max_age_ns: u64,
+    pub(super) interval_ns: u64,
+}
+
+/// A worker that is to be made on its own thread.
+pub(super) struct WorkerSeed {
+    pub(super) index: u16,
+    pub(super) worker: board::Worker,
+    pub(super) model: board::Model,
+    pub(super) workers: usize,
+    /// Serves the library's calls to malloc after ready, where the profile asks for it.
+    pub(super) arena: Option<&'static heap::Arena>,
+    pub(super) views: Vec<ViewSeed>,
+    pub(super) newest: Newest,
+    pub(super) bell: Arc<Doorbell>,
+    pub(super) stop: Arc<Stop>,
+    pub(super) results: ResultSender,
+    pub(super) notes: NoteSender,
+    pub(super) house: Arc<Doorbell>,
+}
+
+/// What a worker's thread leaves behind.
+pub(super) struct WorkerEnd {
+    pub(super) quiet: Quiet,
+    pub(super) tally: Tally,
+    pub(super) views: Vec<View>,
+}
+
+/// The inference thread. Builds its interpreter here, so that the library's own threads inherit its
+/// cores.
+pub(super) fn worker_thread(
+    seed: WorkerSeed,
+    ready: &SyncSender<Result<(), Failure>>,
+    gate: &Gate,
+) -> Option<WorkerEnd> {
+    let arena = seed.arena;
+    let made = hot().and_then(|mut hot| {
+        if let Some(arena) = arena {
+            hot.attach(arena)
+                .map_err(|error| Failure::new(Exit::Internal, error))?;
+        }
+        Ok((build(seed)?, hot))
+    });
+    // Whoever arms waits for this.
+    let (mut worker, hot) = match made {
+        Ok(made) => made,
+        Err(failure) => {
+            let _ = ready.send(Err(failure));
+            return None;
+        }
+    };
+    let mut probe = UsageProbe::open();
+    let _ = ready.send(Ok(()));
+    if !gate.wait_for(Phase::Watch) {
+        return None;
+    }
+    let quiet = measured(&mut probe, &hot, |probe, hot| worker.run(probe, hot));
+    Some(WorkerEnd {
+        quiet,
+        tally: worker.tally,
+        views: worker.views,
+    })
+}
+
+fn build(seed: WorkerSeed) -> Result<Worker<TfliteEngine>, Failure> {
+    let refuse = |error: &dyn std::fmt::Display| {
+        Failure::new(Exit::Model, format!("model {}: {error}", seed.model.name))
+    };
+    let file =
+        ModelFile::read(&seed.model.path, &seed.model.sha256).map_err(|error| refuse(&error))?;
+    let settings = Settings::from(&seed.model);
+    let mut engine = TfliteEngine::build(file, settings).map_err(|error| refuse(&error))?;
+    let mut decoder = Decoder::new(&(&seed.model).into(), engine.input(), engine.outputs())
+        .map_err(|error| refuse(&error))?;
+    let mut views = Vec::new();
+    for view in seed.views {
+        let plan = Plan::new(
+            &view.format,
+            engine.input(),
+            seed.model.fit,
+            seed.model.input_range,
+        )
+        .map_err(|error| {
+            Failure::new(
+                Exit::Model,
+                format!(
+                    "camera {} for model {}: {error}",
+                    view.name, seed.model.name
+                ),
+            )
+        })?;
+        views.push((view, plan));
+    }
+    let mut result = FrameResult::default();
+    warm_up(&mut engine, &mut decoder, &views, &mut result.detections)
+        .map_err(|error| refuse(&error))?;
+    let service_ns = time_of_one(&mut engine).map_err(|error| refuse(&error))?;
+    let interval_ns = views
+        .iter()
+        .map(|(view, _)| view.interval_ns)
+        .max()
+        .unwrap_or(0);
+    let pace = Pace::new(
+        views.len(),
+        interval_ns,
+        service_ns / seed.workers.max(1) as u64,
+    );
+    let share = Share {
+        priority: 0,
+        max_gap_ns: pace.fair_gap_ns(views.len()).max(interval_ns),
+    };
+    let shares = vec![share; views.len()];
+    let scheduler = Scheduler::new(&shares, pace, now_ns())
+        .ok_or_else(|| Failure::new(Exit::Internal, "more cameras than a scheduler takes"))?;
+    Ok(Worker {
+        index: seed.index,
+        engine,
+        decoder,
+        views: views
+            .into_iter()
+            .map(|(view, plan)| View {
+                tap: view.tap,
+                plan,
+                ledger: view.ledger,
+                max_age_ns: view.max_age_ns,
+                last_result_ns: 0,
+                capture_to_result: Histogram::new(),
+                inter_result: Histogram::new(),
+            })
+            .collect(),
+        scheduler,
+        newest: seed.newest,
+        bell: seed.bell,
+        shared_bell: seed.workers > 1,
+        waiting: match seed.worker.wait {
+            board::Wait::Park => Waiting::Park,
+            board::Wait::SpinThenPark => Waiting::SpinThenPark {
+                spin_ns: seed.worker.spin_us * NS_PER_US,
+            },
+            board::Wait::Spin => Waiting::Spin,
+        },
+        stop: seed.stop,
+        results: seed.results,
+        notes: seed.notes,
+        house: seed.house,
+        tally: Tally::default(),
+        result,
+    })
+}
+
+/// Whole passes over a black frame of each camera.
+fn warm_up(
+    engine: &mut TfliteEngine,
+    decoder: &mut Decoder,
+    views: &[(ViewSeed, Plan)],
+    detections: &mut Detections,
+) -> Result<(), String> {
+    for (view, plan) in views {
+        let frame = vec![0; plan.frame_bytes()];
+        for _ in 0..WARM_UP_PASSES {
+            plan.run(&frame, engine.input_bytes())
+                .map_err(|error| format!("camera {}: {error}", view.name))?;
+            engine.invoke().map_err(|error| error.to_string())?;
+            decoder
+                .decode(&outputs_of(engine), plan.mapping(), detections)
+                .map_err(|error| error.to_string())?;
+        }
+    }
+    detections.clear();
+    Ok(())
+}
+
+fn time_of_one(engine: &mut TfliteEngine) -> Result<u64, String> {
+    let before = now_ns();
+    engine.invoke().map_err(|error| error.to_string())?;
+    Ok((now_ns() - before).max(NS_PER_MS / 1000))
+}
+
+/// What a capture thread leaves behind.
+pub(super) struct CaptureEnd {
+    pub(super) quiet: Quiet,
+    pub(super) station: Station,
+}
+
+/// The capture thread: starts its streams when all memory is locked, and watches when all is ready.
+pub(super) fn capture_thread(
+    mut station: Station,
+    ready: &SyncSender<Result<(), (u16, SourceError)>>,
+    gate: &Gate,
+) -> Option<CaptureEnd> {
+    let mut probe = UsageProbe::open();
+    let hot = hot().ok()?;
+    if !gate.wait_for(Phase::Stream) {
+        return None;
+    }
+    let started = station.start();
+    let failed = started.is_err();
+    // Whoever arms waits for this.
+    let _ = ready.send(started);
+    if failed {
+        return None;
+    }
+    if !gate.wait_for(Phase::Watch) {
+        station.halt();
+        return None;
+    }
+    let quiet = measured(&mut probe, &hot, |probe, _| station.run(probe));
+    Some(CaptureEnd { quiet, station })
+}

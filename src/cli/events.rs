@@ -1,0 +1,84 @@
+//! `pinsight events`: a recording read back in place.
+
+use crate::appliance::{Exit, Failure};
+use crate::record::{ArchivedResultRecord, FileHeader, Reading};
+use crate::units::{NS_PER_MS, NS_PER_US};
+use clap::Args;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+/// Arguments of `pinsight events`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Recording made by `pinsight run --record`
+    file: PathBuf,
+    /// Show only the newest N records
+    #[arg(long, value_name = "N")]
+    tail: Option<usize>,
+    /// Show only records with detections
+    #[arg(long)]
+    seen: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let reading =
+        Reading::open(&arguments.file).map_err(|error| Failure::new(Exit::Storage, error))?;
+    let records = reading.records();
+    let mut wanted: Vec<_> = records
+        .iter()
+        .filter(|record| !arguments.seen || record.detections_total.to_native() > 0)
+        .collect();
+    if let Some(tail) = arguments.tail {
+        wanted.drain(..wanted.len().saturating_sub(tail));
+    }
+    let mut text = String::new();
+    for record in &wanted {
+        line(&mut text, &reading.header, record);
+    }
+    let summary = reading.summary();
+    let _ = writeln!(
+        text,
+        "board {}, pinsight {}: {} records whole, {} damaged, {} cells empty",
+        reading.header.board, reading.header.version, summary.valid, summary.damaged, summary.empty
+    );
+    super::print(&text)?;
+    if summary.damaged > 0 {
+        // One torn record is what a power cut may cost; the reader is told, and the rest is good.
+        log::warn!(
+            "{} records fail their CRC and were left out",
+            summary.damaged
+        );
+    }
+    Ok(())
+}
+
+fn line(text: &mut String, header: &FileHeader, record: &ArchivedResultRecord) {
+    let camera = header.cameras.get(usize::from(record.camera.to_native()));
+    let labels = header.labels.get(usize::from(record.worker.to_native()));
+    let age_us = record.since_capture_ns[4].to_native() / NS_PER_US;
+    let _ = write!(
+        text,
+        "{} utc_ms {}  {}  frame {}  age {}.{:03} ms ",
+        record.number,
+        record.utc_ns.to_native() / NS_PER_MS,
+        camera.map_or("?", String::as_str),
+        record.sequence,
+        age_us / 1000,
+        age_us % 1000,
+    );
+    let shown = usize::from(record.detections_total.to_native()).min(record.detections.len());
+    for seen in &record.detections[..shown] {
+        let label = labels.and_then(|labels| labels.get(usize::from(seen.class.to_native())));
+        let _ = write!(
+            text,
+            " {} {:.2} at {},{} {}x{}",
+            label.map_or("?", String::as_str),
+            f32::from(seen.score_65535.to_native()) / f32::from(u16::MAX),
+            seen.x_px,
+            seen.y_px,
+            seen.width_px,
+            seen.height_px,
+        );
+    }
+    text.push('\n');
+}

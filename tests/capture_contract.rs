@@ -1,0 +1,348 @@
+//! The contract of frame sources, on those that need no kernel; and the failure ladder over them.
+
+#[path = "capture/contract.rs"]
+mod contract;
+#[path = "capture/stage.rs"]
+mod stage;
+
+use contract::SLOTS;
+use pinsight::capture::continuity::Continuity;
+use pinsight::capture::faults::{FaultPlan, Faults, UnarmedFaults};
+use pinsight::capture::image::{ImageConfig, UnarmedImage};
+use pinsight::capture::pattern::{Level, PatternConfig, UnarmedPattern, read_number};
+use pinsight::capture::supervisor::{Action, Event, Limits, Supervisor};
+use pinsight::capture::{
+    ArmError, FrameSource, NotArmed, SlotHome, Slots, SourceError, UnarmedSource,
+};
+use pinsight::frame::PixelFormat;
+use pinsight::units::{NS_PER_MS, NS_PER_S};
+use stage::{Clock, Region, Stage, arm};
+use std::path::Path;
+
+const INTERVAL: u64 = 33_333_333;
+
+fn simulated() -> Clock {
+    Clock::Simulated(5 * NS_PER_S)
+}
+
+fn pattern(pixel: PixelFormat) -> Box<UnarmedPattern> {
+    sized_pattern(pixel, 200, 75)
+}
+
+fn sized_pattern(pixel: PixelFormat, width_px: u32, height_px: u32) -> Box<UnarmedPattern> {
+    let config = PatternConfig {
+        pixel,
+        width_px,
+        height_px,
+        interval_ns: INTERVAL,
+        level: Level::Percent75,
+    };
+    Box::new(UnarmedPattern::new(config).unwrap())
+}
+
+fn photograph(folder: &Path) -> std::path::PathBuf {
+    let path = folder.join("photo.png");
+    let colour =
+        |x: u32, y: u32| image::Rgb([x, y, x ^ y].map(|value| u8::try_from(value & 255).unwrap()));
+    image::RgbImage::from_fn(120, 90, colour)
+        .save(&path)
+        .unwrap();
+    path
+}
+
+fn panned(path: &Path, pixel: PixelFormat) -> Box<UnarmedImage> {
+    let config = ImageConfig {
+        path: path.to_owned(),
+        scale: 2,
+        pan_px: 3,
+        pixel,
+        width_px: 161,
+        height_px: 99,
+        interval_ns: INTERVAL,
+    };
+    Box::new(UnarmedImage::open(&config).unwrap())
+}
+
+#[test]
+fn the_pattern_keeps_the_contract() {
+    for pixel in PixelFormat::ALL {
+        contract::check(pixel.name(), || arm(pattern(pixel), SLOTS, simulated()));
+    }
+}
+
+#[test]
+fn the_photograph_keeps_the_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = photograph(folder.path());
+    for pixel in PixelFormat::ALL {
+        contract::check(pixel.name(), || {
+            arm(panned(&path, pixel), SLOTS, simulated())
+        });
+    }
+}
+
+#[test]
+fn a_fault_source_without_faults_keeps_the_contract() {
+    contract::check("faults", || {
+        let unarmed = UnarmedFaults::new(pattern(PixelFormat::Nv12), FaultPlan::default());
+        arm(Box::new(unarmed), SLOTS, simulated())
+    });
+}
+
+#[test]
+fn every_frame_of_the_pattern_carries_its_sequence_number() {
+    let mut stage = arm(pattern(PixelFormat::Nv12), SLOTS, simulated());
+    let format = stage.source.format();
+    stage.queue_all();
+    stage.start().unwrap();
+    for round in 0..200 {
+        let frame = stage.next_frame();
+        assert_eq!(
+            read_number(&format, stage.picture(&frame)),
+            Some(frame.sequence)
+        );
+        assert!(frame.capture_ns <= stage.now());
+        if round % 50 == 49 {
+            stage.pass(700 * NS_PER_MS);
+        }
+        stage.queue(frame.slot).unwrap();
+    }
+}
+
+#[test]
+fn slots_that_do_not_suit_are_refused_with_the_reason() {
+    let unarmed = pattern(PixelFormat::Nv12);
+    let expected_bytes = unarmed.format().size_bytes as usize;
+    let region = Region::new(1 << 21);
+    let refuse = |slots: Slots<'_>| {
+        let Err(NotArmed { source, error }) = pattern(PixelFormat::Nv12).arm(slots) else {
+            panic!("it was armed");
+        };
+        assert_eq!(
+            source.slot_home(),
+            SlotHome::Caller,
+            "the source comes back"
+        );
+        error
+    };
+    assert_eq!(
+        refuse(Slots::Source(4)),
+        ArmError::Home {
+            expected: SlotHome::Caller
+        }
+    );
+    assert_eq!(
+        refuse(Slots::Caller(&[])),
+        ArmError::Count {
+            found: 0,
+            most: 512
+        }
+    );
+    let short = region.slots(3, expected_bytes - 1);
+    let error = refuse(Slots::Caller(&short));
+    assert_eq!(
+        error,
+        ArmError::Short {
+            slot: 0,
+            found_bytes: expected_bytes - 1,
+            expected_bytes
+        }
+    );
+    let many = vec![region.slots(1, expected_bytes)[0]; 513];
+    assert_eq!(
+        refuse(Slots::Caller(&many)),
+        ArmError::Count {
+            found: 513,
+            most: 512
+        }
+    );
+}
+
+/// What a capture thread does for one camera, with nobody behind it: every frame's slot is free at once.
+struct Watch<S> {
+    stage: Stage<S>,
+    supervisor: Supervisor,
+    continuity: Continuity,
+    frames: u64,
+    damaged: u64,
+    /// Longest time from one good frame to the next.
+    longest_gap_ns: u64,
+    last_frame_ns: u64,
+}
+
+const TIME_OUT: u64 = 300 * NS_PER_MS;
+
+impl<S: FrameSource> Watch<S> {
+    fn new(stage: Stage<S>) -> Self {
+        let now = stage.now();
+        Self {
+            supervisor: Supervisor::new(Limits::new(TIME_OUT), now),
+            continuity: Continuity::new(INTERVAL),
+            frames: 0,
+            damaged: 0,
+            longest_gap_ns: 0,
+            last_frame_ns: now,
+            stage,
+        }
+    }
+
+    fn turn(&mut self) {
+        match self.supervisor.next(self.stage.now()) {
+            Action::Serve { until_ns } => {
+                let readiness = self.stage.source.readiness();
+                self.stage.clock.wait(readiness, until_ns);
+                self.serve();
+            }
+            Action::Restart => {
+                let outcome = self.restart();
+                self.report(outcome);
+            }
+            Action::Reopen => {
+                let _ = self.stage.stop();
+                let outcome = self.stage.reopen();
+                self.report(outcome);
+            }
+            Action::ResetPort => panic!("there is no port"),
+            Action::Rest { until_ns } => {
+                let now = self.stage.now();
+                self.stage.pass(until_ns - now);
+            }
+        }
+    }
+
+    fn restart(&mut self) -> Result<(), SourceError> {
+        let _ = self.stage.stop();
+        for slot in 0..self.stage.lent.len() {
+            self.stage.queue(u16::try_from(slot).unwrap())?;
+        }
+        self.stage.start()?;
+        self.continuity.restarted(self.stage.now());
+        Ok(())
+    }
+
+    fn report(&mut self, outcome: Result<(), SourceError>) {
+        let event = outcome.map_or_else(Event::NotDone, |()| Event::Done);
+        self.supervisor.observe(event, self.stage.now());
+    }
+
+    fn serve(&mut self) {
+        let event = match self.stage.dequeue() {
+            Ok(None) => return,
+            Ok(Some(frame)) => {
+                let now = self.stage.now();
+                let verdict = self.continuity.judge(&frame, now);
+                assert!(verdict.capture_ns <= now, "a frame of the future");
+                let whole = frame.bytes_used >= self.stage.source.format().size_bytes;
+                let lent_again = self.stage.queue(frame.slot);
+                if let Err(error) = lent_again {
+                    self.supervisor.observe(Event::Failed(error), now);
+                }
+                if frame.damaged || !whole {
+                    self.damaged += 1;
+                    Event::Damaged
+                } else {
+                    self.frames += 1;
+                    self.longest_gap_ns = self.longest_gap_ns.max(now - self.last_frame_ns);
+                    self.last_frame_ns = now;
+                    Event::Frame
+                }
+            }
+            Err(error) => Event::Failed(error),
+        };
+        self.supervisor.observe(event, self.stage.now());
+    }
+}
+
+fn watched(plan: &str) -> Watch<Faults<Box<dyn FrameSource>>> {
+    let stage = arm(sized_pattern(PixelFormat::Nv12, 16, 16), SLOTS, simulated());
+    let plan: FaultPlan = plan.parse().unwrap();
+    Watch::new(stage.map(|source| Faults::new(source, plan)))
+}
+
+fn open_files() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+#[test]
+fn under_every_fault_at_once_the_stream_comes_back_and_the_sums_close() {
+    for seed in 0..8 {
+        let plan = format!(
+            "seed={seed},drop=0.02,damage=0.02,short=0.01,delay=0.01,stall=0.002,loss=0.002,\
+             jump=0.002,error=0.002"
+        );
+        let mut watch = watched(&plan);
+        while watch.frames < 5_000 {
+            watch.turn();
+        }
+        let counts = *watch.stage.source.counts();
+        let judged = watch.continuity.counts().frames;
+        assert_eq!(judged, watch.frames + watch.damaged);
+        // Each frame of the wrapped source was given on, swallowed, taken along by a loss, or was still
+        // on its way when the stream was stopped.
+        let swallowed = counts.dropped + counts.stalls + counts.stalled + counts.losses;
+        let underway = counts.frames - swallowed - judged;
+        assert!(
+            underway <= counts.delayed,
+            "{underway} frames unaccounted for: {counts:?}"
+        );
+        for (fault, happened) in [
+            ("drop", counts.dropped),
+            ("damage", counts.damaged),
+            ("short", counts.short),
+            ("delay", counts.delayed),
+            ("stall", counts.stalls),
+            ("loss", counts.losses),
+            ("jump", counts.jumps),
+            ("error", counts.errors),
+        ] {
+            assert!(
+                happened > 0,
+                "the fault {fault} never happened with seed {seed}"
+            );
+        }
+        let rests = Limits::new(TIME_OUT).longest_rest_ns;
+        assert!(
+            watch.longest_gap_ns < 4 * (rests + TIME_OUT),
+            "{} ns",
+            watch.longest_gap_ns
+        );
+    }
+}
+
+#[test]
+fn ten_thousand_losses_of_the_device_leave_files_slots_and_memory_as_they_were() {
+    let mut watch = watched("seed=3,loss=0.3,loss-ms=40");
+    let slots = watch.stage.source.slots().to_vec();
+    while watch.supervisor.counts().reopens < 100 {
+        watch.turn();
+    }
+    let files = open_files();
+    while watch.supervisor.counts().reopens < 10_000 {
+        watch.turn();
+    }
+    assert_eq!(watch.stage.source.slots(), slots);
+    assert!(watch.frames > 10_000);
+    // Other tests of this process open and close files of their own.
+    assert!(
+        open_files() <= files + 16,
+        "{files} files, then {}",
+        open_files()
+    );
+    let losses = watch.stage.source.counts().losses;
+    assert!(watch.supervisor.counts().reopens.abs_diff(losses) <= 1);
+}
+
+#[test]
+fn the_same_seed_fails_the_same_way() {
+    let run = |seed: u64| {
+        let mut watch = watched(&format!(
+            "seed={seed},drop=0.1,damage=0.1,loss=0.01,stall=0.01"
+        ));
+        while watch.frames < 500 {
+            watch.turn();
+        }
+        (*watch.stage.source.counts(), watch.stage.now())
+    };
+    assert_eq!(run(5), run(5));
+    assert_ne!(run(5), run(6));
+}

@@ -1,0 +1,774 @@
+//! The contract of frame sources, and the failure ladder, on real V4L2: the guest of `tests/vm`.
+//!
+//! `make test` runs the test at the top; it boots the guest once and runs this very executable in it,
+//! with the checks of [`inside`]. By themselves those say only that they are not in the guest.
+#![allow(unsafe_code)]
+
+#[path = "capture/contract.rs"]
+mod contract;
+#[path = "capture/stage.rs"]
+mod stage;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+#[test]
+#[ignore = "boots the guest: run by `make test`"]
+fn every_kind_of_v4l2_camera_keeps_the_contract_in_the_guest() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let made = Command::new(root.join("tests/vm/setup"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let why = String::from_utf8_lossy(&made.stderr);
+    assert!(made.status.success(), "the guest cannot be had:\n{why}");
+    let libraries = root.join(".cache/tflite/x86_64");
+    let ran = Command::new(root.join("tests/vm/run"))
+        .current_dir(root)
+        .args([
+            "--timeout",
+            "600",
+            "--env",
+            &format!("LD_LIBRARY_PATH={}", libraries.display()),
+        ])
+        .arg("-f")
+        .arg(root.join("tests/capture/guest.sh"))
+        .arg(std::env::current_exe().unwrap())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    println!("{said}\n{}", String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success(), "{:?}", ran.status.code());
+    // Each kind of camera ran the checks it is there for.
+    for (kind, checks) in [
+        ("plain", 12),
+        ("dma_contig", 3),
+        ("multi_planar", 3),
+        ("not_capture", 2),
+    ] {
+        let passed = said
+            .split(&format!("== {kind}\n"))
+            .nth(1)
+            .and_then(|after| after.split("== ").next());
+        let expected = format!("test result: ok. {checks} passed");
+        assert!(
+            passed.is_some_and(|said| said.contains(&expected)),
+            "{kind}: {expected}"
+        );
+    }
+}
+
+/// What runs in the guest.
+mod inside {
+    use crate::contract::{self, SLOTS};
+    use crate::stage::{Clock, Stage, arm};
+    use pinsight::board::Io;
+    use pinsight::capture::continuity::{Continuity, ContinuityCounts};
+    use pinsight::capture::pattern::read_pixel;
+    use pinsight::capture::supervisor::{Action, Event, Limits, Supervisor};
+    use pinsight::capture::{FrameSource, SlotHome, UnarmedSource, Ycbcr};
+    use pinsight::frame::{Colour, Encoding, PixelFormat, Quantization};
+    use pinsight::sys::v4l2::{CameraErrorKind, CameraRequest, UnarmedCamera, cameras};
+    use pinsight::units::{NS_PER_MS, NS_PER_S};
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+
+    const CAMERA: &str = "/dev/video0";
+
+    /// Whether this is the guest, with the cameras that these checks are about.
+    fn here(kind: &str) -> bool {
+        let here = std::env::var("CAMERA_KIND").is_ok_and(|found| found == kind);
+        if !here {
+            println!("not in the guest: the test that boots it runs this one there");
+        }
+        here
+    }
+
+    fn request(pixel: PixelFormat) -> CameraRequest {
+        CameraRequest {
+            pixel,
+            width_px: 1280,
+            height_px: 720,
+            rate_hz: 30.0,
+        }
+    }
+
+    fn open(pixel: PixelFormat, io: Io) -> Box<UnarmedCamera> {
+        Box::new(UnarmedCamera::open(Path::new(CAMERA), &request(pixel), io).unwrap())
+    }
+
+    fn streaming(pixel: PixelFormat, io: Io) -> Stage {
+        let mut stage = arm(open(pixel, io), SLOTS, Clock::Real);
+        stage.queue_all();
+        stage.start().unwrap();
+        stage
+    }
+
+    /// A control of the camera, set until this is dropped.
+    struct Setting(&'static str);
+
+    impl Setting {
+        fn new(set: &str, reset: &'static str) -> Self {
+            control(set);
+            Self(reset)
+        }
+    }
+
+    impl Drop for Setting {
+        fn drop(&mut self) {
+            let _ = Command::new("v4l2-ctl")
+                .args(["-d", CAMERA, "-c", self.0])
+                .status();
+        }
+    }
+
+    fn control(setting: &str) {
+        let status = Command::new("v4l2-ctl")
+            .args(["-d", CAMERA, "-c", setting])
+            .status()
+            .unwrap();
+        assert!(status.success(), "{setting}");
+    }
+
+    fn keeps_the_contract(io: Io) {
+        for pixel in PixelFormat::ALL {
+            contract::check(&format!("{} {io:?}", pixel.name()), || {
+                arm(open(pixel, io), SLOTS, Clock::Real)
+            });
+        }
+    }
+
+    /// Checks frames of vivid's 100 % colour bars, which it makes by BT.601 from sRGB, limited range, with
+    /// tables of its own that are off by 2.
+    fn shows_colour_bars(io: Io) {
+        let _bars = Setting::new(
+            "test_pattern=1,osd_text_mode=2",
+            "test_pattern=0,osd_text_mode=0",
+        );
+        // Of white, yellow, cyan, green, magenta, red, blue, black.
+        let bars: [[u8; 3]; 8] = [
+            [235, 128, 128],
+            [210, 16, 146],
+            [170, 166, 16],
+            [145, 54, 34],
+            [106, 202, 222],
+            [81, 90, 240],
+            [41, 240, 110],
+            [16, 128, 128],
+        ];
+        for pixel in PixelFormat::ALL {
+            let mut stage = streaming(pixel, io);
+            let format = stage.source.format();
+            let colour = Colour {
+                encoding: Encoding::Bt601,
+                quantization: Quantization::Limited,
+            };
+            assert_eq!(format.colour, colour);
+            for _ in 0..5 {
+                let frame = stage.next_frame();
+                for (index, [y, cb, cr]) in (0..).zip(bars) {
+                    for row in [10, 360, 719] {
+                        let at = index * 160 + 80;
+                        let found = read_pixel(&format, stage.picture(&frame), at, row).unwrap();
+                        let near = |a: u8, b: u8| a.abs_diff(b) <= 3;
+                        let Ycbcr {
+                            y: found_y,
+                            cb: found_cb,
+                            cr: found_cr,
+                        } = found;
+                        assert!(
+                            near(found_y, y) && near(found_cb, cb) && near(found_cr, cr),
+                            "{pixel:?} bar {index}: found {found:?}, expected {y} {cb} {cr}"
+                        );
+                    }
+                }
+                stage.queue(frame.slot).unwrap();
+            }
+        }
+    }
+
+    /// Runs a camera for some frames: every loss shows in the sequence, every stamp rises, and none is
+    /// lost at all, unless the machine below the guest had no time for it. That is why it is tried again.
+    fn loses_nothing(pixel: PixelFormat, io: Io, frames: u64) {
+        let clean = (0..8).any(|_| {
+            let (_, counts) = runs(pixel, io, frames);
+            counts.lost == 0 && counts.repeated <= 1
+        });
+        assert!(clean, "in each of eight runs a frame was lost");
+    }
+
+    /// Runs a camera for some frames. Gives its first and last number, and what was judged of it.
+    fn runs(pixel: PixelFormat, io: Io, frames: u64) -> ([u32; 2], ContinuityCounts) {
+        let mut stage = streaming(pixel, io);
+        let interval_ns = stage.source.format().interval_ns;
+        let mut continuity = Continuity::new(interval_ns);
+        continuity.restarted(stage.now());
+        let first = stage.next_frame();
+        let mut last = first;
+        continuity.judge(&first, stage.now());
+        for _ in 1..frames {
+            stage.queue(last.slot).unwrap();
+            last = stage.next_frame();
+            let now = stage.now();
+            assert!(continuity.judge(&last, now).capture_ns <= now);
+        }
+        let counts = *continuity.counts();
+        let span = u64::from(last.sequence.wrapping_sub(first.sequence));
+        let ms = (last.capture_ns - first.capture_ns) / NS_PER_MS;
+        println!("{pixel:?} {io:?}: {span} numbers in {ms} ms, {counts:?}");
+        assert_eq!(
+            (
+                counts.implausible,
+                counts.not_monotonic,
+                counts.sequence_backwards
+            ),
+            (0, 0, 0)
+        );
+        assert_eq!(span + 1, counts.frames - counts.repeated + counts.lost);
+        // The camera's own time and number go together: a frame each interval.
+        assert!(
+            (span * interval_ns / NS_PER_MS).abs_diff(ms) < 100,
+            "{span} numbers in {ms} ms"
+        );
+        ([first.sequence, last.sequence], counts)
+    }
+
+    /// A camera with its ladder, in real time.
+    struct Watch {
+        stage: Stage,
+        supervisor: Supervisor,
+        frames: u64,
+        damaged: u64,
+    }
+
+    impl Watch {
+        fn new(io: Io) -> Self {
+            let stage = arm(open(PixelFormat::Nv12, io), SLOTS, Clock::Real);
+            let limits = Limits::new(1000 * NS_PER_MS);
+            let supervisor = Supervisor::new(limits, stage.now());
+            Self {
+                stage,
+                supervisor,
+                frames: 0,
+                damaged: 0,
+            }
+        }
+
+        /// Serves until `enough`, at most twenty seconds.
+        #[track_caller]
+        fn until(&mut self, what: &str, enough: impl Fn(&Self) -> bool) {
+            let last = self.stage.now() + 20 * NS_PER_S;
+            while !enough(self) {
+                let doing = (self.supervisor.trouble(), self.supervisor.counts());
+                assert!(
+                    self.stage.now() < last,
+                    "{what} within twenty seconds: {doing:?}"
+                );
+                self.turn();
+            }
+        }
+
+        #[track_caller]
+        fn until_frames(&mut self, frames: u64) {
+            let from = self.frames;
+            self.until("frames", |watch| watch.frames >= from + frames);
+        }
+
+        fn turn(&mut self) {
+            let now = self.stage.now();
+            let outcome = match self.supervisor.next(now) {
+                Action::Serve { until_ns } => {
+                    let readiness = self.stage.source.readiness();
+                    self.stage
+                        .clock
+                        .wait(readiness, until_ns.min(now + 100 * NS_PER_MS));
+                    return self.serve();
+                }
+                Action::Rest { until_ns } => {
+                    return self.stage.pass(until_ns - now);
+                }
+                Action::Restart => self.restart(),
+                Action::Reopen => self.stage.reopen(),
+                Action::ResetPort => panic!("there is no port"),
+            };
+            let event = outcome.map_or_else(Event::NotDone, |()| Event::Done);
+            self.supervisor.observe(event, self.stage.now());
+        }
+
+        fn restart(&mut self) -> Result<(), pinsight::capture::SourceError> {
+            let _ = self.stage.stop();
+            for slot in 0..self.stage.lent.len() {
+                self.stage.queue(u16::try_from(slot).unwrap())?;
+            }
+            self.stage.start()
+        }
+
+        fn serve(&mut self) {
+            let event = match self.stage.dequeue() {
+                Ok(None) => return,
+                Ok(Some(frame)) => {
+                    self.stage.queue(frame.slot).unwrap();
+                    if frame.damaged {
+                        self.damaged += 1;
+                        Event::Damaged
+                    } else {
+                        self.frames += 1;
+                        Event::Frame
+                    }
+                }
+                Err(error) => Event::Failed(error),
+            };
+            self.supervisor.observe(event, self.stage.now());
+        }
+    }
+
+    fn write(path: &str, text: &str) {
+        std::fs::write(path, text).unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+
+    fn open_files() -> usize {
+        std::fs::read_dir("/proc/self/fd").unwrap().count()
+    }
+
+    fn mappings() -> usize {
+        std::fs::read_to_string("/proc/self/maps")
+            .unwrap()
+            .lines()
+            .count()
+    }
+
+    mod plain {
+        use super::*;
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn slots_of_ours_keep_the_contract() {
+            if here("plain") {
+                keeps_the_contract(Io::Userptr);
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn buffers_of_the_driver_keep_the_contract() {
+            if here("plain") {
+                keeps_the_contract(Io::Mmap);
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn auto_prefers_slots_of_ours() {
+            if here("plain") {
+                let camera = open(PixelFormat::Nv12, Io::Auto);
+                assert_eq!(
+                    (camera.slot_home(), camera.io().as_str()),
+                    (SlotHome::Caller, "userptr")
+                );
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn colours_are_those_of_the_test_pattern() {
+            if here("plain") {
+                shows_colour_bars(Io::Userptr);
+                shows_colour_bars(Io::Mmap);
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn no_frame_is_lost() {
+            if here("plain") {
+                loses_nothing(PixelFormat::Nv12, Io::Userptr, 150);
+                loses_nothing(PixelFormat::Yuyv, Io::Userptr, 60);
+                loses_nothing(PixelFormat::Nv12, Io::Mmap, 60);
+                loses_nothing(PixelFormat::Yuyv, Io::Mmap, 60);
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn what_the_camera_does_not_offer_is_refused_with_what_it_does() {
+            if here("plain") {
+                let path = Path::new(CAMERA);
+                let asked = request(PixelFormat::Nv12);
+                let refuse = |asked: CameraRequest| {
+                    let error = UnarmedCamera::open(path, &asked, Io::Auto).unwrap_err();
+                    println!("{error}");
+                    (error.to_string(), error.kind)
+                };
+                let (text, kind) = refuse(CameraRequest {
+                    width_px: 1000,
+                    height_px: 700,
+                    ..asked
+                });
+                assert!(matches!(
+                    kind,
+                    CameraErrorKind::Size {
+                        expected_px: (1000, 700),
+                        ..
+                    }
+                ));
+                assert!(text.contains("1920x1080"), "{text}");
+                let (text, kind) = refuse(CameraRequest {
+                    rate_hz: 31.0,
+                    ..asked
+                });
+                assert!(matches!(
+                    kind,
+                    CameraErrorKind::Rate {
+                        expected_mhz: 31_000,
+                        ..
+                    }
+                ));
+                assert!(text.contains("30"), "{text}");
+                let absent = Path::new("/dev/video99");
+                let error = UnarmedCamera::open(absent, &asked, Io::Auto).unwrap_err();
+                println!("{error}");
+                assert!(error.to_string().contains("/dev/video1 (vivid"), "{error}");
+                let error =
+                    UnarmedCamera::open(Path::new("/dev/null"), &asked, Io::Auto).unwrap_err();
+                assert_eq!(error.kind, CameraErrorKind::NotV4l2);
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn a_camera_in_use_names_the_process_that_uses_it() {
+            if here("plain") {
+                let mut other = Command::new("v4l2-ctl")
+                    .args(["-d", CAMERA, "--stream-mmap", "--stream-count=10000"])
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .spawn()
+                    .unwrap();
+                let asked = request(PixelFormat::Nv12);
+                let mut said = String::new();
+                for _ in 0..100 {
+                    match UnarmedCamera::open(Path::new(CAMERA), &asked, Io::Auto) {
+                        Ok(_) => std::thread::sleep(std::time::Duration::from_millis(50)),
+                        Err(error) => {
+                            said = error.to_string();
+                            break;
+                        }
+                    }
+                }
+                other.kill().unwrap();
+                other.wait().unwrap();
+                println!("{said}");
+                assert!(
+                    said.contains(&format!("process {} (v4l2-ctl)", other.id())),
+                    "{said}"
+                );
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn the_list_of_cameras_has_their_formats_sizes_and_rates() {
+            if here("plain") {
+                let list = cameras();
+                assert_eq!(list.len(), 2);
+                let answer = list[0].answer.as_ref().unwrap();
+                assert_eq!(
+                    (answer.card.as_str(), answer.driver.as_str()),
+                    ("vivid", "vivid")
+                );
+                assert_eq!(answer.bus, "platform:vivid-000");
+                let format = answer
+                    .formats
+                    .iter()
+                    .find(|format| &format.fourcc == b"NV12")
+                    .unwrap();
+                let size = format
+                    .sizes
+                    .iter()
+                    .find(|size| size.most_px == (1920, 1080))
+                    .unwrap();
+                assert!(size.rates_hz.contains(&30.0), "{size:?}");
+                assert!(
+                    answer
+                        .formats
+                        .iter()
+                        .any(|format| &format.fourcc == b"YUYV")
+                );
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn damaged_buffers_and_total_loss_of_frames_are_survived() {
+            if here("plain") {
+                let mut watch = Watch::new(Io::Userptr);
+                watch.until_frames(10);
+                control("inject_v4l2_buf_flag_error=1");
+                watch.until("a damaged frame", |watch| watch.damaged >= 1);
+                watch.until_frames(10);
+                assert_eq!(
+                    watch.supervisor.counts().restarts,
+                    1,
+                    "one damaged frame restarts nothing"
+                );
+                control("percentage_of_dropped_buffers=100");
+                watch.until("a time-out", |watch| {
+                    watch.supervisor.counts().time_outs >= 2
+                });
+                control("percentage_of_dropped_buffers=0");
+                watch.until_frames(10);
+                assert_eq!(watch.supervisor.trouble(), None);
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn calls_that_fail_on_the_way_are_survived() {
+            if here("plain") {
+                for io in [Io::Userptr, Io::Mmap] {
+                    let mut watch = Watch::new(io);
+                    watch.until_frames(5);
+                    for fault in ["inject_vidioc_qbuf_error", "inject_vidioc_streamon_error"] {
+                        let failures = watch.supervisor.counts().failed_attempts;
+                        control(&format!("{fault}=1"));
+                        // Only a restart makes the call that fails.
+                        let error = pinsight::capture::SourceError::new("test", nix::libc::EIO);
+                        if fault == "inject_vidioc_qbuf_error" {
+                            let _ = watch.stage.stop();
+                        }
+                        watch
+                            .supervisor
+                            .observe(Event::Failed(error), watch.stage.now());
+                        watch.until("a failed attempt", |watch| {
+                            watch.supervisor.counts().failed_attempts > failures
+                        });
+                        watch.until_frames(5);
+                    }
+                    control("inject_fatal_streaming_error=1");
+                    let restarts = watch.supervisor.counts().restarts;
+                    watch.until("a restart", |watch| {
+                        watch.supervisor.counts().restarts > restarts
+                    });
+                    watch.until_frames(5);
+                }
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn a_camera_that_is_gone_comes_back_by_what_it_is() {
+            if here("plain") {
+                let driver = "/sys/bus/platform/drivers/vivid";
+                for io in [Io::Userptr, Io::Mmap] {
+                    let mut watch = Watch::new(io);
+                    watch.until_frames(5);
+                    let (files, maps) = (open_files(), mappings());
+                    for _ in 0..3 {
+                        let (failed, reopens) = (
+                            watch.supervisor.counts().failed_attempts,
+                            watch.supervisor.counts().reopens,
+                        );
+                        write(&format!("{driver}/unbind"), "vivid.0");
+                        watch.until("an attempt in vain", |watch| {
+                            watch.supervisor.counts().failed_attempts > failed
+                        });
+                        write(&format!("{driver}/bind"), "vivid.0");
+                        watch.until("a reopening", |watch| {
+                            watch.supervisor.counts().reopens > reopens
+                        });
+                        watch.until_frames(5);
+                    }
+                    println!("{io:?}: {:?}", watch.supervisor.counts());
+                    assert_eq!(
+                        (open_files(), mappings()),
+                        (files, maps),
+                        "nothing is left behind"
+                    );
+                }
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn a_sequence_number_that_wraps_is_followed_and_a_false_clock_not_believed() {
+            if here("plain") {
+                let wrapping = Setting::new("wrap_sequence_number=1", "wrap_sequence_number=0");
+                let ([first, last], _) = runs(PixelFormat::Nv12, Io::Userptr, 200);
+                assert!(
+                    last < first,
+                    "the number wraps on the way from {first} to {last}"
+                );
+                drop(wrapping);
+                let _wrapping = Setting::new("wrap_timestamp=1", "wrap_timestamp=0");
+                let mut stage = streaming(PixelFormat::Nv12, Io::Userptr);
+                let mut continuity = Continuity::new(stage.source.format().interval_ns);
+                continuity.restarted(stage.now());
+                for _ in 0..60 {
+                    let frame = stage.next_frame();
+                    let now = stage.now();
+                    assert!(continuity.judge(&frame, now).capture_ns <= now);
+                    stage.queue(frame.slot).unwrap();
+                }
+                println!("{:?}", continuity.counts());
+            }
+        }
+    }
+
+    mod dma_contig {
+        use super::*;
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn auto_falls_back_to_the_drivers_buffers_and_says_why() {
+            if here("dma_contig") {
+                let camera = open(PixelFormat::Nv12, Io::Auto);
+                println!("{}", camera.io());
+                assert_eq!(camera.slot_home(), SlotHome::Source);
+                assert!(
+                    camera.io().starts_with("mmap (no userptr: VIDIOC_REQBUFS"),
+                    "{}",
+                    camera.io()
+                );
+                loses_nothing(PixelFormat::Nv12, Io::Auto, 60);
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn slots_of_ours_are_refused_with_the_setting_to_change() {
+            if here("dma_contig") {
+                let asked = request(PixelFormat::Nv12);
+                let error =
+                    UnarmedCamera::open(Path::new(CAMERA), &asked, Io::Userptr).unwrap_err();
+                println!("{error}");
+                assert!(matches!(
+                    error.kind,
+                    CameraErrorKind::Io {
+                        expected: "userptr",
+                        ..
+                    }
+                ));
+                assert!(error.to_string().contains("`io`"), "{error}");
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn buffers_of_the_driver_keep_the_contract() {
+            if here("dma_contig") {
+                keeps_the_contract(Io::Auto);
+                shows_colour_bars(Io::Auto);
+            }
+        }
+    }
+
+    mod multi_planar {
+        use super::*;
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn slots_of_ours_and_buffers_of_the_driver_keep_the_contract() {
+            if here("multi_planar") {
+                assert_eq!(
+                    open(PixelFormat::Nv12, Io::Auto).io(),
+                    "userptr, multi-planar"
+                );
+                keeps_the_contract(Io::Userptr);
+                keeps_the_contract(Io::Mmap);
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn samples_begin_where_the_driver_says() {
+            if here("multi_planar") {
+                for pixel in PixelFormat::ALL {
+                    let mut stage = streaming(pixel, Io::Userptr);
+                    let frame = stage.next_frame();
+                    println!(
+                        "{pixel:?}: data_offset {}, {:?}",
+                        frame.offset_bytes,
+                        stage.source.format()
+                    );
+                }
+                shows_colour_bars(Io::Userptr);
+                shows_colour_bars(Io::Mmap);
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn no_frame_is_lost() {
+            if here("multi_planar") {
+                loses_nothing(PixelFormat::Nv12, Io::Userptr, 60);
+                loses_nothing(PixelFormat::Yuyv, Io::Mmap, 60);
+            }
+        }
+    }
+
+    mod denied {
+        use super::*;
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn a_camera_without_permission_says_so() {
+            if here("denied") {
+                let asked = request(PixelFormat::Nv12);
+                let error = UnarmedCamera::open(Path::new(CAMERA), &asked, Io::Auto).unwrap_err();
+                println!("{error}");
+                assert_eq!(error.kind, CameraErrorKind::Denied);
+                assert!(error.to_string().contains("group"), "{error}");
+            }
+        }
+    }
+
+    mod not_capture {
+        use super::*;
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn nodes_that_do_not_capture_are_refused_and_the_camera_named() {
+            if here("not_capture") {
+                let list = cameras();
+                assert!(
+                    list.iter().filter(|camera| camera.captures()).count() == 1,
+                    "{list:?}"
+                );
+                let others: Vec<_> = list.iter().filter(|camera| !camera.captures()).collect();
+                assert_eq!(others.len(), 2, "an output and a metadata node: {list:?}");
+                for other in others {
+                    let asked = request(PixelFormat::Nv12);
+                    let error = UnarmedCamera::open(&other.node, &asked, Io::Auto).unwrap_err();
+                    println!("{error}");
+                    assert!(
+                        matches!(error.kind, CameraErrorKind::NotCapture { .. }),
+                        "{error}"
+                    );
+                    assert!(
+                        error.to_string().contains("cameras here: /dev/video"),
+                        "{error}"
+                    );
+                }
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn the_capture_node_beside_them_works() {
+            if here("not_capture") {
+                let node = cameras()
+                    .into_iter()
+                    .find(|camera| camera.captures())
+                    .unwrap()
+                    .node;
+                let asked = request(PixelFormat::Nv12);
+                let camera = UnarmedCamera::open(&node, &asked, Io::Auto).unwrap();
+                let mut stage = arm(Box::new(camera), SLOTS, Clock::Real);
+                stage.queue_all();
+                stage.start().unwrap();
+                stage.next_frame();
+            }
+        }
+    }
+}

@@ -524,11 +524,14 @@ mod inside {
                 let counts = *watch.supervisor.counts();
                 assert_eq!(counts.damage_runs, 0, "one damaged frame restarts nothing");
                 assert_eq!(counts.restarts, 1 + counts.time_outs, "{counts:?}");
-                control("percentage_of_dropped_buffers=100");
+                let none = Setting::new(
+                    "percentage_of_dropped_buffers=100",
+                    "percentage_of_dropped_buffers=0",
+                );
                 watch.until("a time-out", |watch| {
                     watch.supervisor.counts().time_outs >= 2
                 });
-                control("percentage_of_dropped_buffers=0");
+                drop(none);
                 watch.until_frames(10);
                 assert_eq!(watch.supervisor.trouble(), None);
             }

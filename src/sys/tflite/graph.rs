@@ -375,7 +375,8 @@ fn xnnpack(threads: i32) -> Option<Owned<ffi::Delegate>> {
     unsafe { Owned::new(object, ffi::TfLiteXNNPackDelegateDelete) }
 }
 
-/// Runs the model on zeros, and refuses inputs and outputs that are allocated anew in each run.
+/// Runs the model on zeros, and refuses inputs and outputs that are allocated anew in each run, or whose
+/// names tflitec would not survive.
 fn run_once(
     interpreter: &Owned<ffi::Interpreter>,
     delegate: &'static str,
@@ -385,19 +386,10 @@ fn run_once(
     for index in 0..inputs {
         // SAFETY: the interpreter is valid, and the index below the count.
         let tensor = unsafe { ffi::TfLiteInterpreterGetInputTensor(interpreter.as_ptr(), index) };
-        // SAFETY: as above.
-        let name = unsafe { dynamic(tensor) };
-        if let Some(tensor) = name {
-            return Err(ModelFault::Dynamic { tensor });
-        }
-        // SAFETY: the tensor is valid.
-        let data = unsafe { ffi::TfLiteTensorData(tensor) };
-        // SAFETY: the tensor is valid.
-        let size = unsafe { ffi::TfLiteTensorByteSize(tensor) };
-        if !data.is_null() {
-            // SAFETY: allocated tensors have `size` bytes at `data`, and nobody else looks at them.
-            unsafe { ptr::write_bytes(data.cast::<u8>(), 0, size) };
-        }
+        // SAFETY: the tensor is null or the interpreter's.
+        unsafe { check(tensor) }?;
+        // SAFETY: as above, and nobody else looks at its memory.
+        unsafe { zero(tensor) };
     }
     // SAFETY: the interpreter is valid and its tensors are allocated.
     if unsafe { ffi::TfLiteInterpreterInvoke(interpreter.as_ptr()) } != ffi::OK {
@@ -408,30 +400,44 @@ fn run_once(
     for index in 0..outputs {
         // SAFETY: the interpreter is valid, and the index below the count.
         let tensor = unsafe { ffi::TfLiteInterpreterGetOutputTensor(interpreter.as_ptr(), index) };
-        // SAFETY: as above.
-        let name = unsafe { dynamic(tensor) };
-        if let Some(tensor) = name {
-            return Err(ModelFault::Dynamic { tensor });
-        }
+        // SAFETY: the tensor is null or the interpreter's.
+        unsafe { check(tensor) }?;
     }
     Ok(())
 }
 
-/// The name of a tensor whose memory comes from the heap in each run.
-///
 /// # Safety
-/// `tensor` is null or valid.
-unsafe fn dynamic(tensor: *const ffi::Tensor) -> Option<String> {
+/// `tensor` is null or valid, and nobody else looks at its memory.
+unsafe fn zero(tensor: *mut ffi::Tensor) {
     if tensor.is_null() {
-        return None;
+        return;
     }
     // SAFETY: not null, and valid by this function's requirement.
-    let strategy = unsafe { ffi::TfLiteTensorGetAllocationStrategy(tensor) };
-    if strategy != ffi::STRATEGY_MALLOC {
-        return None;
-    }
+    let data = unsafe { ffi::TfLiteTensorData(tensor) };
     // SAFETY: as above.
+    let size = unsafe { ffi::TfLiteTensorByteSize(tensor) };
+    if !data.is_null() {
+        // SAFETY: allocated tensors have `size` bytes at `data`.
+        unsafe { ptr::write_bytes(data.cast::<u8>(), 0, size) };
+    }
+}
+
+/// # Safety
+/// `tensor` is null or valid.
+unsafe fn check(tensor: *const ffi::Tensor) -> Result<(), ModelFault> {
+    if tensor.is_null() {
+        return Ok(());
+    }
+    // SAFETY: not null, and valid by this function's requirement.
     let name = unsafe { ffi::TfLiteTensorName(tensor) };
     // SAFETY: the name is null or a string that the tensor keeps.
-    Some(unsafe { text(name) }.unwrap_or_default())
+    let name = unsafe { text(name) }.unwrap_or_default();
+    if name.contains(char::REPLACEMENT_CHARACTER) {
+        return Err(ModelFault::Name { found: name });
+    }
+    // SAFETY: as for the name.
+    match unsafe { ffi::TfLiteTensorGetAllocationStrategy(tensor) } {
+        ffi::STRATEGY_MALLOC => Err(ModelFault::Dynamic { tensor: name }),
+        _ => Ok(()),
+    }
 }

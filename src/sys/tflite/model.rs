@@ -99,6 +99,11 @@ pub enum ModelFault {
         /// The tensor and its type.
         found: String,
     },
+    /// A tensor's name is not UTF-8.
+    Name {
+        /// The name, with what cannot be read replaced.
+        found: String,
+    },
     /// A tensor's size changes from one inference to the next.
     Dynamic {
         /// The tensor.
@@ -178,6 +183,12 @@ impl fmt::Display for ModelFault {
                 write!(
                     f,
                     "found tensor {found}, expected float32, uint8 or int8 elements"
+                )
+            }
+            Self::Name { found } => {
+                write!(
+                    f,
+                    "found tensor name \"{found}\", expected UTF-8: export the model again"
                 )
             }
             Self::Dynamic { tensor } => write!(

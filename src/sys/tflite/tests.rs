@@ -181,3 +181,23 @@ fn a_damaged_model_is_refused_and_named() {
     }
     assert_eq!(refused, 4);
 }
+
+#[test]
+fn a_tensor_name_that_is_not_utf8_is_refused() {
+    let mut whole = std::fs::read(path(FACE)).unwrap();
+    let name = b"regressors";
+    let mut renamed = 0;
+    for at in 0..whole.len() - name.len() {
+        if &whole[at..at + name.len()] == name {
+            whole[at] = 0xFF;
+            renamed += 1;
+        }
+    }
+    assert!(renamed > 0);
+    let (_temporary, file) = forged(&whole);
+    let error = TfliteEngine::build(file, XNNPACK).unwrap_err();
+    assert!(
+        error.to_string().contains("egressors\", expected UTF-8"),
+        "{error}"
+    );
+}

@@ -8,6 +8,8 @@
 //! XNNPACK starts inherit the mask of the one that builds it.
 #![allow(unsafe_code)]
 
+#[cfg(test)]
+mod forge;
 mod graph;
 mod model;
 mod operators;

@@ -166,7 +166,7 @@ impl fmt::Display for ModelFault {
             ),
             Self::Allocate { delegate } => write!(
                 f,
-                "tensors cannot be allocated with delegate \"{delegate}\": the model does not fit it, or memory is \
+                "tensors cannot be allocated with delegate \"{delegate}\": an operator does not accept its inputs, or memory is \
                  short; TensorFlow Lite's reason stands on standard error"
             ),
             Self::Inputs { found } => write!(f, "found {found} input tensors, expected 1"),

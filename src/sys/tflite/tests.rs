@@ -1,5 +1,6 @@
 //! The engine on real models of the cache.
 
+use super::forge::{ADD, CALL, CAST, COS, FLOAT32, INT64, Tensor as Forged, WHERE};
 use super::*;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -199,5 +200,121 @@ fn a_tensor_name_that_is_not_utf8_is_refused() {
     assert!(
         error.to_string().contains("egressors\", expected UTF-8"),
         "{error}"
+    );
+}
+
+const PICTURE: Forged<'_> = Forged {
+    name: "picture",
+    shape: &[1, 4, 4, 3],
+    kind: FLOAT32,
+};
+const ANSWER: Forged<'_> = Forged {
+    name: "answer",
+    ..PICTURE
+};
+
+#[track_caller]
+fn fault(
+    operator: i32,
+    inputs: &[Forged<'_>],
+    outputs: &[Forged<'_>],
+    settings: Settings,
+) -> String {
+    let (_temporary, file) = forged(&forge::model(operator, inputs, outputs));
+    TfliteEngine::build(file, settings)
+        .unwrap_err()
+        .fault
+        .to_string()
+}
+
+#[test]
+fn a_model_made_by_hand_runs() {
+    let (_temporary, file) = forged(&forge::model(COS, &[PICTURE], &[ANSWER]));
+    let mut engine = TfliteEngine::build(file, NONE).unwrap();
+    engine.input_bytes().fill(0);
+    engine.invoke().unwrap();
+    assert_eq!(
+        engine.output_bytes(0).as_chunks().0,
+        [1.0_f32.to_ne_bytes(); 48]
+    );
+    assert_eq!(engine.graph().to_string(), "1 kernel of the library (COS)");
+}
+
+#[test]
+fn a_delegate_that_takes_nothing_is_refused_and_not_passed_over() {
+    let found = fault(COS, &[PICTURE], &[ANSWER], XNNPACK);
+    assert!(
+        found.starts_with("delegate \"xnnpack\" takes none of the graph's 1 steps"),
+        "{found}"
+    );
+}
+
+#[test]
+fn an_output_whose_size_depends_on_the_input_is_refused() {
+    let positions = Forged {
+        name: "positions",
+        shape: &[0, 4],
+        kind: INT64,
+    };
+    let found = fault(WHERE, &[PICTURE], &[positions], NONE);
+    assert!(
+        found.starts_with("the size of tensor \"positions\" changes"),
+        "{found}"
+    );
+}
+
+#[test]
+fn tensors_that_cannot_be_served_are_named() {
+    let flat = Forged {
+        shape: &[1, 48],
+        ..PICTURE
+    };
+    let flat_answer = Forged {
+        shape: &[1, 48],
+        ..ANSWER
+    };
+    assert_eq!(
+        fault(COS, &[flat], &[flat_answer], NONE),
+        "found input tensor \"picture\" float32 [1, 48], expected shape [1, height, width, channels]"
+    );
+    let two = [
+        PICTURE,
+        Forged {
+            name: "second",
+            ..PICTURE
+        },
+    ];
+    assert_eq!(
+        fault(ADD, &two, &[ANSWER], NONE),
+        "found 2 input tensors, expected 1"
+    );
+    let whole = Forged {
+        kind: INT64,
+        ..ANSWER
+    };
+    assert_eq!(
+        fault(CAST, &[PICTURE], &[whole], NONE),
+        "found tensor \"answer\" of Int64, expected float32, uint8 or int8 elements"
+    );
+}
+
+#[test]
+fn a_model_that_the_library_cannot_prepare_is_refused() {
+    let unknown = fault(CALL, &[PICTURE], &[ANSWER], NONE);
+    assert!(
+        unknown.contains("makes no interpreter with delegate \"none\""),
+        "{unknown}"
+    );
+    let two = [
+        PICTURE,
+        Forged {
+            name: "second",
+            ..PICTURE
+        },
+    ];
+    let wrong = fault(COS, &two, &[ANSWER], NONE);
+    assert!(
+        wrong.starts_with("tensors cannot be allocated with delegate \"none\""),
+        "{wrong}"
     );
 }

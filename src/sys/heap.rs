@@ -402,6 +402,27 @@ pub fn other_counts() -> HeapCounts {
     OTHERS.counts()
 }
 
+/// Makes the C library keep one heap for all threads. By itself it reserves 64 MiB of address space for
+/// each of the first threads, which counts against the limit of locked memory, and spreads over them
+/// what arming leaves behind. Hot threads do not enter the heap, so none waits for its lock. Call it
+/// before the first thread is started.
+pub fn settle() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: no requirement but a known parameter; a refusal changes nothing.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
+/// Gives what the C library's heap holds free back to the kernel.
+pub fn trim() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: no requirement.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Finds what the door needs from the C library, while it may still allocate.
 fn prepare() {
     #[cfg(all(target_env = "gnu", not(miri)))]

@@ -21,7 +21,7 @@ use crate::board::OnShortage;
 use crate::sys::hugepool;
 use crate::units::{KIB, MIB};
 use error::pool_error;
-use lock::lock_error;
+use lock::{charged_bytes, lock_error};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::mman::{MapFlags, MmapAdvise, madvise, mlock};
@@ -218,7 +218,7 @@ impl Region {
         match unsafe { mlock(region.range.base, region.range.len) } {
             Ok(()) => region.locked_bytes = region.range.len as u64,
             Err(errno) => {
-                let needed_bytes = locked_bytes().unwrap_or(0) + region.range.len as u64;
+                let needed_bytes = charged_bytes() + region.range.len as u64;
                 let error = MemoryError::Lock(lock_error("mlock", needed_bytes, errno));
                 if !may_do_without(request, &error) {
                     return Err(error);

@@ -510,7 +510,7 @@ mod tests {
         );
         assert!(found.isolated.is_empty());
         let text = found.to_string();
-        assert!(text.contains("isolated     none"), "{text}");
+        assert!(text.contains("isolated   none"), "{text}");
         assert!(text.contains("no right to SCHED_FIFO"), "{text}");
         let error = read(Path::new("/nonexistent")).unwrap_err().to_string();
         assert!(
@@ -526,9 +526,9 @@ mod tests {
             "6 x Cortex-A78AE",
             "5.15.136-rt-tegra (PREEMPT_RT)",
             "6 online (0-5)",
-            "isolated     4-5",
+            "isolated   4-5",
             "schedutil on 0-3, performance on 4-5",
-            "node 0       cores 0-5; hugepages of 2048 KiB: 24 free of 32",
+            "node 0     cores 0-5; hugepages of 2048 KiB: 24 free of 32",
             "SCHED_FIFO up to 40",
             "up to 8192 KiB",
         ] {

@@ -10,14 +10,14 @@ impl fmt::Display for Topology {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let machine = &self.machine;
         let mib = |bytes: u64| bytes / (KIB * KIB);
-        writeln!(f, "machine      {}", self.cpu)?;
+        writeln!(f, "machine    {}", self.cpu)?;
         if let Some(board) = &self.board {
-            writeln!(f, "board        {board}")?;
+            writeln!(f, "board      {board}")?;
         }
-        writeln!(f, "kernel       {} ({})", self.kernel, self.preemption)?;
+        writeln!(f, "kernel     {} ({})", self.kernel, self.preemption)?;
         write!(
             f,
-            "cores        {} online ({})",
+            "cores      {} online ({})",
             self.online.len(),
             self.online
         )?;
@@ -25,9 +25,9 @@ impl fmt::Display for Topology {
             write!(f, ", this process may use {}", self.allowed)?;
         }
         writeln!(f)?;
-        writeln!(f, "isolated     {}", Listed(&self.isolated))?;
-        writeln!(f, "nohz_full    {}", Listed(&self.nohz_full))?;
-        write!(f, "governor     ")?;
+        writeln!(f, "isolated   {}", Listed(&self.isolated))?;
+        writeln!(f, "nohz_full  {}", Listed(&self.nohz_full))?;
+        write!(f, "governor   ")?;
         match self.governors.as_slice() {
             [] => f.write_str("none (no frequency scaling)")?,
             [(name, _)] => f.write_str(name)?,
@@ -41,7 +41,7 @@ impl fmt::Display for Topology {
         writeln!(f)?;
         writeln!(
             f,
-            "memory       {} MiB, {} MiB available",
+            "memory     {} MiB, {} MiB available",
             mib(self.total_bytes),
             mib(machine.available_bytes)
         )?;
@@ -52,7 +52,7 @@ impl fmt::Display for Topology {
                 .filter(|core| core.node == node.index)
                 .map(|core| core.index)
                 .collect();
-            write!(f, "node {:<8}cores {}", node.index, Listed(&cores))?;
+            write!(f, "node {:<6}cores {}", node.index, Listed(&cores))?;
             for pool in &node.hugepages {
                 write!(
                     f,
@@ -62,24 +62,28 @@ impl fmt::Display for Topology {
             }
             writeln!(f)?;
         }
-        writeln!(f, "transparent  {}", self.transparent_hugepages)?;
+        writeln!(
+            f,
+            "thp        {} (transparent hugepages)",
+            self.transparent_hugepages
+        )?;
         match machine.fifo_priority_limit {
             0 => writeln!(
                 f,
-                "real time    no right to SCHED_FIFO (set LimitRTPRIO or CAP_SYS_NICE)"
+                "real time  no right to SCHED_FIFO (set LimitRTPRIO or CAP_SYS_NICE)"
             )?,
             limit => writeln!(
                 f,
-                "real time    SCHED_FIFO up to {limit}; the kernel keeps {} us of each second",
+                "real time  SCHED_FIFO up to {limit}; the kernel keeps {} us of each second",
                 machine.rt_throttle_us_per_s
             )?,
         }
         match machine.memlock_bytes {
-            None => writeln!(f, "locking      without limit"),
+            None => writeln!(f, "locking    without limit"),
             Some(bytes) => {
                 writeln!(
                     f,
-                    "locking      up to {} KiB (set LimitMEMLOCK=infinity)",
+                    "locking    up to {} KiB (set LimitMEMLOCK=infinity)",
                     bytes / KIB
                 )
             }

@@ -97,3 +97,68 @@ fn an_arena_that_is_too_small_fails_inferences_by_count_and_not_the_process() {
     assert_eq!(counts.growth_bytes(), 0, "{counts:?}");
     drop(ballast);
 }
+
+/// Runs the test of this name again in a process of its own, where it is to die; gives its last words.
+#[track_caller]
+fn last_words(name: &str, dying: fn()) -> Option<String> {
+    const DYING: &str = "PINSIGHT_TEST_DYING";
+    if std::env::var_os(DYING).is_some() {
+        dying();
+        return None;
+    }
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture", name])
+        .env(DYING, "1")
+        .output()
+        .unwrap();
+    assert_eq!(
+        std::os::unix::process::ExitStatusExt::signal(&output.status),
+        Some(6),
+        "it aborts"
+    );
+    Some(String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[inline(never)]
+fn somebody_who_allocates() {
+    drop(black_box(vec![1_u8; 100]));
+}
+
+#[test]
+fn a_set_trap_ends_the_process_at_a_hot_threads_first_call_and_says_who_it_was() {
+    let name = "a_set_trap_ends_the_process_at_a_hot_threads_first_call_and_says_who_it_was";
+    let words = last_words(name, || {
+        let _hot = heap::register_hot().unwrap();
+        heap::set_trap(true);
+        somebody_who_allocates();
+        let _guard = heap::guard_on();
+        somebody_who_allocates();
+    });
+    if let Some(words) = words {
+        assert!(words.contains("a hot thread entered the heap"), "{words}");
+        assert!(words.contains("somebody_who_allocates"), "{words}");
+    }
+}
+
+#[test]
+#[allow(unsafe_code)]
+fn a_block_of_an_arena_that_is_freed_twice_ends_the_process() {
+    let name = "a_block_of_an_arena_that_is_freed_twice_ends_the_process";
+    let words = last_words(name, || {
+        let mut hot = heap::register_hot().unwrap();
+        hot.attach(arena(64 << 10)).unwrap();
+        let _guard = heap::guard_on();
+        // SAFETY: no requirement.
+        let block = black_box(unsafe { nix::libc::malloc(100) });
+        // SAFETY: live, freed once.
+        unsafe { nix::libc::free(block) };
+        // SAFETY: none: this is the fault that is to be caught.
+        unsafe { nix::libc::free(black_box(block)) };
+    });
+    if let Some(words) = words {
+        assert!(
+            words.contains("the malloc arena has not handed out"),
+            "{words}"
+        );
+    }
+}

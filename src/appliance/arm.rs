@@ -68,6 +68,8 @@ pub(super) fn arm(fitted: Fitted, options: &Options) -> Result<Armed, Failure> {
     if let Some(refusal) = fitted.refusal() {
         return Err(refusal);
     }
+    // Standard error, as the log: standard output is for the events or the proof.
+    eprintln!("{}", fitted.budget);
     let mut warnings = fitted.warnings();
     let (mut arenas, places) = make_arenas(&fitted)?;
     for arena in arenas.values() {

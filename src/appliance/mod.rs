@@ -33,7 +33,7 @@ use crate::sys::clock::now_ns;
 use crate::sys::notify::Notifier;
 use crate::sys::signal::StopSignals;
 use crate::units::{NS_PER_MS, NS_PER_S};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Longest wait between two looks at what ends a run.
 const LOOK_NS: u64 = 50 * NS_PER_MS;
@@ -64,19 +64,7 @@ pub fn run(options: &Options) -> Result<Proof, Failure> {
     // Before the first thread: every one inherits the mask, so the signals come to this one alone.
     let signals = StopSignals::block().map_err(|error| Failure::new(Exit::Internal, error))?;
     for path in &options.writable {
-        std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .map_err(|error| {
-                Failure::new(
-                    Exit::Storage,
-                    format!(
-                        "{}: {error}; name a file in a directory that exists and is writable",
-                        path.display()
-                    ),
-                )
-            })?;
+        try_to_write(path)?;
     }
     let notifier = Notifier::from_environment()
         .map_err(|error| log::warn!("service manager: {error}"))
@@ -114,4 +102,21 @@ pub fn run(options: &Options) -> Result<Proof, Failure> {
         let _ = notifier.stopping("stopping");
     }
     running.finish()
+}
+
+/// Shows that a file can be written, and leaves everything as it was.
+fn try_to_write(path: &Path) -> Result<(), Failure> {
+    let was_there = path.exists();
+    let tried = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path);
+    if tried.is_ok() && !was_there {
+        let _ = std::fs::remove_file(path);
+    }
+    tried.map(drop).map_err(|error| {
+        let path = path.display();
+        let advice = "name a file in a directory that exists and is writable";
+        Failure::new(Exit::Storage, format!("{path}: {error}; {advice}"))
+    })
 }

@@ -268,7 +268,10 @@ impl Running {
             lost_in_driver: snapshot.lost_in_driver,
             repeated_sequence: snapshot.repeated_sequence,
             identity_holds: snapshot.identity_holds() && account.lane.illegal_changes() == 0,
-            restarts: post.map_or(0, |post| post.supervisor.counts().restarts),
+            // The first start is not one.
+            restarts: post.map_or(0, |post| {
+                post.supervisor.counts().restarts.saturating_sub(1)
+            }),
             reopens: post.map_or(0, |post| post.supervisor.counts().reopens),
             future_stamps: post.map_or(0, |post| post.continuity.counts().future),
             capture_to_result_ns: capture_to_result.summary(),

@@ -87,6 +87,7 @@ impl Station {
                 self.halt();
                 return Err((camera, error));
             }
+            post.supervisor.observe(Event::Done, now_ns());
         }
         Ok(())
     }

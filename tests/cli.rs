@@ -1,0 +1,362 @@
+//! The program as its user meets it: arguments, messages, exit codes, files.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const DEMO: &str = "boards/demo.toml";
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn pinsight(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_pinsight"))
+        .current_dir(repository())
+        .args(arguments)
+        .output()
+        .expect("the program starts")
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("it ended by itself")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The demo profile with some of its text replaced, each exactly once; paths are made absolute.
+fn profile(dir: &Path, changes: &[(&str, &str)]) -> PathBuf {
+    let mut text = std::fs::read_to_string(repository().join(DEMO)).unwrap();
+    text = text.replace("../.cache", &repository().join(".cache").to_string_lossy());
+    for (from, to) in changes {
+        assert_eq!(
+            text.matches(from).count(),
+            1,
+            "{from:?} stands once in the demo profile"
+        );
+        text = text.replace(from, to);
+    }
+    let path = dir.join("board.toml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// Runs and checks a changed demo profile: both must refuse it with this code, and say these words in
+/// one message.
+#[track_caller]
+fn refused(changes: &[(&str, &str)], expected: i32, words: &[&str]) {
+    let dir = tempfile::tempdir().unwrap();
+    let board = profile(dir.path(), changes);
+    let proof = dir.path().join("proof.json");
+    for command in ["check", "run"] {
+        let mut arguments = vec![command, "--board", board.to_str().unwrap()];
+        if command == "run" {
+            arguments.extend(["--seconds", "1", "--proof", proof.to_str().unwrap()]);
+        }
+        let output = pinsight(&arguments);
+        let message = stderr(&output);
+        assert_eq!(code(&output), expected, "{command}: {message}");
+        for word in words {
+            assert!(
+                message.contains(word),
+                "{command}: {word:?} is not in {message}"
+            );
+        }
+        assert!(!message.contains("panicked"), "{message}");
+        assert_eq!(
+            message.matches("pinsight: ").count(),
+            1,
+            "one message: {message}"
+        );
+    }
+    assert!(!proof.exists(), "a run that did not start proves nothing");
+}
+
+#[test]
+fn a_wrong_key_is_a_profile_error_with_line_and_suggestion() {
+    refused(
+        &[("rate-hz = 30", "rate-herz = 30")],
+        3,
+        &["board.toml:", "rate-herz", "did you mean `rate-hz`?"],
+    );
+}
+
+#[test]
+fn a_wrong_type_is_a_profile_error() {
+    refused(
+        &[("rate-hz = 30", "rate-hz = \"fast\"")],
+        3,
+        &["rate-hz", "found \"fast\", expected"],
+    );
+}
+
+#[test]
+fn every_fault_of_a_profile_is_reported_at_once() {
+    refused(
+        &[
+            ("rate-hz = 30", "rate-hz = 0"),
+            ("threads = 1", "threads = 99"),
+        ],
+        3,
+        &["rate-hz: found 0", "threads: found 99"],
+    );
+}
+
+#[test]
+fn a_profile_that_is_not_there_is_a_profile_error() {
+    let output = pinsight(&["run", "--board", "boards/nowhere.toml"]);
+    assert_eq!(code(&output), 3);
+    assert!(stderr(&output).contains("boards/nowhere.toml"));
+}
+
+#[test]
+fn a_missing_photograph_is_a_camera_error() {
+    refused(
+        &[("astronaut.png", "nobody.png")],
+        5,
+        &["camera photo", "nobody.png"],
+    );
+}
+
+#[test]
+fn an_absent_camera_is_a_camera_error_that_says_what_is_there() {
+    let camera = "source = \"v4l2\"\ndevice = \"/dev/video-that-is-not-there\"";
+    let dir = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(repository().join("boards/vivid.toml")).unwrap();
+    let text = text
+        .replace("../.cache", &repository().join(".cache").to_string_lossy())
+        .replace("/dev/video0", "/dev/video-that-is-not-there");
+    assert!(text.contains("/dev/video-that-is-not-there"), "{camera}");
+    let board = dir.path().join("board.toml");
+    std::fs::write(&board, text).unwrap();
+    for command in ["check", "run"] {
+        let output = pinsight(&[command, "--board", board.to_str().unwrap()]);
+        assert_eq!(code(&output), 5, "{}", stderr(&output));
+        assert!(stderr(&output).contains("/dev/video-that-is-not-there"));
+    }
+}
+
+#[test]
+fn a_missing_model_is_a_model_error() {
+    refused(
+        &[("face_detection_short_range.tflite", "no_such_model.tflite")],
+        6,
+        &["model face", "no_such_model.tflite"],
+    );
+}
+
+#[test]
+fn a_model_with_another_checksum_is_refused_with_both_sums() {
+    let sum = "3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633";
+    let other = format!("00{}", &sum[2..]);
+    refused(&[(sum, &other)], 6, &["model face", sum, &other]);
+}
+
+#[test]
+fn a_file_that_is_no_model_is_refused_as_such() {
+    use sha2::Digest as _;
+    let photo = repository().join(".cache/photos/astronaut.png");
+    let digest = sha2::Sha256::digest(std::fs::read(&photo).expect("make setup fetches it"));
+    let sum: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let model_sum = "3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633";
+    refused(
+        &[
+            (
+                "models/face_detection_short_range.tflite",
+                "photos/astronaut.png",
+            ),
+            (model_sum, &sum),
+        ],
+        6,
+        &["model face", "astronaut.png", "TFL3"],
+    );
+}
+
+#[test]
+fn a_budget_that_is_too_small_is_a_machine_error_that_names_the_largest_part() {
+    refused(
+        &[("budget-mib = 128", "budget-mib = 4")],
+        4,
+        &["budget-mib", "camera photo"],
+    );
+}
+
+#[test]
+fn an_absent_core_is_a_machine_error_that_says_which_there_are() {
+    refused(
+        &[
+            ("cores = [1]", "cores = [999]"),
+            ("absent-core = \"wrap\"", "absent-core = \"refuse\""),
+        ],
+        4,
+        &["999"],
+    );
+}
+
+#[test]
+fn a_proof_that_cannot_be_written_is_known_before_anything_starts() {
+    let output = pinsight(&["run", "--board", DEMO, "--proof", "/nowhere/proof.json"]);
+    assert_eq!(code(&output), 7);
+    assert!(stderr(&output).contains("/nowhere/proof.json"));
+}
+
+#[test]
+fn arguments_that_are_wrong_have_their_own_code() {
+    for arguments in [
+        &["run"][..],
+        &["run", "--board", DEMO, "--seconds", "0"],
+        &["run", "--board", DEMO, "--seconds", "1", "--frames", "1"],
+        &["walk"],
+        &[],
+    ] {
+        let output = pinsight(arguments);
+        assert_eq!(code(&output), 2, "{arguments:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn help_names_every_exit_code() {
+    let output = pinsight(&["--help"]);
+    assert_eq!(code(&output), 0);
+    for line in [
+        "0  done",
+        "1  internal",
+        "2  usage",
+        "3  profile",
+        "4  machine",
+        "5  camera",
+    ] {
+        assert!(stdout(&output).contains(line), "{line}");
+    }
+}
+
+#[test]
+fn a_recording_that_is_none_is_a_storage_error() {
+    let output = pinsight(&["events", DEMO]);
+    assert_eq!(code(&output), 7);
+    assert!(stderr(&output).contains("expected a file written by `pinsight run --record`"));
+}
+
+#[test]
+fn probe_shows_cores_and_memory() {
+    let output = pinsight(&["probe"]);
+    assert_eq!(code(&output), 0);
+    for word in ["kernel", "cores", "hugepages", "SCHED_FIFO", "camera"] {
+        assert!(
+            stdout(&output).contains(word),
+            "{word} is not in {}",
+            stdout(&output)
+        );
+    }
+}
+
+/// The whole way on the demo board, and every file that it leaves.
+#[test]
+fn the_demo_finds_the_face_and_proves_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
+    let (proof, events, record) = (file("proof.json"), file("events"), file("record"));
+    let output = pinsight(&[
+        "run", "--board", DEMO, "--frames", "45", "--proof", &proof, "--events", &events,
+        "--record", &record,
+    ]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let proof: Value = serde_json::from_slice(&std::fs::read(&proof).unwrap()).unwrap();
+    let camera = &proof["cameras"][0];
+    assert_eq!(camera["inferred"], 45);
+    assert_eq!(camera["identity_holds"], true);
+    assert_eq!(camera["in_flight"], 0);
+    assert!(
+        proof["detections"].as_u64().unwrap() > 40,
+        "{}",
+        proof["detections"]
+    );
+    for key in [
+        "heap_calls",
+        "heap_growth_bytes",
+        "major_faults",
+        "migrations",
+    ] {
+        assert_eq!(proof["after_ready"][key], 0, "{key}");
+    }
+    for stage in [
+        "capture_to_dequeue",
+        "dequeue_to_lease",
+        "preprocess",
+        "invoke",
+        "postprocess",
+        "capture_to_result",
+    ] {
+        let row = &proof["latency_ns"][stage];
+        assert_eq!(row["count"], 45, "{stage}");
+        for figure in ["p50", "p90", "p99", "p999", "max", "mean", "stddev"] {
+            assert!(row[figure].is_number(), "{stage}.{figure}");
+        }
+        assert!(row["p50"].as_u64() <= row["max"].as_u64(), "{stage}");
+    }
+    assert!(
+        proof["threads"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|t| t["mask_verified"] == true)
+    );
+    assert_eq!(proof["threads"].as_array().unwrap().len(), 3);
+    assert!(proof["ready_ms"].as_f64().unwrap() > 0.0);
+
+    let lines: Vec<Value> = std::fs::read_to_string(&events)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("each line is JSON"))
+        .collect();
+    let seen: u64 = lines
+        .iter()
+        .map(|l| l["detections"].as_array().unwrap().len() as u64)
+        .sum();
+    assert_eq!(seen, proof["detections"].as_u64().unwrap());
+    let first = &lines[0]["detections"][0];
+    assert_eq!(first["label"], "face");
+    assert!(first["score"].as_f64().unwrap() > 0.8, "{first}");
+
+    let read_back = pinsight(&["events", &record]);
+    assert_eq!(code(&read_back), 0);
+    let text = stdout(&read_back);
+    assert!(text.contains("45 records whole, 0 damaged"), "{text}");
+    assert!(text.contains("face 0.9"), "{text}");
+}
+
+#[test]
+fn a_stop_signal_ends_the_run_with_its_proof() {
+    let dir = tempfile::tempdir().unwrap();
+    let proof = dir.path().join("proof.json");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pinsight"))
+        .current_dir(repository())
+        .args(["run", "--board", DEMO, "--proof", proof.to_str().unwrap()])
+        .stderr(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while std::io::BufRead::read_line(&mut log, &mut line).unwrap() > 0 {
+        if line.contains("ready after") {
+            break;
+        }
+        line.clear();
+    }
+    assert!(line.contains("ready after"), "it said that it is ready");
+    let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    std::io::Read::read_to_string(&mut log, &mut line).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(code(&output), 0, "{line}");
+    assert!(stdout(&output).contains("PROOF"), "{}", stdout(&output));
+    let proof: Value = serde_json::from_slice(&std::fs::read(&proof).unwrap()).unwrap();
+    assert_eq!(proof["cameras"][0]["identity_holds"], true);
+}

@@ -62,6 +62,9 @@ mod real {
 
         /// Sleeps while the word holds `expected`, at most `timeout_ns`. May return early: the caller
         /// looks again at what it waits for.
+        ///
+        /// # Source
+        /// futex(2), FUTEX_WAIT.
         #[allow(unsafe_code)]
         pub fn wait(&self, expected: u32, timeout_ns: Option<u64>) {
             let timeout = timeout_ns.map(|ns| libc::timespec {
@@ -113,48 +116,92 @@ mod real {
 
 #[cfg(loom)]
 mod model {
-    use super::Ordering;
+    use super::{AtomicU32, Ordering};
     use loom::sync::{Condvar, Mutex};
 
-    /// The futex's stand-in under loom: the word behind a mutex, sleepers on a condition variable.
-    /// Time-outs never fire, so that a lost wake-up is a deadlock that loom reports.
+    /// The futex's stand-in under loom. The word is a loom atomic with the orderings that the caller
+    /// names; the kernel's queue of sleepers is a mutex and a condition variable. Time-outs never fire,
+    /// so that a lost wake-up is a deadlock, which loom reports.
+    ///
+    /// The mutex orders a woken sleeper after its waker, which the real futex does not promise. What a
+    /// waiter finds without sleeping is not ordered by it: a weak ordering shows there.
     #[derive(Debug)]
     pub struct Futex {
-        word: Mutex<u32>,
+        word: AtomicU32,
+        queue: Mutex<()>,
         sleepers: Condvar,
     }
 
     impl Futex {
+        /// A word that holds `value`.
+        #[must_use]
         pub fn new(value: u32) -> Self {
             Self {
-                word: Mutex::new(value),
+                word: AtomicU32::new(value),
+                queue: Mutex::new(()),
                 sleepers: Condvar::new(),
             }
         }
-        pub fn load(&self, _: Ordering) -> u32 {
-            *self.word.lock().unwrap()
+
+        /// The word's value.
+        pub fn load(&self, order: Ordering) -> u32 {
+            self.word.load(order)
         }
-        pub fn increment(&self, _: Ordering) -> u32 {
-            let mut word = self.word.lock().unwrap();
-            let before = *word;
-            *word = before.wrapping_add(1);
-            before
+
+        /// Adds one, wrapping; gives the value before.
+        pub fn increment(&self, order: Ordering) -> u32 {
+            self.word.fetch_add(1, order)
         }
-        pub fn wait(&self, expected: u32, _: Option<u64>) {
-            let word = self.word.lock().unwrap();
-            if *word == expected {
-                drop(self.sleepers.wait(word).unwrap());
+
+        /// Sleeps while the word holds `expected`.
+        pub fn wait(&self, expected: u32, _timeout_ns: Option<u64>) {
+            let queue = self.queue.lock().unwrap();
+            // The kernel's look at the word is ordered against FUTEX_WAKE by full barriers on both
+            // sides, so it is never older than a change that was made before the wake-up: as a
+            // read-modify-write sees it.
+            if self.word.fetch_add(0, Ordering::Relaxed) == expected {
+                drop(self.sleepers.wait(queue).unwrap());
             }
         }
+
+        /// Wakes at most `count` sleepers.
         pub fn wake(&self, count: u32) {
-            let _word = self.word.lock().unwrap();
-            for _ in 0..count.min(8) {
-                self.sleepers.notify_one();
+            let _queue = self.queue.lock().unwrap();
+            if count == u32::MAX {
+                self.sleepers.notify_all();
+            } else {
+                (0..count).for_each(|_| self.sleepers.notify_one());
             }
         }
     }
 
+    /// Lets another thread of the model run.
     pub fn hint_spin() {
         loom::thread::yield_now();
     }
+}
+
+/// Runs a model through every schedule with at most `preemptions` preemptions, and asserts that there
+/// were at least `least` of them: a model that explores one schedule proves nothing.
+#[cfg(all(test, loom))]
+#[track_caller]
+pub(crate) fn explore(preemptions: usize, least: usize, model: impl Fn() + Sync + Send + 'static) {
+    use std::sync::atomic::AtomicUsize;
+    let schedules = std::sync::Arc::new(AtomicUsize::new(0));
+    let start = std::time::Instant::now();
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check({
+        let schedules = std::sync::Arc::clone(&schedules);
+        move || {
+            schedules.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            model();
+        }
+    });
+    let schedules = schedules.load(std::sync::atomic::Ordering::Relaxed);
+    println!("{schedules} schedules in {:.1?}", start.elapsed());
+    assert!(
+        schedules >= least,
+        "only {schedules} schedules, expected {least}"
+    );
 }

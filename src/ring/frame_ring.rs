@@ -28,10 +28,10 @@
 //! that is older than one it had before.
 
 use crate::limits::MAX_RING;
-use crate::sync::{AtomicU64, Ordering, Padded};
+use crate::sync::{AtomicU64, Ordering, Padded, fence};
 
-/// Cells on one 128-byte line pair.
-const CELLS_PER_LINE: usize = 16;
+/// Cells on one 128-byte line pair. In models only as many as are used: loom keeps a history of each.
+const CELLS_PER_LINE: usize = if cfg!(loom) { 1 } else { 16 };
 const SLOT_BITS: u32 = 16;
 const EMPTY: u64 = u64::MAX;
 
@@ -146,13 +146,16 @@ impl FrameRing {
     /// * R2 (release, pairs with R2 acquire there): publishes that the cells of all positions below the
     ///   new tail hold their frame or a later content, so that an empty cell means "gone", not "not yet
     ///   visible".
+    /// * R3 (acquire, pairs with R3 release in every claim): the consumer that emptied this cell
+    ///   publishes what it did before, the slots above all that it gave back. So the producer, which
+    ///   counts on a consumer's holding only so many slots, also finds the others.
     #[inline]
     pub fn publish(&self, slot: u16) -> Option<Claimed> {
         let position = self.tail.load(Ordering::Relaxed);
         debug_assert!(position <= MAX_POSITION);
         let word = Claimed { position, slot }.word();
-        // R1. Not an acquire: a frame that comes back here was seen by no consumer of this ring.
-        let before = self.cell(position).swap(word, Ordering::Release);
+        // R1, R3
+        let before = self.cell(position).swap(word, Ordering::AcqRel);
         // R2
         self.tail.store(position + 1, Ordering::Release);
         Claimed::of(before)
@@ -165,8 +168,8 @@ impl FrameRing {
         let mut word = cell.load(Ordering::Relaxed);
         loop {
             let claimed = Claimed::of(word)?;
-            // R1
-            match cell.compare_exchange(word, EMPTY, Ordering::Acquire, Ordering::Relaxed) {
+            // R1, R3
+            match cell.compare_exchange(word, EMPTY, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return Some(claimed),
                 Err(found) => word = found,
             }
@@ -216,8 +219,8 @@ impl FrameRing {
         let cell = self.cell(at);
         let word = cell.load(Ordering::Relaxed);
         let claimed = Claimed::of(word).filter(|claimed| claimed.position < newest)?;
-        // R1
-        cell.compare_exchange(word, EMPTY, Ordering::Acquire, Ordering::Relaxed)
+        // R1, R3
+        cell.compare_exchange(word, EMPTY, Ordering::AcqRel, Ordering::Relaxed)
             .ok()
             .map(|_| claimed)
     }
@@ -237,9 +240,9 @@ impl FrameRing {
             let word = cell.load(Ordering::Relaxed);
             match Claimed::of(word) {
                 Some(found) if found.position == at => {
-                    // R1
+                    // R1, R3
                     if cell
-                        .compare_exchange(word, EMPTY, Ordering::Acquire, Ordering::Relaxed)
+                        .compare_exchange(word, EMPTY, Ordering::AcqRel, Ordering::Relaxed)
                         .is_ok()
                     {
                         *floor = at + 1;
@@ -249,6 +252,8 @@ impl FrameRing {
                     continue;
                 }
                 Some(found) if found.position > at => {
+                    // R1, for the frames between: their cells would otherwise look empty still.
+                    fence(Ordering::Acquire);
                     // The producer is a round ahead: all before its last round is pushed out.
                     end = end.max(found.position + 1);
                     at = (at + 1).max(found.position - self.mask);

@@ -16,6 +16,8 @@ mod lane_core;
 
 #[cfg(not(loom))]
 mod lane;
+#[cfg(all(test, loom))]
+mod models;
 
 pub use doorbell::{Doorbell, Waiting, Woken};
 pub use frame_ring::{CapacityError, Claimed, FrameRing, MAX_POSITION};

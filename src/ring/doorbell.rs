@@ -107,8 +107,9 @@ impl Doorbell {
     pub fn close(&self) {
         // D2
         self.0.closed.store(true, Ordering::Release);
-        // F1, with F2 in `park`: either the sleeper sees the flag, or its futex word changes.
-        fence(Ordering::SeqCst);
+        // F3 (release, pairs with F2 in `park`): publishes the flag to whoever reads the futex word that
+        // `wake` changes. Whoever reads the word before is ended by the change or by the wake-up.
+        fence(Ordering::Release);
         self.wake(u32::MAX);
     }
 
@@ -172,7 +173,7 @@ impl Doorbell {
     fn park(&self, timeout_ns: u64) -> Option<Woken> {
         self.0.sleepers.fetch_add(1, Ordering::Relaxed);
         let epoch = self.0.epoch.load(Ordering::Relaxed);
-        // F2, with F1 in `ring` and `close`.
+        // F2, with F1 in `ring`; and, as an acquire, with F3 in `close`.
         fence(Ordering::SeqCst);
         let mut found = self.look();
         if found.is_none() {
@@ -225,6 +226,20 @@ mod tests {
             }
         }
         assert_eq!(bell.wake_calls(), 0);
+    }
+
+    #[test]
+    fn at_most_one_wake_up_is_pending() {
+        let bell = Doorbell::new();
+        // A sleeper that is slow to wake.
+        bell.0.sleepers.store(1, Ordering::Relaxed);
+        bell.ring(1);
+        bell.ring(2);
+        bell.ring(4);
+        assert_eq!(bell.wake_calls(), 1);
+        bell.take();
+        bell.ring(1);
+        assert_eq!(bell.wake_calls(), 2);
     }
 
     #[test]

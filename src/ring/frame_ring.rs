@@ -20,8 +20,9 @@
 //!
 //! # What it costs
 //! * publish: one swap and one store. Wait-free: no loop.
-//! * claim: a look at up to `capacity` cells and one successful compare-and-swap; a failed one means that
-//!   another thread took or replaced a frame in that cell. Lock-free: somebody always gets on.
+//! * claim: one successful compare-and-swap, and a look at each cell from the consumer's floor on, at most
+//!   `capacity` of them. A compare-and-swap that fails means that another thread took or replaced a
+//!   frame in that cell. Lock-free: somebody always gets on.
 //!
 //! # Order
 //! Each consumer keeps its own `floor`: every position below it is gone. A consumer never gets a frame
@@ -179,9 +180,9 @@ impl FrameRing {
     /// Claims the newest frame, and takes every older one out of the ring, oldest first, through
     /// `passed_over`.
     ///
-    /// `floor` belongs to this consumer, starts at 0 and is moved on by each claim. What comes is at
-    /// least as new as any frame that was unclaimed when the call began. `None`: each of those was
-    /// claimed by somebody else, or there was none.
+    /// `floor` belongs to this consumer, starts at 0 and is moved on by each claim. What comes is the
+    /// frame that was the newest when the call began, or a later one. `None`: somebody else has that
+    /// frame, and with it the older ones, which it passes over; or there was none.
     #[inline]
     pub fn claim_newest(
         &self,
@@ -196,9 +197,11 @@ impl FrameRing {
         }
         // R2
         let tail = self.tail.load(Ordering::Acquire);
-        let low = (*floor).max(tail.saturating_sub(self.mask + 1));
-        let Some(claimed) = (low..tail).rev().find_map(|at| self.take(at)) else {
-            *floor = tail.max(*floor);
+        if tail <= *floor {
+            return None;
+        }
+        let Some(claimed) = self.take(tail - 1) else {
+            *floor = tail;
             return None;
         };
         // R1 has made every earlier publication visible, so an empty cell below is a frame that is gone.
@@ -219,8 +222,8 @@ impl FrameRing {
         let cell = self.cell(at);
         let word = cell.load(Ordering::Relaxed);
         let claimed = Claimed::of(word).filter(|claimed| claimed.position < newest)?;
-        // R1, R3
-        cell.compare_exchange(word, EMPTY, Ordering::AcqRel, Ordering::Relaxed)
+        // R3. What R1 has to make visible, the claim of the newest frame has made visible already.
+        cell.compare_exchange(word, EMPTY, Ordering::Release, Ordering::Relaxed)
             .ok()
             .map(|_| claimed)
     }
@@ -285,7 +288,7 @@ impl FrameRing {
     /// Whether the ring holds no frame: a snapshot.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        (0..=self.mask).all(|at| self.cell(at).load(Ordering::Relaxed) == EMPTY)
     }
 }
 

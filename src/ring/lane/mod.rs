@@ -334,6 +334,25 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_that_is_just_passed_over_does_not_starve_capture() {
+        let (mut producer, taps) = small(1, &[TapNeed { capacity: 2, ..ONE }]);
+        send(&mut producer, 0);
+        send(&mut producer, 1);
+        let mut passed = 0;
+        let lease = taps[0]
+            .claim_newest(|_| {
+                passed += 1;
+                send(&mut producer, 2);
+                send(&mut producer, 3);
+                let slot = producer.take_free().expect("the driver's slot");
+                producer.give_back(slot);
+            })
+            .unwrap()
+            .unwrap();
+        assert_eq!((passed, number(&lease)), (1, 1));
+    }
+
+    #[test]
     fn the_driver_s_slots_are_kept_in_a_book() {
         let (mut producer, _taps) = small(3, &[ONE]);
         let slot = producer.take_free().unwrap();
@@ -426,6 +445,17 @@ mod tests {
             })
         );
         assert_ne!(lease.header().crc(), crc);
+    }
+
+    #[test]
+    fn a_torn_header_does_not_let_a_reader_reach_beyond_the_slot() {
+        let (mut producer, taps) = small(1, &[ONE]);
+        send(&mut producer, 3);
+        let lease = taps[0].claim_oldest().unwrap().unwrap();
+        let mut facts = **lease.header();
+        facts.bytes_used = u32::MAX;
+        reseal(&producer, facts.slot, facts);
+        assert_eq!(lease.payload().len(), 4);
     }
 
     #[allow(unsafe_code)]

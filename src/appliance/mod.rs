@@ -30,6 +30,7 @@ pub use fitting::{Fitted, check_model, fit};
 pub use proof::Proof;
 
 use crate::sys::clock::now_ns;
+use crate::sys::heap;
 use crate::sys::notify::Notifier;
 use crate::sys::signal::StopSignals;
 use crate::units::{NS_PER_MS, NS_PER_S};
@@ -63,6 +64,7 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<Proof, Failure> {
     // Before the first thread: every one inherits the mask, so the signals come to this one alone.
     let signals = StopSignals::block().map_err(|error| Failure::new(Exit::Internal, error))?;
+    heap::self_test().map_err(|error| Failure::new(Exit::Internal, error))?;
     for path in &options.writable {
         try_to_write(path)?;
     }

@@ -112,6 +112,10 @@ pub struct AfterReady {
     pub heap_calls: u64,
     /// Of them, those served from a thread's own fixed arena.
     pub arena_served: u64,
+    /// Calls for which an arena had no room; each failed its inference.
+    pub arena_exhausted: u64,
+    /// Most bytes in use in any one arena.
+    pub arena_high_water_bytes: u64,
     /// Bytes taken from the heap and not given back.
     pub heap_growth_bytes: i64,
     /// Page faults without I/O.

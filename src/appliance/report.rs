@@ -333,6 +333,7 @@ fn after_ready(quiet: &[Quiet], others: &heap::HeapCounts) -> proof::AfterReady 
     for quiet in quiet {
         sum.heap_calls += quiet.heap.heap_calls();
         sum.arena_served += quiet.heap.arena_served;
+        sum.arena_exhausted += quiet.heap.arena_overdrawn + quiet.heap.arena_refused;
         sum.heap_growth_bytes += quiet.heap.growth_bytes();
         sum.minor_faults += quiet.usage.minor_faults;
         sum.major_faults += quiet.usage.major_faults;
@@ -340,6 +341,10 @@ fn after_ready(quiet: &[Quiet], others: &heap::HeapCounts) -> proof::AfterReady 
         sum.voluntary_switches += quiet.usage.voluntary_switches;
         sum.involuntary_switches += quiet.usage.involuntary_switches;
     }
+    sum.arena_high_water_bytes = heap::arena_reports()
+        .map(|arena| arena.high_water_bytes)
+        .max()
+        .unwrap_or(0);
     sum.heap_calls_other_threads = others.heap_calls();
     sum.heap_growth_bytes_other_threads = others.growth_bytes();
     sum

@@ -193,7 +193,7 @@ impl<E: Engine> Judge<'_, E> {
             });
             return Judged::Failed;
         }
-        let overdrawn = self.hot.counts().arena_overdrawn;
+        let before = self.hot.counts();
         if let Err(error) = self.engine.invoke() {
             self.note(Note::InferenceFailed {
                 worker: self.index,
@@ -202,8 +202,9 @@ impl<E: Engine> Judge<'_, E> {
             return Judged::Failed;
         }
         stamps.invoked_ns = now_ns();
-        if self.hot.counts().arena_overdrawn != overdrawn {
-            // The reserve let the model end; what it computed is not to be trusted.
+        let drawn = self.hot.counts().since(&before);
+        if drawn.arena_overdrawn + drawn.arena_refused > 0 {
+            // The reserve let the model end: this inference had more than its share.
             self.note(Note::ArenaExhausted { worker: self.index });
             return Judged::Failed;
         }

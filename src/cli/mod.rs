@@ -45,6 +45,8 @@ enum Command {
 
 /// Runs the program and gives its exit code.
 pub fn main() -> ExitCode {
+    // Before the first thread: one heap for all of them.
+    crate::sys::heap::settle();
     crate::sys::logger::init(log::LevelFilter::Info);
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

@@ -50,5 +50,7 @@ pub mod sys;
 
 #[cfg(not(loom))]
 pub mod appliance;
+#[cfg(all(feature = "bench", not(loom)))]
+pub mod bench;
 #[cfg(not(loom))]
 pub mod cli;

@@ -15,4 +15,6 @@ pub mod signal;
 pub mod tflite;
 pub mod thread;
 pub mod topology;
+#[cfg(feature = "bench")]
+pub mod usage;
 pub mod v4l2;

@@ -1,0 +1,134 @@
+//! What the figures were measured on, and which cores the experiments use.
+
+use super::report::BenchError;
+use crate::sys::coreset::CoreSet;
+use crate::sys::thread::{Children, Policy, ThreadSpec, current_cores, place};
+
+/// The machine in the words of its kernel.
+#[derive(Clone, Debug)]
+pub(super) struct Machine {
+    cpu: String,
+    kernel: String,
+    governor: String,
+    cores: usize,
+}
+
+impl Machine {
+    pub(super) fn of_this() -> Self {
+        let text = |path: &str| std::fs::read_to_string(path).ok();
+        let cpuinfo = text("/proc/cpuinfo").unwrap_or_default();
+        let field = |key: &str| {
+            cpuinfo.lines().find_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                (name.trim() == key).then(|| value.trim().to_owned())
+            })
+        };
+        let governor = text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
+        let kernel = text("/proc/sys/kernel/osrelease").unwrap_or_default();
+        Self {
+            // arm64 kernels name the part by number only.
+            cpu: field("model name")
+                .or_else(|| field("CPU part"))
+                .unwrap_or_else(|| "?".into()),
+            kernel: format!("{} {}", kernel.trim(), std::env::consts::ARCH),
+            governor: governor.map_or_else(|| "not visible".into(), |text| text.trim().to_owned()),
+            cores: Cores::allowed().map_or(0, |cores| cores.0.len()),
+        }
+    }
+
+    pub(super) fn conditions(&self) -> Vec<(&'static str, String)> {
+        let build = if cfg!(debug_assertions) {
+            "debug: the figures mean nothing"
+        } else {
+            "release"
+        };
+        vec![
+            (
+                "cpu",
+                format!("{}, {} cores for this process", self.cpu, self.cores),
+            ),
+            ("kernel", self.kernel.clone()),
+            ("governor", self.governor.clone()),
+            ("build", build.into()),
+        ]
+    }
+}
+
+/// Cores this process may use, by rising number.
+#[derive(Clone, Debug)]
+pub(super) struct Cores(Vec<usize>);
+
+impl Cores {
+    /// # Errors
+    /// The kernel does not say.
+    pub(super) fn allowed() -> Result<Self, BenchError> {
+        let cores = current_cores().map_err(BenchError::machine)?;
+        Ok(Self(cores.iter().collect()))
+    }
+
+    /// The core of the one consumer: the last one.
+    pub(super) fn consumer(&self) -> Option<usize> {
+        self.0.last().copied()
+    }
+
+    /// The core of producer `number`: any but the consumer's, where there are two or more.
+    pub(super) fn producer(&self, number: usize) -> Option<usize> {
+        let others = self.0.len().saturating_sub(1).max(1);
+        self.0.get(number % others).copied()
+    }
+
+    /// In words, for the conditions.
+    pub(super) fn describe(&self) -> String {
+        match self.0.as_slice() {
+            [] | [_] => "one core for everything".into(),
+            [producers @ .., consumer] => {
+                format!("producers pinned to {producers:?}, consumer to {consumer}")
+            }
+        }
+    }
+}
+
+/// Pins the calling thread; with `None` it stays where it is.
+///
+/// # Errors
+/// The kernel refused.
+pub(super) fn pin(core: Option<usize>) -> Result<(), BenchError> {
+    let Some(core) = core else { return Ok(()) };
+    place(&ThreadSpec {
+        name: String::new(),
+        cores: CoreSet::single(core),
+        policy: Policy::Other,
+        children: Children::Reset,
+        policy_required: false,
+        stack_bytes: 0,
+    })
+    .map(|_| ())
+    .map_err(BenchError::machine)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cores, pin};
+
+    #[test]
+    fn the_consumer_has_a_core_of_its_own_where_there_are_two() {
+        let cores = Cores(vec![2, 5, 7]);
+        assert_eq!(cores.consumer(), Some(7));
+        let producers: Vec<_> = (0..4).map(|number| cores.producer(number)).collect();
+        assert_eq!(producers, [Some(2), Some(5), Some(2), Some(5)]);
+        let one = Cores(vec![3]);
+        assert_eq!((one.consumer(), one.producer(6)), (Some(3), Some(3)));
+    }
+
+    #[test]
+    fn a_pinned_thread_is_allowed_on_that_core_only() {
+        let core = Cores::allowed().unwrap().consumer();
+        std::thread::spawn(move || {
+            pin(core).unwrap();
+            let cores = Cores::allowed().unwrap();
+            assert_eq!((cores.0.len(), cores.consumer()), (1, core));
+        })
+        .join()
+        .unwrap();
+    }
+}

@@ -1,0 +1,109 @@
+//! Cameras whose frames are due at fixed times, whatever the program does.
+
+use crate::sys::clock::now_ns;
+use crate::sys::usage::sleep_until;
+
+/// Cameras of one interval, staggered evenly over it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cameras {
+    pub(super) start_ns: u64,
+    pub(super) interval_ns: u64,
+    pub(super) cameras: usize,
+}
+
+impl Cameras {
+    fn offset_ns(self, camera: usize) -> u64 {
+        self.interval_ns * camera as u64 / self.cameras as u64
+    }
+
+    /// When frame `number` of `camera` is due.
+    fn due_ns(self, camera: usize, number: u64) -> u64 {
+        self.start_ns + self.offset_ns(camera) + number * self.interval_ns
+    }
+
+    /// The first frame of `camera` that is due at or after `now_ns`.
+    fn first_due(self, camera: usize, now_ns: u64) -> u64 {
+        now_ns
+            .saturating_sub(self.due_ns(camera, 0))
+            .div_ceil(self.interval_ns)
+    }
+
+    /// Frames of all cameras that are due in `from_ns..to_ns`.
+    pub(super) fn due_between(self, from_ns: u64, to_ns: u64) -> u64 {
+        (0..self.cameras)
+            .map(|camera| self.first_due(camera, to_ns) - self.first_due(camera, from_ns))
+            .sum()
+    }
+
+    /// Calls `capture` at each due time of `camera` until `end_ns`, or until it says `false`. A frame
+    /// that was due while `capture` was busy is not captured: `capture` gets the due times of those that
+    /// it missed with the next one.
+    pub(super) fn run(
+        self,
+        camera: usize,
+        end_ns: u64,
+        mut capture: impl FnMut(u64, &mut dyn Iterator<Item = u64>) -> bool,
+    ) {
+        let mut next = 0;
+        loop {
+            let number = self.first_due(camera, now_ns()).max(next);
+            let due_ns = self.due_ns(camera, number);
+            let ended = due_ns >= end_ns;
+            if !ended {
+                sleep_until(due_ns);
+            }
+            let mut missed = (next..number).map(|number| self.due_ns(camera, number));
+            if ended || !capture(due_ns, &mut missed) {
+                return;
+            }
+            next = number + 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cameras_are_staggered_evenly() {
+        let cameras = Cameras {
+            start_ns: 1_000,
+            interval_ns: 800,
+            cameras: 4,
+        };
+        let first: Vec<_> = (0..4).map(|camera| cameras.due_ns(camera, 0)).collect();
+        assert_eq!(first, [1_000, 1_200, 1_400, 1_600]);
+        assert_eq!(cameras.due_ns(3, 2), 3_200);
+        assert_eq!(cameras.due_between(1_000, 1_000 + 3 * 800), 12);
+        assert_eq!(
+            (cameras.first_due(1, 1_200), cameras.first_due(1, 1_201)),
+            (0, 1)
+        );
+    }
+
+    #[test]
+    fn a_busy_capture_misses_what_was_due_meanwhile() {
+        let start_ns = now_ns();
+        let interval_ns = 2_000_000;
+        let cameras = Cameras {
+            start_ns,
+            interval_ns,
+            cameras: 1,
+        };
+        let mut captured = Vec::new();
+        let mut missed = Vec::new();
+        cameras.run(0, start_ns + 20 * interval_ns, |due_ns, lost| {
+            captured.push(due_ns);
+            missed.extend(lost);
+            if captured.len() == 2 {
+                sleep_until(due_ns + 5 * interval_ns + 1);
+            }
+            true
+        });
+        assert!(missed.len() >= 5 && captured.len() >= 2);
+        let mut all: Vec<_> = captured.iter().chain(&missed).copied().collect();
+        all.sort_unstable();
+        assert!(all.windows(2).all(|pair| pair[1] - pair[0] == interval_ns));
+    }
+}

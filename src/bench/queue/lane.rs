@@ -1,0 +1,173 @@
+//! Our design: a lane of preallocated slots for each camera, one doorbell, and a scheduler.
+
+use super::{Losses, Sink, Source, expose};
+use crate::bench::report::BenchError;
+use crate::frame::{FrameMeta, SlotTable};
+use crate::infer::{Pace, Scheduler, Share};
+use crate::ring::{Doorbell, LaneProducer, LaneTap, TapNeed, Waiting, Woken, lane, slots_needed};
+use crate::sync::{Arc, AtomicU64, Ordering, Padded};
+use crate::sys::clock::now_ns;
+
+/// Whose turn it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Turn {
+    /// The product's scheduler.
+    Freshest,
+    /// The next camera with a frame, whatever its age.
+    RoundRobin,
+}
+
+/// What the cameras' threads and the consumer share beside the lanes.
+#[derive(Debug)]
+struct Board {
+    bell: Doorbell,
+    /// Capture time of each camera's newest frame. A hint for the scheduler: the lane decides what is
+    /// claimed.
+    newest_ns: Vec<Padded<AtomicU64>>,
+}
+
+pub(super) fn lanes(
+    cameras: usize,
+    frame_bytes: usize,
+    losses: &Losses,
+) -> Result<(Vec<LaneSource<'_>>, Lanes), BenchError> {
+    let tap = TapNeed {
+        capacity: 1,
+        readers: 1,
+        leases: 1,
+    };
+    let slots = u16::try_from(slots_needed(1, &[tap])).unwrap_or(u16::MAX);
+    let bytes = u32::try_from(frame_bytes).map_err(|_| {
+        BenchError::Setting(format!(
+            "frames of {frame_bytes} bytes, expected below 4 GiB"
+        ))
+    })?;
+    let board = Arc::new(Board {
+        bell: Doorbell::new(),
+        newest_ns: (0..cameras).map(|_| Padded(AtomicU64::new(0))).collect(),
+    });
+    let mut sources = Vec::with_capacity(cameras);
+    let mut taps = Vec::with_capacity(cameras);
+    for camera in 0..cameras {
+        let number = u16::try_from(camera).unwrap_or(u16::MAX);
+        let (producer, mut readers) = lane(number, SlotTable::on_heap(slots, bytes), 1, &[tap])
+            .map_err(BenchError::machine)?;
+        taps.append(&mut readers);
+        sources.push(LaneSource {
+            camera,
+            bytes,
+            producer,
+            board: Arc::clone(&board),
+            losses,
+        });
+    }
+    Ok((sources, Lanes { taps, board }))
+}
+
+pub(super) struct LaneSource<'run> {
+    camera: usize,
+    bytes: u32,
+    producer: LaneProducer,
+    board: Arc<Board>,
+    losses: &'run Losses,
+}
+
+impl Source for LaneSource<'_> {
+    fn capture(&mut self, due_ns: u64) -> bool {
+        let Some(mut slot) = self.producer.take_free() else {
+            self.losses.evicted.fetch_add(1, Ordering::Relaxed);
+            return true;
+        };
+        expose(self.producer.payload_mut(&mut slot), due_ns);
+        let meta = FrameMeta {
+            capture_ns: due_ns,
+            dequeue_ns: now_ns(),
+            bytes_used: self.bytes,
+            ..FrameMeta::default()
+        };
+        if let Ok(filled) = self.producer.fill(slot, &meta) {
+            self.board.newest_ns[self.camera].store(due_ns, Ordering::Relaxed);
+            if self.producer.publish(filled).evicted(0) {
+                self.losses.evicted.fetch_add(1, Ordering::Relaxed);
+            }
+            self.board.bell.ring(1 << self.camera);
+        }
+        true
+    }
+}
+
+/// The readers' ends, on their way to the consumer's thread.
+pub(super) struct Lanes {
+    taps: Vec<LaneTap>,
+    board: Arc<Board>,
+}
+
+impl Lanes {
+    /// # Errors
+    /// More cameras than a scheduler serves.
+    pub(super) fn consumer(
+        self,
+        interval_ns: u64,
+        service_ns: u64,
+        turn: Turn,
+    ) -> Result<LaneSink, BenchError> {
+        let cameras = self.taps.len();
+        let pace = Pace::new(cameras, interval_ns, service_ns);
+        let share = Share {
+            priority: 0,
+            max_gap_ns: pace.fair_gap_ns(cameras),
+        };
+        let scheduler = Scheduler::new(&vec![share; cameras], pace, now_ns())
+            .ok_or_else(|| BenchError::Setting(format!("{cameras} cameras, expected 1 to 64")))?;
+        Ok(LaneSink {
+            lanes: self,
+            ready: 0,
+            scheduler,
+            turn,
+        })
+    }
+}
+
+pub(super) struct LaneSink {
+    lanes: Lanes,
+    ready: u64,
+    scheduler: Scheduler,
+    turn: Turn,
+}
+
+impl LaneSink {
+    fn pick(&self, now_ns: u64) -> Option<usize> {
+        let newest = &self.lanes.board.newest_ns;
+        // Where no stamps are known, the scheduler takes the cameras in turn.
+        self.scheduler
+            .next(self.ready, now_ns, |camera| match self.turn {
+                Turn::Freshest => newest[camera].load(Ordering::Relaxed),
+                Turn::RoundRobin => 0,
+            })
+    }
+}
+
+impl Sink for LaneSink {
+    fn next(&mut self, until_ns: u64, judge: &mut dyn FnMut(usize, u64, &[u8])) -> bool {
+        loop {
+            self.ready |= self.lanes.board.bell.take();
+            let begun_ns = now_ns();
+            let Some(camera) = self.pick(begun_ns) else {
+                match self.lanes.board.bell.wait(Waiting::Park, until_ns, now_ns) {
+                    Woken::Ready => continue,
+                    Woken::TimedOut | Woken::Closed => return false,
+                }
+            };
+            self.ready &= !(1 << camera);
+            // A camera that published again after its bit was taken has its newest frame claimed here,
+            // and its next bit finds none.
+            if let Ok(Some(lease)) = self.lanes.taps[camera].claim_newest(|_| ()) {
+                // A torn header shows as a damaged frame.
+                let payload = lease.verify().map_or(&[][..], |()| lease.payload());
+                self.scheduler.served(camera, begun_ns);
+                judge(camera, lease.header().capture_ns, payload);
+                return true;
+            }
+        }
+    }
+}

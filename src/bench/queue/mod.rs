@@ -11,7 +11,7 @@ mod camera;
 mod lane;
 
 use super::machine::{Cores, pin};
-use super::meter::{Reading, Spent};
+use super::meter::{Meter, Spent};
 use super::report::{BenchError, Plot, Report, Table, milliseconds, ms, ratio, short};
 use crate::latency::Histogram;
 use crate::sync::{AtomicU64, Ordering};
@@ -299,6 +299,7 @@ fn drive<S: Source, K: Sink + Send>(
         interval_ns: settings.interval_ns,
         cameras: settings.cameras,
     };
+    let meter = Meter::new();
     let refused = |_| BenchError::Machine("no thread to be had".into());
     std::thread::scope(|scope| {
         let mut producers = Vec::new();
@@ -326,10 +327,10 @@ fn drive<S: Source, K: Sink + Send>(
         let consumer = thread.spawn_scoped(scope, run).map_err(refused)?;
 
         sleep_until(window.begin_ns);
-        let (before, evicted_before) = (Reading::now(), losses.evicted.load(Ordering::Relaxed));
+        let (before, evicted_before) = (meter.read(), losses.evicted.load(Ordering::Relaxed));
         sleep_until(window.end_ns);
         let (spent, evicted) = (
-            Reading::now().since(before),
+            meter.read().since(before),
             losses.evicted.load(Ordering::Relaxed) - evicted_before,
         );
 
@@ -436,7 +437,7 @@ fn report(settings: &Settings, cores: &Cores, measured: &[Measured]) -> Report {
         ]
     });
     let limit_ms = milliseconds(settings.service_ns) + settings.spacing_ms();
-    let notes = vec![
+    let mut notes = vec![
         format!(
             "times in ms from when the frame was due to the end of its inference; ratio of P99 to {base}'s"
         ),
@@ -446,6 +447,7 @@ fn report(settings: &Settings, cores: &Cores, measured: &[Measured]) -> Report {
             ms(settings.fair_gap_ns())
         ),
     ];
+    notes.extend(Meter::remark());
     Report {
         bench: "queue",
         question: format!(

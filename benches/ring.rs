@@ -1,0 +1,285 @@
+//! The frame ring and its lane beside the queues that one would otherwise take.
+//!
+//! Two questions: what an exchange costs on one core, when nobody else wants the lines, and how long an
+//! index is on its way from one core to another. All designs are measured in the same run, the
+//! hand-offs in short turns, so that whatever else the machine does meets all of them alike.
+
+mod common;
+
+use common::{Row, conclude, criterion, median_ns, round_trips, row};
+use criterion::{BatchSize, Criterion};
+use crossbeam_queue::ArrayQueue;
+use pinsight::frame::{FrameMeta, SlotTable};
+use pinsight::latency::Histogram;
+use pinsight::ring::{FrameRing, LaneProducer, LaneTap, TapNeed, lane, slots_needed};
+use std::hint::{black_box, spin_loop};
+use std::sync::mpsc::sync_channel;
+
+const CAPACITY: usize = 8;
+const EXCHANGE: &str = "publish and claim, one core";
+const LANE: &str = "a lane's steps, one core";
+const HAND_OFF: &str = "one-way hand-off, two cores";
+/// Bytes of a 1080p NV12 frame.
+const FRAME_BYTES: u32 = 1920 * 1080 * 3 / 2;
+
+fn exchange(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group(EXCHANGE);
+    for (name, capacity) in [("ring of 1", 1), ("ring of 8", CAPACITY)] {
+        let ring = FrameRing::new(capacity).expect("a power of two");
+        let mut floor = 0;
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                ring.publish(black_box(7));
+                ring.claim_newest(&mut floor, |_| ())
+            });
+        });
+    }
+    let (mut sender, mut receiver) = rtrb::RingBuffer::new(CAPACITY);
+    group.bench_function("rtrb", |bencher| {
+        bencher.iter(|| {
+            let _ = sender.push(black_box(7_u16));
+            receiver.pop()
+        });
+    });
+    let queue = ArrayQueue::new(CAPACITY);
+    group.bench_function("crossbeam ArrayQueue", |bencher| {
+        bencher.iter(|| {
+            queue.force_push(black_box(7_u16));
+            queue.pop()
+        });
+    });
+    let mut queue = heapless::spsc::Queue::<u16, 9>::new();
+    let (mut sender, mut receiver) = queue.split();
+    group.bench_function("heapless spsc", |bencher| {
+        bencher.iter(|| {
+            let _ = sender.enqueue(black_box(7));
+            receiver.dequeue()
+        });
+    });
+    let (sender, receiver) = sync_channel(CAPACITY);
+    group.bench_function("std mpsc", |bencher| {
+        bencher.iter(|| {
+            let _ = sender.try_send(black_box(7_u16));
+            receiver.try_recv()
+        });
+    });
+    group.finish();
+}
+
+fn lane_of(bytes: u32) -> (LaneProducer, LaneTap) {
+    let need = TapNeed {
+        capacity: 1,
+        readers: 1,
+        leases: 1,
+    };
+    let slots = u16::try_from(slots_needed(1, &[need])).expect("few slots");
+    let (producer, mut taps) =
+        lane(0, SlotTable::on_heap(slots, bytes), 1, &[need]).expect("enough slots");
+    (producer, taps.pop().expect("one reader"))
+}
+
+fn send(producer: &mut LaneProducer, bytes_used: u32) {
+    if let Some(slot) = producer.take_free() {
+        let meta = FrameMeta {
+            bytes_used,
+            ..FrameMeta::default()
+        };
+        if let Ok(filled) = producer.fill(slot, black_box(&meta)) {
+            producer.publish(filled);
+        }
+    }
+}
+
+fn steps(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group(LANE);
+    let (mut producer, tap) = lane_of(FRAME_BYTES);
+    group.bench_function("slot acquired and back", |bencher| {
+        bencher.iter(|| {
+            if let Some(slot) = producer.take_free() {
+                producer.give_back(black_box(slot));
+            }
+        });
+    });
+    // A heap gives the memory; nothing has been written to it yet.
+    group.bench_function("heap block and back", |bencher| {
+        bencher.iter(|| drop(black_box(Vec::<u8>::with_capacity(FRAME_BYTES as usize))));
+    });
+    group.bench_function("header sealed and sent", |bencher| {
+        bencher.iter(|| send(&mut producer, FRAME_BYTES));
+    });
+    let _ = tap.claim_newest(|_| ());
+    group.bench_function("sent, leased, given back", |bencher| {
+        bencher.iter(|| {
+            send(&mut producer, FRAME_BYTES);
+            tap.claim_newest(|_| ()).is_ok_and(|lease| lease.is_some())
+        });
+    });
+    let source = vec![7_u8; FRAME_BYTES as usize];
+    group.bench_function("payload copied", |bencher| {
+        let target = || Vec::with_capacity(FRAME_BYTES as usize);
+        bencher.iter_batched_ref(
+            target,
+            |target| {
+                target.clear();
+                target.extend_from_slice(black_box(&source));
+            },
+            BatchSize::NumIterations(64),
+        );
+    });
+    group.finish();
+}
+
+/// Round trips of one design in one turn.
+const TRIPS: u32 = 20_000;
+/// Turns of each design.
+const TURNS: u32 = 15;
+
+fn wait<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    loop {
+        if let Some(value) = look() {
+            return value;
+        }
+        spin_loop();
+    }
+}
+
+fn hand_off() -> Vec<Row> {
+    const DESIGNS: [&str; 6] = [
+        "ring of 1",
+        "ring of 8",
+        "rtrb",
+        "crossbeam ArrayQueue",
+        "heapless spsc",
+        "std mpsc",
+    ];
+    let mut histograms = DESIGNS.map(|_| Histogram::new());
+    for _ in 0..TURNS {
+        for (design, histogram) in DESIGNS.into_iter().zip(&mut histograms) {
+            one_turn(design, histogram);
+        }
+    }
+    DESIGNS
+        .into_iter()
+        .zip(&histograms)
+        .map(|(design, histogram)| row(HAND_OFF, design, &histogram.summary()))
+        .collect()
+}
+
+fn one_turn(design: &str, histogram: &mut Histogram) {
+    match design {
+        "ring of 1" | "ring of 8" => {
+            let capacity = if design == "ring of 1" { 1 } else { CAPACITY };
+            let ring = || FrameRing::new(capacity).expect("a power of two");
+            let (there, back) = (ring(), ring());
+            let (mut at_there, mut at_back) = (0, 0);
+            round_trips(
+                TRIPS,
+                histogram,
+                || {
+                    there.publish(7);
+                    wait(|| back.claim_newest(&mut at_back, |_| ()));
+                },
+                || {
+                    wait(|| there.claim_newest(&mut at_there, |_| ()));
+                    back.publish(7);
+                },
+            );
+        }
+        "rtrb" => {
+            let (mut to, mut from_first) = rtrb::RingBuffer::new(CAPACITY);
+            let (mut answer, mut answers) = rtrb::RingBuffer::new(CAPACITY);
+            round_trips(
+                TRIPS,
+                histogram,
+                || {
+                    let _ = to.push(7_u16);
+                    wait(|| answers.pop().ok());
+                },
+                || {
+                    let _ = answer.push(wait(|| from_first.pop().ok()));
+                },
+            );
+        }
+        "crossbeam ArrayQueue" => {
+            let (there, back) = (ArrayQueue::new(CAPACITY), ArrayQueue::new(CAPACITY));
+            round_trips(
+                TRIPS,
+                histogram,
+                || {
+                    there.force_push(7_u16);
+                    wait(|| back.pop());
+                },
+                || {
+                    back.force_push(wait(|| there.pop()));
+                },
+            );
+        }
+        "heapless spsc" => {
+            let mut there = heapless::spsc::Queue::<u16, 9>::new();
+            let mut back = heapless::spsc::Queue::<u16, 9>::new();
+            let (mut to, mut from_first) = there.split();
+            let (mut answer, mut answers) = back.split();
+            round_trips(
+                TRIPS,
+                histogram,
+                || {
+                    let _ = to.enqueue(7);
+                    wait(|| answers.dequeue());
+                },
+                || {
+                    let _ = answer.enqueue(wait(|| from_first.dequeue()));
+                },
+            );
+        }
+        _ => {
+            let (to, from_first) = sync_channel(CAPACITY);
+            let (answer, answers) = sync_channel(CAPACITY);
+            round_trips(
+                TRIPS,
+                histogram,
+                move || {
+                    let _ = to.try_send(7_u16);
+                    wait(|| answers.try_recv().ok());
+                },
+                move || {
+                    let _ = answer.try_send(wait(|| from_first.try_recv().ok()));
+                },
+            );
+        }
+    }
+}
+
+fn main() {
+    let mut criterion = criterion();
+    exchange(&mut criterion);
+    steps(&mut criterion);
+    let designs = |group: &'static str, names: &[&'static str]| {
+        names
+            .iter()
+            .filter_map(|&name| median_ns(group, name))
+            .collect::<Vec<_>>()
+    };
+    let mut rows = designs(
+        EXCHANGE,
+        &[
+            "ring of 1",
+            "ring of 8",
+            "rtrb",
+            "crossbeam ArrayQueue",
+            "heapless spsc",
+            "std mpsc",
+        ],
+    );
+    rows.extend(designs(
+        LANE,
+        &[
+            "slot acquired and back",
+            "heap block and back",
+            "header sealed and sent",
+            "sent, leased, given back",
+            "payload copied",
+        ],
+    ));
+    rows.extend(hand_off());
+    conclude("ring", &rows);
+}

@@ -1,0 +1,144 @@
+//! `pinsight bench`: the claims of the design, measured on this machine.
+
+use crate::appliance::{Exit, Failure};
+use crate::bench::{BenchError, Report, channel, queue};
+use clap::{Args, Subcommand};
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+
+/// Arguments of `pinsight bench`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    experiment: Experiment,
+    /// Write the figures as JSON
+    #[arg(long, value_name = "FILE", global = true)]
+    json: Option<PathBuf>,
+    /// Write a plot
+    #[arg(long, value_name = "FILE", global = true)]
+    svg: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Experiment {
+    /// How old is a result when cameras are faster than the model? Channels, a queue and the ring
+    Queue(QueueArguments),
+    /// What does a channel's capacity cost in time, sleeps and context switches?
+    Channel(ChannelArguments),
+}
+
+#[derive(Debug, Args)]
+struct QueueArguments {
+    /// Cameras, 1 to 64
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=64))]
+    cameras: u64,
+    /// Frames a second of each camera
+    #[arg(long, default_value_t = 30.0)]
+    fps: f64,
+    /// Bytes of one frame; the default is 1080p NV12
+    #[arg(long, default_value_t = 1920 * 1080 * 3 / 2)]
+    frame_bytes: usize,
+    /// Milliseconds that the consumer sleeps for each frame, in place of a model
+    #[arg(long, default_value_t = 28.57)]
+    service_ms: f64,
+    /// Measured seconds of each design
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Designs, in this order
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = design)]
+    designs: Vec<queue::Design>,
+}
+
+#[derive(Debug, Args)]
+struct ChannelArguments {
+    /// Values through each design
+    #[arg(long, default_value_t = 1_000_000)]
+    values: u64,
+    /// The channels' capacities
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [0, 64, 1024])]
+    capacities: Vec<usize>,
+}
+
+fn design(name: &str) -> Result<queue::Design, String> {
+    queue::Design::from_name(name).ok_or_else(|| {
+        let names: Vec<_> = queue::Design::ALL.iter().map(|design| design.name()).collect();
+        format!("expected one of {}", names.join(", "))
+    })
+}
+
+/// Nanoseconds of a time that an argument gives in units of `unit_ns`.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked: above 0, at most an hour")]
+fn time_ns(name: &str, value: f64, unit_ns: f64) -> Result<u64, Failure> {
+    let ns = value * unit_ns;
+    if (1e3..=3.6e12).contains(&ns) {
+        Ok(ns as u64)
+    } else {
+        Err(Failure::new(Exit::Usage, format!("--{name} {value}: expected 1 us to 1 hour")))
+    }
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    for path in arguments.json.iter().chain(&arguments.svg) {
+        // A file that cannot be written is known before minutes of measuring.
+        std::fs::File::create(path)
+            .map_err(|error| Failure::new(Exit::Storage, format!("{}: {error}", path.display())))?;
+    }
+    let progress = |what: &str| {
+        let mut terminal = std::io::stderr().lock();
+        if terminal.is_terminal() {
+            let _ = writeln!(terminal, "measuring {what}");
+        }
+    };
+    let report = match &arguments.experiment {
+        Experiment::Queue(arguments) => {
+            queue::run(&arguments.settings()?, progress)
+        }
+        Experiment::Channel(arguments) => channel::run(
+            &channel::Settings {
+                values: arguments.values,
+                capacities: arguments.capacities.clone(),
+            },
+            progress,
+        ),
+    };
+    let report = report.map_err(failure)?;
+    super::print(&report)?;
+    write(arguments, &report)
+}
+
+fn write(arguments: &Arguments, report: &Report) -> Result<(), Failure> {
+    if let Some(path) = &arguments.json {
+        std::fs::write(path, format!("{:#}\n", report.json()))
+            .map_err(|error| Failure::new(Exit::Storage, format!("{}: {error}", path.display())))?;
+    }
+    if let Some(path) = &arguments.svg {
+        report.write_svg(path).map_err(failure)?;
+    }
+    Ok(())
+}
+
+fn failure(error: BenchError) -> Failure {
+    let exit = match error {
+        BenchError::Setting(_) => Exit::Usage,
+        BenchError::Machine(_) => Exit::Machine,
+        BenchError::File { .. } => Exit::Storage,
+    };
+    Failure::new(exit, error)
+}
+
+impl QueueArguments {
+    fn settings(&self) -> Result<queue::Settings, Failure> {
+        Ok(queue::Settings {
+            cameras: usize::try_from(self.cameras).unwrap_or(usize::MAX),
+            interval_ns: time_ns("fps", self.fps.recip(), 1e9)?,
+            frame_bytes: self.frame_bytes,
+            service_ns: time_ns("service-ms", self.service_ms, 1e6)?,
+            seconds: self.seconds,
+            designs: if self.designs.is_empty() {
+                queue::Design::ALL.to_vec()
+            } else {
+                self.designs.clone()
+            },
+        })
+    }
+}

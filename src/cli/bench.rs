@@ -61,19 +61,29 @@ struct ChannelArguments {
 
 fn design(name: &str) -> Result<queue::Design, String> {
     queue::Design::from_name(name).ok_or_else(|| {
-        let names: Vec<_> = queue::Design::ALL.iter().map(|design| design.name()).collect();
+        let names: Vec<_> = queue::Design::ALL
+            .iter()
+            .map(|design| design.name())
+            .collect();
         format!("expected one of {}", names.join(", "))
     })
 }
 
 /// Nanoseconds of a time that an argument gives in units of `unit_ns`.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked: above 0, at most an hour")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked: above 0, at most an hour"
+)]
 fn time_ns(name: &str, value: f64, unit_ns: f64) -> Result<u64, Failure> {
     let ns = value * unit_ns;
     if (1e3..=3.6e12).contains(&ns) {
         Ok(ns as u64)
     } else {
-        Err(Failure::new(Exit::Usage, format!("--{name} {value}: expected 1 us to 1 hour")))
+        Err(Failure::new(
+            Exit::Usage,
+            format!("--{name} {value}: expected 1 us to 1 hour"),
+        ))
     }
 }
 
@@ -90,9 +100,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
     };
     let report = match &arguments.experiment {
-        Experiment::Queue(arguments) => {
-            queue::run(&arguments.settings()?, progress)
-        }
+        Experiment::Queue(arguments) => queue::run(&arguments.settings()?, progress),
         Experiment::Channel(arguments) => channel::run(
             &channel::Settings {
                 values: arguments.values,

@@ -1,6 +1,8 @@
 //! The command line: arguments to one command, its outcome to an exit code. One file per command, and no
 //! logic of the pipeline.
 
+#[cfg(feature = "bench")]
+mod bench;
 mod check;
 mod events;
 mod probe;
@@ -41,6 +43,9 @@ enum Command {
     Probe(probe::Arguments),
     /// Read a recording back, validated record by record
     Events(events::Arguments),
+    /// Measure the design's claims on this machine, each beside what it replaces
+    #[cfg(feature = "bench")]
+    Bench(bench::Arguments),
 }
 
 /// Runs the program and gives its exit code.
@@ -65,6 +70,8 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Events(arguments) => events::run(&arguments),
+        #[cfg(feature = "bench")]
+        Command::Bench(arguments) => bench::run(&arguments),
     };
     match outcome {
         Ok(()) => Exit::Ok.into(),

@@ -346,3 +346,25 @@ fn the_same_seed_fails_the_same_way() {
     assert_eq!(run(5), run(5));
     assert_ne!(run(5), run(6));
 }
+
+#[test]
+fn after_arming_no_call_enters_the_heap_whatever_goes_wrong() {
+    let mut watch = watched(
+        "drop=0.02,damage=0.02,short=0.01,delay=0.01,stall=0.005,loss=0.005,jump=0.01,error=0.005",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = photograph(folder.path());
+    let mut panned = Watch::new(arm(panned(&path, PixelFormat::Yuyv), SLOTS, simulated()));
+    let hot = pinsight::sys::heap::register_hot().unwrap();
+    let guard = pinsight::sys::heap::guard_on();
+    while watch.frames < 3_000 {
+        watch.turn();
+    }
+    while panned.frames < 300 {
+        panned.turn();
+    }
+    drop(guard);
+    assert_eq!(hot.counts().calls, 0);
+    let counts = watch.supervisor.counts();
+    assert!(counts.restarts > 10 && counts.reopens > 5 && counts.failed_attempts > 5);
+}

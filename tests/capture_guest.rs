@@ -67,8 +67,9 @@ mod inside {
     use pinsight::capture::continuity::{Continuity, ContinuityCounts};
     use pinsight::capture::pattern::read_pixel;
     use pinsight::capture::supervisor::{Action, Event, Limits, Supervisor};
-    use pinsight::capture::{FrameSource, SlotHome, UnarmedSource, Ycbcr};
+    use pinsight::capture::{FrameSource, SlotHome, SourceError, UnarmedSource, Ycbcr};
     use pinsight::frame::{Colour, Encoding, PixelFormat, Quantization};
+    use pinsight::sys::heap;
     use pinsight::sys::v4l2::{CameraErrorKind, CameraRequest, UnarmedCamera, cameras};
     use pinsight::units::{NS_PER_MS, NS_PER_S};
     use std::path::Path;
@@ -309,7 +310,7 @@ mod inside {
             self.supervisor.observe(event, self.stage.now());
         }
 
-        fn restart(&mut self) -> Result<(), pinsight::capture::SourceError> {
+        fn restart(&mut self) -> Result<(), SourceError> {
             let _ = self.stage.stop();
             for slot in 0..self.stage.lent.len() {
                 self.stage.queue(u16::try_from(slot).unwrap())?;
@@ -544,14 +545,16 @@ mod inside {
                 for io in [Io::Userptr, Io::Mmap] {
                     let mut watch = Watch::new(io);
                     watch.until_frames(5);
-                    for fault in ["inject_vidioc_qbuf_error", "inject_vidioc_streamon_error"] {
+                    // Each is a call of a restart or a reopening, which the error asks for.
+                    for (fault, errno) in [
+                        ("inject_vidioc_qbuf_error", nix::libc::EIO),
+                        ("inject_vidioc_streamon_error", nix::libc::EIO),
+                        ("inject_vidioc_reqbufs_error", nix::libc::ENODEV),
+                    ] {
                         let failures = watch.supervisor.counts().failed_attempts;
                         control(&format!("{fault}=1"));
-                        // Only a restart makes the call that fails.
-                        let error = pinsight::capture::SourceError::new("test", nix::libc::EIO);
-                        if fault == "inject_vidioc_qbuf_error" {
-                            let _ = watch.stage.stop();
-                        }
+                        let _ = watch.stage.stop();
+                        let error = SourceError::new("test", errno);
                         watch
                             .supervisor
                             .observe(Event::Failed(error), watch.stage.now());
@@ -575,6 +578,8 @@ mod inside {
         fn a_camera_that_is_gone_comes_back_by_what_it_is() {
             if here("plain") {
                 let driver = "/sys/bus/platform/drivers/vivid";
+                let _hot = heap::register_hot().unwrap();
+                let _guard = heap::guard_on();
                 for io in [Io::Userptr, Io::Mmap] {
                     let mut watch = Watch::new(io);
                     watch.until_frames(5);
@@ -585,14 +590,20 @@ mod inside {
                             watch.supervisor.counts().reopens,
                         );
                         write(&format!("{driver}/unbind"), "vivid.0");
+                        let before = heap::thread_counts().calls;
                         watch.until("an attempt in vain", |watch| {
                             watch.supervisor.counts().failed_attempts > failed
                         });
+                        let quiet = heap::thread_counts().calls == before;
+                        assert!(quiet, "losing a camera enters the heap");
                         write(&format!("{driver}/bind"), "vivid.0");
+                        let before = heap::thread_counts().calls;
                         watch.until("a reopening", |watch| {
                             watch.supervisor.counts().reopens > reopens
                         });
                         watch.until_frames(5);
+                        let quiet = heap::thread_counts().calls == before;
+                        assert!(quiet, "a reopened camera enters the heap");
                     }
                     println!("{io:?}: {:?}", watch.supervisor.counts());
                     assert_eq!(

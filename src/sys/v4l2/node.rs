@@ -2,8 +2,9 @@
 
 use super::raw::{open_node, query_capability, v4l2_capability, zeroed};
 use crate::capture::SourceError;
+use crate::sys::procfs;
 use nix::libc;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -91,6 +92,33 @@ pub(super) fn text(field: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// A node's name in sysfs: like [`Identity::card`], and to be had without opening the node, which may
+/// wake a sleeping camera and take its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct SysfsName {
+    bytes: [u8; 64],
+    length: usize,
+}
+
+impl SysfsName {
+    fn of(number: u32) -> Option<Self> {
+        let mut path = [0; 64];
+        let path = numbered(b"/sys/class/video4linux/video", number, b"/name", &mut path)?;
+        let path = Path::new(OsStr::from_bytes(path.to_bytes()));
+        let mut bytes = [0; 64];
+        let length = procfs::read(path, &mut bytes).ok()?.len();
+        Some(Self { bytes, length })
+    }
+
+    /// Of an open node; `None` without sysfs.
+    fn of_node(fd: &OwnedFd) -> Option<Self> {
+        let device = nix::sys::stat::fstat(fd).ok()?.st_rdev;
+        let number = nix::sys::stat::minor(device);
+        // Minors and numbers are the same unless the kernel was built for fixed minor ranges.
+        Self::of(u32::try_from(number).ok()?)
+    }
+}
+
 /// Opens the same device again: through the path where that leads to it, else whichever node it has now.
 /// Does not allocate.
 #[derive(Clone, Debug)]
@@ -98,17 +126,19 @@ pub(super) struct Finder {
     path: CString,
     identity: Identity,
     queue: Queue,
+    name: Option<SysfsName>,
     /// The path is a name of the device itself, whatever port it is plugged into.
     path_is_identity: bool,
 }
 
 impl Finder {
-    pub(super) fn new(path: CString, identity: Identity, queue: Queue) -> Self {
+    pub(super) fn new(path: CString, node: &Node, queue: Queue) -> Self {
         let path_is_identity = path.to_bytes().starts_with(b"/dev/v4l/by-id/");
         Self {
             path,
-            identity,
+            identity: node.identity,
             queue,
+            name: SysfsName::of_node(&node.fd),
             path_is_identity,
         }
     }
@@ -126,8 +156,11 @@ impl Finder {
             _ => {}
         }
         for number in 0..MAX_NODES {
-            let mut buffer = [0; 16];
-            if let Some(path) = node_path(number, &mut buffer)
+            if self.name.is_some() && SysfsName::of(number) != self.name {
+                continue;
+            }
+            let mut buffer = [0; 64];
+            if let Some(path) = numbered(b"/dev/video", number, b"", &mut buffer)
                 && let Ok(node) = Node::open(path)
                 && node.identity == self.identity
                 && node.queue() == Some(self.queue)
@@ -150,18 +183,25 @@ impl Finder {
     }
 }
 
-/// `/dev/videoN`, written into `buffer`.
-fn node_path(number: u32, buffer: &mut [u8; 16]) -> Option<&CStr> {
-    const PREFIX: &[u8] = b"/dev/video";
-    *buffer = [0; 16];
-    buffer.get_mut(..PREFIX.len())?.copy_from_slice(PREFIX);
-    let mut at = PREFIX.len();
+/// `prefix`, `number` below 1000, and `suffix`, written into `buffer`.
+fn numbered<'b>(
+    prefix: &[u8],
+    number: u32,
+    suffix: &[u8],
+    buffer: &'b mut [u8; 64],
+) -> Option<&'b CStr> {
+    *buffer = [0; 64];
+    let mut at = prefix.len();
+    buffer.get_mut(..at)?.copy_from_slice(prefix);
     for place in [100, 10, 1] {
         if number >= place || place == 1 {
             *buffer.get_mut(at)? = b'0' + u8::try_from(number / place % 10).ok()?;
             at += 1;
         }
     }
+    buffer
+        .get_mut(at..at + suffix.len())?
+        .copy_from_slice(suffix);
     CStr::from_bytes_until_nul(buffer).ok()
 }
 
@@ -175,8 +215,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn node_paths_are_written_without_leading_zeroes() {
-        let mut buffer = [0; 16];
+    fn paths_are_written_with_numbers_without_leading_zeroes() {
+        let mut buffer = [0; 64];
         for (number, path) in [
             (0, c"/dev/video0"),
             (9, c"/dev/video9"),
@@ -184,8 +224,20 @@ mod tests {
             (100, c"/dev/video100"),
             (255, c"/dev/video255"),
         ] {
-            assert_eq!(node_path(number, &mut buffer), Some(path));
+            assert_eq!(
+                numbered(b"/dev/video", number, b"", &mut buffer),
+                Some(path)
+            );
         }
+    }
+
+    #[test]
+    fn a_path_that_does_not_fit_is_none() {
+        let mut buffer = [0; 64];
+        let at_end = [b'a'; 60];
+        assert!(numbered(&at_end, 255, b"", &mut buffer).is_some());
+        assert!(numbered(&at_end, 255, b"b", &mut buffer).is_none());
+        assert!(numbered(&[b'a'; 64], 1, b"", &mut buffer).is_none());
     }
 
     #[test]

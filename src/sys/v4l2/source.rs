@@ -166,7 +166,7 @@ impl UnarmedCamera {
             CameraErrorKind::Kernel(error) => kernel(error),
             kind => wrong(kind),
         })?;
-        let finder = Finder::new(c_path, node.identity, queue);
+        let finder = Finder::new(c_path, &node, queue);
         let device = Device {
             fd: Some(node.fd),
             finder,

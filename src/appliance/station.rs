@@ -284,6 +284,7 @@ impl Post {
             driver_sequence: frame.sequence,
             capture_ns: verdict.capture_ns,
             dequeue_ns: now,
+            offset_bytes: frame.offset_bytes,
             bytes_used: frame.bytes_used,
             stamp: u32::from(verdict.stamp as u8),
             ..self.meta

@@ -33,8 +33,8 @@ pub struct FrameFacts {
     pub fourcc: [u8; 4],
     /// What `capture_ns` marks, in the numbers of the capture stage.
     pub stamp: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Bytes from the start of the slot to the payload (V4L2 `data_offset`).
+    pub offset_bytes: u32,
 }
 
 const _: () = assert!(
@@ -191,6 +191,8 @@ pub struct FrameMeta {
     pub capture_ns: u64,
     /// When it was taken from the driver, CLOCK_MONOTONIC.
     pub dequeue_ns: u64,
+    /// Bytes from the start of the slot to the payload (V4L2 `data_offset`).
+    pub offset_bytes: u32,
     /// Bytes of payload.
     pub bytes_used: u32,
     /// Width in pixels.
@@ -237,7 +239,7 @@ impl FrameMeta {
             stride_bytes: self.stride_bytes,
             fourcc: self.fourcc,
             stamp: self.stamp,
-            reserved: 0,
+            offset_bytes: self.offset_bytes,
         }
     }
 }
@@ -261,6 +263,7 @@ mod tests {
             driver_sequence: 11,
             capture_ns: 1_000,
             dequeue_ns: 2_000,
+            offset_bytes: 128,
             bytes_used: 3_110_400,
             width_px: 1920,
             height_px: 1080,
@@ -290,7 +293,7 @@ mod tests {
             (offset_of!(FrameFacts, stride_bytes), 40),
             (offset_of!(FrameFacts, fourcc), 44),
             (offset_of!(FrameFacts, stamp), 48),
-            (offset_of!(FrameFacts, reserved), 52),
+            (offset_of!(FrameFacts, offset_bytes), 52),
         ];
         for (found, expected) in facts {
             assert_eq!(found, expected);

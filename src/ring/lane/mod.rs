@@ -386,6 +386,27 @@ mod tests {
     }
 
     #[test]
+    fn a_payload_begins_where_the_driver_says_and_ends_within_its_slot() {
+        let (mut producer, mut taps) = small(1, &[ONE]);
+        let slot = producer.take_free().unwrap();
+        let start = producer.payload_place(&slot).start;
+        let meta = FrameMeta {
+            offset_bytes: 1,
+            bytes_used: 3,
+            ..FrameMeta::default()
+        };
+        let slot = producer.fill(slot, &meta).unwrap();
+        producer.publish(slot);
+        let tap = taps.remove(0);
+        let lease = tap.claim_oldest().unwrap().unwrap();
+        assert_eq!(lease.payload().len(), 3);
+        assert_eq!(
+            lease.payload().as_ptr(),
+            start.as_ptr().wrapping_add(1).cast_const()
+        );
+    }
+
+    #[test]
     fn a_frame_that_is_too_long_is_refused_and_its_slot_is_free_again() {
         let (mut producer, _taps) = small(1, &[ONE]);
         let slot = producer.take_free().unwrap();

@@ -199,7 +199,8 @@ impl LaneProducer {
         let index = self.lane.index(&slot);
         let capacity = self.payload_place(&slot).length;
         // A count that does not fit usize does not fit the payload either.
-        if usize::try_from(meta.bytes_used).unwrap_or(usize::MAX) > capacity {
+        let end = u64::from(meta.offset_bytes) + u64::from(meta.bytes_used);
+        if usize::try_from(end).unwrap_or(usize::MAX) > capacity {
             self.free.insert(index);
             return Err(FillError::TooLong {
                 bytes_used: meta.bytes_used,

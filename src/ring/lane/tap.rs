@@ -150,11 +150,15 @@ impl Lease<'_> {
         // SAFETY: this is a lease of the slot.
         let payload = unsafe { self.reader.lane.table().payload(self.slot.index()) };
         let used = usize::try_from(self.header().bytes_used).unwrap_or(usize::MAX);
+        let offset = usize::try_from(self.header().offset_bytes).unwrap_or(usize::MAX);
         // A torn header must not reach beyond the slot.
-        let length = used.min(payload.length);
-        // SAFETY: `length` bytes of a payload that lives as long as the table, which the reader keeps
+        let offset = offset.min(payload.length);
+        let length = used.min(payload.length - offset);
+        // SAFETY: `offset` is at most the slot's length.
+        let start = unsafe { payload.start.add(offset) };
+        // SAFETY: `length` bytes within a slot that lives as long as the table, which the reader keeps
         // alive; nobody writes them before the lease ends, and the result borrows it.
-        unsafe { std::slice::from_raw_parts(payload.start.as_ptr(), length) }
+        unsafe { std::slice::from_raw_parts(start.as_ptr(), length) }
     }
 
     /// The frame's number in its lane.

@@ -15,7 +15,8 @@
 //! Dependencies point left, and a test holds them there:
 //! `units limits sync <- frame ring ledger latency board <- capture preprocess infer postprocess event
 //! record status <- sys <- appliance <- cli <- main`. Stages do not import each other, except for the
-//! type that is handed over. Only `sys` (and the frame core, for its slots) contains `unsafe`.
+//! type that is handed over. `unsafe` stands in `sys`,
+//! in the frame core and the sources' slot memory, and in the SIMD kernels; each block says why it holds.
 //!
 //! Under `cfg(loom)` only the frame core exists, so that its models build quickly.
 #![warn(missing_docs)]

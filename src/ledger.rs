@@ -371,6 +371,7 @@ impl LedgerSnapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn steps(numbers: &[u32]) -> (Vec<SequenceStep>, SequenceTracker) {
         let mut tracker = SequenceTracker::new();
@@ -443,6 +444,33 @@ mod tests {
         assert_eq!(seen[1], SequenceStep::Gap((1 << 31) - 2));
         let (seen, _) = steps(&[0, 1 << 31]);
         assert_eq!(seen[1], SequenceStep::Restart);
+    }
+
+    proptest! {
+        #[test]
+        fn span_equals_frames_plus_lost_where_the_number_only_rises(
+            rises in proptest::collection::vec(1..1000_u32, 0..100), first: u32,
+        ) {
+            let mut tracker = SequenceTracker::new();
+            tracker.observe(first);
+            let mut number = first;
+            for rise in &rises {
+                number = number.wrapping_add(*rise);
+                tracker.observe(number);
+            }
+            let span = 1 + rises.iter().map(|rise| u64::from(*rise)).sum::<u64>();
+            let frames = 1 + rises.len() as u64;
+            prop_assert_eq!(tracker.span(), span);
+            prop_assert_eq!(tracker.span(), frames + tracker.lost());
+            prop_assert_eq!((tracker.streams(), tracker.repeated()), (1, 0));
+        }
+
+        #[test]
+        fn the_span_holds_for_any_numbers(numbers in proptest::collection::vec(any::<u32>(), 0..200)) {
+            let (_, tracker) = steps(&numbers);
+            let frames = numbers.len() as u64;
+            prop_assert_eq!(tracker.span() + tracker.repeated(), frames + tracker.lost());
+        }
     }
 
     #[test]

@@ -131,6 +131,7 @@ fn build(seed: WorkerSeed) -> Result<Worker<TfliteEngine>, Failure> {
         ModelFile::read(&seed.model.path, &seed.model.sha256).map_err(|error| refuse(&error))?;
     let settings = Settings::from(&seed.model);
     let mut engine = TfliteEngine::build(file, settings).map_err(|error| refuse(&error))?;
+    log::info!("model {}: {}", seed.model.name, engine.graph());
     let mut decoder = Decoder::new(&(&seed.model).into(), engine.input(), engine.outputs())
         .map_err(|error| refuse(&error))?;
     let mut views = Vec::new();

@@ -177,7 +177,8 @@ pub struct Model {
     pub labels: Vec<String>,
     /// How a frame is made to fit the input tensor.
     pub fit: Fit,
-    /// Input value of black and of white, for float inputs; finite and different.
+    /// Real values of black and of white, finite and different: what a float input is given, and what a
+    /// quantised input stores by its own scale and zero point.
     pub input_range: [f32; 2],
     /// Detections below are dropped, 0..=1.
     pub score_threshold: f32,

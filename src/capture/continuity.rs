@@ -1,8 +1,9 @@
-//! Judges what a driver says about a frame: its sequence number and its timestamp.
+//! Judges the timestamp that a driver puts on a frame. Its sequence numbers are the ledger's
+//! ([`SequenceTracker`](crate::ledger::SequenceTracker)).
 //!
-//! Drivers lie. Numbers repeat at stream start, timestamps lie ahead of the clock, go back, or belong to
-//! another clock. Each is counted, and a stamp that cannot be true is replaced by the time of dequeue:
-//! a frame's age is then too small by the wait in the driver, but never negative and never without bound.
+//! Drivers lie. Timestamps lie ahead of the clock, go back, or belong to another clock. Each is counted,
+//! and a stamp that cannot be true is replaced by the time of dequeue: a frame's age is then too small by
+//! the wait in the driver, but never negative and never without bound.
 
 use super::{Dequeued, StampKind};
 
@@ -19,13 +20,9 @@ pub enum StampFault {
     Implausible,
 }
 
-/// A frame as it is to be believed.
+/// A stamp as it is to be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Frames that the driver lost between this one and the one before.
-    pub lost: u32,
-    /// The sequence number is that of the frame before.
-    pub repeated: bool,
     /// When it was captured: never later than it was dequeued.
     pub capture_ns: u64,
     /// What `capture_ns` marks.
@@ -39,12 +36,6 @@ pub struct Verdict {
 pub struct ContinuityCounts {
     /// Frames judged.
     pub frames: u64,
-    /// Gaps in the sequence, added up: the ledger's "lost in driver".
-    pub lost: u64,
-    /// Frames with the sequence number of the one before.
-    pub repeated: u64,
-    /// Sequence numbers that went back within one stream.
-    pub sequence_backwards: u64,
     /// Stamps ahead of the clock.
     pub future: u64,
     /// Farthest that a stamp was ahead, in nanoseconds.
@@ -60,7 +51,8 @@ pub struct ContinuityCounts {
 pub struct Continuity {
     slack_ns: u64,
     started_ns: u64,
-    last: Option<(u32, u64)>,
+    /// The driver's stamp of the frame before, believed or not.
+    last_ns: Option<u64>,
     trusted: bool,
     counts: ContinuityCounts,
 }
@@ -82,13 +74,10 @@ impl Continuity {
         Self {
             slack_ns,
             started_ns: 0,
-            last: None,
+            last_ns: None,
             trusted: true,
             counts: ContinuityCounts {
                 frames: 0,
-                lost: 0,
-                repeated: 0,
-                sequence_backwards: 0,
                 future: 0,
                 most_ahead_ns: 0,
                 not_monotonic: 0,
@@ -97,10 +86,10 @@ impl Continuity {
         }
     }
 
-    /// A stream was (re)started: the next sequence number follows no other.
+    /// A stream was (re)started: the next stamp follows no other.
     pub fn restarted(&mut self, now_ns: u64) {
         self.started_ns = now_ns;
-        self.last = None;
+        self.last_ns = None;
         self.trusted = true;
     }
 
@@ -113,28 +102,14 @@ impl Continuity {
     /// Judges a frame that was dequeued at `now_ns`.
     pub fn judge(&mut self, frame: &Dequeued, now_ns: u64) -> Verdict {
         self.counts.frames += 1;
-        let (mut lost, mut repeated) = (0, false);
-        if let Some((sequence, _)) = self.last {
-            match frame.sequence.wrapping_sub(sequence) {
-                0 => repeated = true,
-                // The upper half of the range is "behind": the number wraps at 32 bits.
-                step @ 1..0x8000_0000 => lost = step - 1,
-                _ => self.counts.sequence_backwards += 1,
-            }
-        }
-        self.counts.lost += u64::from(lost);
-        self.counts.repeated += u64::from(repeated);
-
         let fault = self.stamp_fault(frame, now_ns);
-        self.last = Some((frame.sequence, frame.capture_ns));
+        self.last_ns = Some(frame.capture_ns);
         let (capture_ns, stamp) = match fault {
             None if frame.stamp == StampKind::Dequeue => (now_ns, StampKind::Dequeue),
             None => (frame.capture_ns, frame.stamp),
             Some(_) => (now_ns, StampKind::Dequeue),
         };
         Verdict {
-            lost,
-            repeated,
             capture_ns,
             stamp,
             fault,
@@ -151,7 +126,7 @@ impl Continuity {
             self.counts.most_ahead_ns = self.counts.most_ahead_ns.max(stamp_ns - now_ns);
             return Some(StampFault::Future);
         }
-        if let Some((_, last_ns)) = self.last
+        if let Some(last_ns) = self.last_ns
             && stamp_ns <= last_ns
         {
             self.counts.not_monotonic += 1;
@@ -184,10 +159,10 @@ mod tests {
     const INTERVAL: u64 = 33_000_000;
     const START: u64 = 10_000_000_000;
 
-    fn frame(sequence: u32, capture_ns: u64) -> Dequeued {
+    fn frame(capture_ns: u64) -> Dequeued {
         Dequeued {
             slot: 0,
-            sequence,
+            sequence: 0,
             capture_ns,
             offset_bytes: 0,
             bytes_used: 1,
@@ -205,13 +180,11 @@ mod tests {
     #[test]
     fn a_clean_stream_is_believed() {
         let mut continuity = started();
-        for number in 0..100 {
-            let stamp = START + u64::from(number + 1) * INTERVAL;
-            let verdict = continuity.judge(&frame(number, stamp), stamp + 500);
+        for number in 1..=100 {
+            let stamp = START + number * INTERVAL;
+            let verdict = continuity.judge(&frame(stamp), stamp + 500);
             let stamp_kind = StampKind::EndOfFrame;
             let expected = Verdict {
-                lost: 0,
-                repeated: false,
                 capture_ns: stamp,
                 stamp: stamp_kind,
                 fault: None,
@@ -228,61 +201,21 @@ mod tests {
     }
 
     #[test]
-    fn gaps_count_as_lost_through_the_wrap_of_the_number() {
-        let mut continuity = started();
-        let mut now = START;
-        for (sequence, lost) in [(u32::MAX - 3, 0), (u32::MAX - 1, 1), (1, 2), (2, 0), (9, 6)] {
-            now += INTERVAL;
-            assert_eq!(
-                continuity.judge(&frame(sequence, now), now).lost,
-                lost,
-                "at {sequence}"
-            );
-        }
-        assert_eq!(continuity.counts().lost, 9);
-    }
-
-    #[test]
-    fn a_repeated_number_and_one_that_goes_back_lose_nothing() {
-        let mut continuity = started();
-        let mut now = START;
-        for (sequence, repeated) in [(0, false), (0, true), (1, false), (0, false), (1, false)] {
-            now += INTERVAL;
-            let verdict = continuity.judge(&frame(sequence, now), now);
-            assert_eq!(
-                (verdict.lost, verdict.repeated),
-                (0, repeated),
-                "at {sequence}"
-            );
-        }
-        assert_eq!(
-            (
-                continuity.counts().repeated,
-                continuity.counts().sequence_backwards
-            ),
-            (1, 1)
-        );
-    }
-
-    #[test]
     fn a_restarted_stream_follows_no_other() {
         let mut continuity = started();
-        continuity.judge(&frame(500, START + INTERVAL), START + INTERVAL);
+        let before = START + 9 * INTERVAL;
+        continuity.judge(&frame(before), before);
         continuity.restarted(START + 2 * INTERVAL);
         let now = START + 3 * INTERVAL;
-        let verdict = continuity.judge(&frame(0, now), now);
-        assert_eq!(
-            (verdict.lost, verdict.repeated, verdict.fault),
-            (0, false, None)
-        );
-        assert_eq!(continuity.counts().sequence_backwards, 0);
+        assert_eq!(continuity.judge(&frame(now), now).fault, None);
+        assert_eq!(continuity.counts().not_monotonic, 0);
     }
 
     #[test]
     fn a_stamp_in_the_future_becomes_the_time_of_dequeue() {
         let mut continuity = started();
         let now = START + INTERVAL;
-        let verdict = continuity.judge(&frame(0, now + 7), now);
+        let verdict = continuity.judge(&frame(now + 7), now);
         assert_eq!(
             (verdict.capture_ns, verdict.stamp),
             (now, StampKind::Dequeue)
@@ -303,8 +236,8 @@ mod tests {
         let mut number = 0;
         let mut judge = |back_ns: u64| {
             number += 1;
-            let now = START + u64::from(number) * INTERVAL;
-            continuity.judge(&frame(number, now - back_ns), now).fault
+            let now = START + number * INTERVAL;
+            continuity.judge(&frame(now - back_ns), now).fault
         };
         assert_eq!(judge(0), None);
         let jump = 2_000_000_000;
@@ -320,9 +253,9 @@ mod tests {
     fn a_backlog_keeps_its_true_age() {
         let mut continuity = started();
         let late = START + 3_000_000_000;
-        for number in 0..4 {
-            let stamp = START + u64::from(number + 1) * INTERVAL;
-            let verdict = continuity.judge(&frame(number, stamp), late);
+        for number in 1..=4 {
+            let stamp = START + number * INTERVAL;
+            let verdict = continuity.judge(&frame(stamp), late);
             assert_eq!((verdict.capture_ns, verdict.fault), (stamp, None));
         }
     }
@@ -330,9 +263,9 @@ mod tests {
     #[test]
     fn a_stamp_of_another_clock_is_not_believed() {
         let mut continuity = started();
-        for number in 0..5 {
-            let now = START + u64::from(number + 1) * INTERVAL;
-            let verdict = continuity.judge(&frame(number, u64::from(number + 1)), now);
+        for number in 1..=5 {
+            let now = START + number * INTERVAL;
+            let verdict = continuity.judge(&frame(number), now);
             assert_eq!(verdict.fault, Some(StampFault::Implausible));
             assert_eq!(verdict.capture_ns, now);
         }
@@ -341,31 +274,14 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_a_driver_says_the_capture_is_never_after_the_dequeue(
-            frames in proptest::collection::vec((any::<u32>(), any::<u64>(), any::<u64>(), 0..3_u8), 0..50),
+            frames in proptest::collection::vec((any::<u64>(), any::<u64>(), 0..3_u8), 0..50),
         ) {
             let mut continuity = Continuity::new(INTERVAL);
-            for (sequence, stamp, now, kind) in frames {
+            for (stamp, now, kind) in frames {
                 let kind = [StampKind::Dequeue, StampKind::EndOfFrame, StampKind::StartOfExposure][usize::from(kind)];
-                let verdict = continuity.judge(&Dequeued { stamp: kind, ..frame(sequence, stamp) }, now);
+                let verdict = continuity.judge(&Dequeued { stamp: kind, ..frame(stamp) }, now);
                 prop_assert!(verdict.capture_ns <= now);
             }
-        }
-
-        #[test]
-        fn span_equals_frames_plus_lost_where_the_number_only_rises(
-            steps in proptest::collection::vec(1..1000_u32, 1..100), first: u32,
-        ) {
-            let mut continuity = started();
-            let (mut sequence, mut now) = (first, START);
-            for step in &steps {
-                continuity.judge(&frame(sequence, now), now);
-                sequence = sequence.wrapping_add(*step);
-                now += INTERVAL;
-            }
-            let last_step = u64::from(*steps.last().unwrap());
-            let span = steps.iter().map(|step| u64::from(*step)).sum::<u64>() - last_step + 1;
-            let counts = continuity.counts();
-            prop_assert_eq!(span, counts.frames + counts.lost);
         }
     }
 }

@@ -200,7 +200,8 @@ fn report(settings: &Settings, cores: &Cores, rows: &[Row]) -> Report {
                 "64-byte header with checksum, ring of 1, doorbell, parks at once".into(),
             ),
         ],
-        table: Table {
+        tables: vec![Table {
+            title: String::new(),
             columns: vec![
                 "design",
                 "ms",
@@ -213,7 +214,7 @@ fn report(settings: &Settings, cores: &Cores, rows: &[Row]) -> Report {
                 "delivered",
             ],
             rows: rows.iter().map(cells).collect(),
-        },
+        }],
         notes: vec![
             "each sleep ends with a wake-up by the other side: two system calls and two switches"
                 .into(),

@@ -3,55 +3,37 @@
 use super::report::BenchError;
 use crate::sys::coreset::CoreSet;
 use crate::sys::thread::{Children, Policy, ThreadSpec, current_cores, place};
+use crate::sys::topology;
+use std::path::Path;
 
-/// The machine in the words of its kernel.
-#[derive(Clone, Debug)]
-pub(super) struct Machine {
-    cpu: String,
-    kernel: String,
-    governor: String,
-    cores: usize,
-}
-
-impl Machine {
-    pub(super) fn of_this() -> Self {
-        let text = |path: &str| std::fs::read_to_string(path).ok();
-        let cpuinfo = text("/proc/cpuinfo").unwrap_or_default();
-        let field = |key: &str| {
-            cpuinfo.lines().find_map(|line| {
-                let (name, value) = line.split_once(':')?;
-                (name.trim() == key).then(|| value.trim().to_owned())
-            })
-        };
-        let governor = text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
-        let kernel = text("/proc/sys/kernel/osrelease").unwrap_or_default();
-        Self {
-            // arm64 kernels name the part by number only.
-            cpu: field("model name")
-                .or_else(|| field("CPU part"))
-                .unwrap_or_else(|| "?".into()),
-            kernel: format!("{} {}", kernel.trim(), std::env::consts::ARCH),
-            governor: governor.map_or_else(|| "not visible".into(), |text| text.trim().to_owned()),
-            cores: Cores::allowed().map_or(0, |cores| cores.0.len()),
-        }
-    }
-
-    pub(super) fn conditions(&self) -> Vec<(&'static str, String)> {
-        let build = if cfg!(debug_assertions) {
-            "debug: the figures mean nothing"
-        } else {
-            "release"
-        };
-        vec![
+/// The machine in the words of its kernel, name and value.
+pub(super) fn conditions() -> Vec<(&'static str, String)> {
+    let build = if cfg!(debug_assertions) {
+        "debug: the figures mean nothing"
+    } else {
+        "release"
+    };
+    let mut conditions = vec![("build", format!("{build}, {}", std::env::consts::ARCH))];
+    // Without /proc the cores could not have been read either.
+    if let Ok(machine) = topology::read(Path::new("/")) {
+        let isolated: Vec<_> = machine.isolated.iter().collect();
+        conditions.extend([
             (
                 "cpu",
-                format!("{}, {} cores for this process", self.cpu, self.cores),
+                format!(
+                    "{}, {} cores for this process, isolated: {isolated:?}",
+                    machine.cpu,
+                    machine.allowed.len()
+                ),
             ),
-            ("kernel", self.kernel.clone()),
-            ("governor", self.governor.clone()),
-            ("build", build.into()),
-        ]
+            (
+                "kernel",
+                format!("{}, {}", machine.kernel, machine.preemption),
+            ),
+            ("governor", machine.governor().to_owned()),
+        ]);
     }
+    conditions
 }
 
 /// Cores this process may use, by rising number.
@@ -75,6 +57,22 @@ impl Cores {
     pub(super) fn producer(&self, number: usize) -> Option<usize> {
         let others = self.0.len().saturating_sub(1).max(1);
         self.0.get(number % others).copied()
+    }
+
+    /// Cores that there are.
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// # Errors
+    /// There is only one core, and `what` cannot be measured on it.
+    pub(super) fn need_two(&self, what: &str) -> Result<(), BenchError> {
+        if self.count() >= 2 {
+            return Ok(());
+        }
+        Err(BenchError::Machine(format!(
+            "one core for this process; {what} needs two"
+        )))
     }
 
     /// In words, for the conditions.

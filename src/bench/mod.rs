@@ -8,11 +8,17 @@
 //! measures times from when something was *due*, not from when a busy thread got round to it.
 
 mod machine;
+mod memory;
 mod meter;
 mod pair;
 mod report;
 
 pub mod channel;
+pub mod header;
+pub mod leak;
+pub mod numa;
 pub mod queue;
+pub mod sharing;
+pub mod stages;
 
 pub use report::{BenchError, Report};

@@ -1,6 +1,6 @@
 //! What an experiment found: a table to read, rows for programs, a plot.
 
-use super::machine::Machine;
+use super::machine;
 use plotters::prelude::{
     BLACK, ChartBuilder, EmptyElement, IntoDrawingArea as _, IntoLogRange as _, LineSeries,
     PathElement, RGBColor, Rectangle, SVGBackend, SeriesLabelPosition, Text, WHITE,
@@ -47,6 +47,8 @@ impl std::error::Error for BenchError {}
 /// Columns and rows of text. The first column is aligned to the left, the others to the right.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
+    /// A line above it; may be empty.
+    pub(super) title: String,
     pub(super) columns: Vec<&'static str>,
     pub(super) rows: Vec<Vec<String>>,
 }
@@ -113,7 +115,7 @@ pub struct Report {
     pub(super) question: String,
     /// Conditions and settings, name and value.
     pub(super) conditions: Vec<(&'static str, String)>,
-    pub(super) table: Table,
+    pub(super) tables: Vec<Table>,
     /// What follows from the figures, and what was not measured.
     pub(super) notes: Vec<String>,
     pub(super) rows: Value,
@@ -123,14 +125,17 @@ pub struct Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.question)?;
-        for (name, value) in Machine::of_this()
-            .conditions()
-            .iter()
-            .chain(&self.conditions)
-        {
+        for (name, value) in machine::conditions().iter().chain(&self.conditions) {
             writeln!(f, "  {name}: {value}")?;
         }
-        writeln!(f, "\n{}", self.table)?;
+        for table in &self.tables {
+            writeln!(f)?;
+            if !table.title.is_empty() {
+                writeln!(f, "{}", table.title)?;
+            }
+            write!(f, "{table}")?;
+        }
+        writeln!(f)?;
         self.notes.iter().try_for_each(|note| writeln!(f, "{note}"))
     }
 }
@@ -150,7 +155,7 @@ impl Report {
         json!({
             "bench": self.bench,
             "version": env!("CARGO_PKG_VERSION"),
-            "machine": object(&Machine::of_this().conditions()),
+            "machine": object(&machine::conditions()),
             "settings": object(&self.conditions),
             "rows": self.rows,
             "notes": self.notes,
@@ -430,13 +435,14 @@ mod tests {
             bench: "test",
             question: "which is longer?".into(),
             conditions: vec![("cameras", "8".into())],
-            table: Table {
+            tables: vec![Table {
+                title: String::new(),
                 columns: vec!["design", "ms"],
                 rows: vec![
                     vec!["a".into(), "1.00".into()],
                     vec!["longer".into(), "10.00".into()],
                 ],
-            },
+            }],
             notes: vec!["a note".into()],
             rows: json!([{"design": "a"}]),
             plot,
@@ -451,8 +457,8 @@ mod tests {
             bars: Vec::new(),
             limit: None,
         })
-        .table
-        .to_string();
+        .tables[0]
+            .to_string();
         assert_eq!(text, "design     ms\na        1.00\nlonger  10.00\n");
     }
 

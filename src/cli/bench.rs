@@ -1,7 +1,7 @@
 //! `pinsight bench`: the claims of the design, measured on this machine.
 
 use crate::appliance::{Exit, Failure};
-use crate::bench::{BenchError, Report, channel, queue};
+use crate::bench::{BenchError, Report, channel, header, leak, numa, queue, sharing, stages};
 use clap::{Args, Subcommand};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -25,6 +25,16 @@ enum Experiment {
     Queue(QueueArguments),
     /// What does a channel's capacity cost in time, sleeps and context switches?
     Channel(ChannelArguments),
+    /// What does it cost when two cores write to one cache line?
+    Sharing(SharingArguments),
+    /// What do headers and slots save, beside copies and heap blocks?
+    Header(HeaderArguments),
+    /// What do frames that are never given back do to the heap, and to us?
+    Leak(LeakArguments),
+    /// What does memory of another node cost?
+    Numa(NumaArguments),
+    /// Where do three stages in a row wait, pinned and unpinned?
+    Stages(StagesArguments),
 }
 
 #[derive(Debug, Args)]
@@ -57,6 +67,80 @@ struct ChannelArguments {
     /// The channels' capacities
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [0, 64, 1024])]
     capacities: Vec<usize>,
+}
+
+#[derive(Debug, Args)]
+struct SharingArguments {
+    /// Increments of each thread, and values through the queue
+    #[arg(long, default_value_t = sharing::Settings::default().operations)]
+    operations: u64,
+}
+
+#[derive(Debug, Args)]
+struct HeaderArguments {
+    /// Bytes of one frame; the default is 1080p NV12
+    #[arg(long, default_value_t = header::Settings::default().frame_bytes)]
+    frame_bytes: u32,
+    /// Frames of the mixed run
+    #[arg(long, default_value_t = header::Settings::default().frames)]
+    frames: u64,
+}
+
+#[derive(Debug, Args)]
+struct LeakArguments {
+    /// Frames
+    #[arg(long, default_value_t = leak::Settings::default().frames)]
+    frames: u64,
+    /// One of so many is lost
+    #[arg(long, default_value_t = leak::Settings::default().leak_every)]
+    leak_every: u64,
+    /// Bytes of one frame; the default is 1080p NV12
+    #[arg(long, default_value_t = leak::Settings::default().frame_bytes)]
+    frame_bytes: u32,
+    /// Slots of the lane
+    #[arg(long, default_value_t = leak::Settings::default().slots)]
+    slots: u16,
+}
+
+#[derive(Debug, Args)]
+struct NumaArguments {
+    /// Bytes of one frame; the default is 1080p NV12
+    #[arg(long, default_value_t = numa::Settings::default().frame_bytes)]
+    frame_bytes: u32,
+    /// Times that all slots are read
+    #[arg(long, default_value_t = numa::Settings::default().rounds)]
+    rounds: u32,
+}
+
+#[derive(Debug, Args)]
+struct StagesArguments {
+    /// Frames a second
+    #[arg(long, default_value_t = stages::Settings::default().fps)]
+    fps: u32,
+    /// Microseconds of work for a frame in each of the three stages
+    #[arg(long, value_name = "A,B,C", num_args = 1, value_parser = three, default_value = "2000,5000,10000")]
+    work_us: [u64; 3],
+    /// Measured seconds of each design
+    #[arg(long, default_value_t = stages::Settings::default().seconds)]
+    seconds: u32,
+}
+
+fn three(list: &str) -> Result<[u64; 3], String> {
+    let numbers: Vec<u64> = list
+        .split(',')
+        .map(|number| {
+            number
+                .trim()
+                .parse()
+                .map_err(|error| format!("{number}: {error}"))
+        })
+        .collect::<Result<_, _>>()?;
+    let bounded = numbers.iter().all(|&number| number <= 1_000_000);
+    numbers
+        .try_into()
+        .ok()
+        .filter(|_| bounded)
+        .ok_or_else(|| "expected three numbers of microseconds, each at most a million".to_owned())
 }
 
 fn design(name: &str) -> Result<queue::Design, String> {
@@ -99,19 +183,60 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             let _ = writeln!(terminal, "measuring {what}");
         }
     };
-    let report = match &arguments.experiment {
-        Experiment::Queue(arguments) => queue::run(&arguments.settings()?, progress),
-        Experiment::Channel(arguments) => channel::run(
-            &channel::Settings {
-                values: arguments.values,
-                capacities: arguments.capacities.clone(),
-            },
-            progress,
-        ),
-    };
-    let report = report.map_err(failure)?;
+    let report = measure(&arguments.experiment, progress)?;
     super::print(&report)?;
     write(arguments, &report)
+}
+
+fn measure(experiment: &Experiment, progress: impl FnMut(&str) + Send) -> Result<Report, Failure> {
+    let report = match experiment {
+        Experiment::Queue(arguments) => queue::run(&arguments.settings()?, progress),
+        Experiment::Channel(arguments) => {
+            let settings = channel::Settings {
+                values: arguments.values,
+                capacities: arguments.capacities.clone(),
+            };
+            channel::run(&settings, progress)
+        }
+        Experiment::Sharing(arguments) => {
+            let settings = sharing::Settings {
+                operations: arguments.operations,
+            };
+            sharing::run(&settings, progress)
+        }
+        Experiment::Header(arguments) => {
+            let settings = header::Settings {
+                frame_bytes: arguments.frame_bytes,
+                frames: arguments.frames,
+            };
+            header::run(&settings, progress)
+        }
+        Experiment::Leak(arguments) => {
+            let settings = leak::Settings {
+                frames: arguments.frames,
+                leak_every: arguments.leak_every,
+                frame_bytes: arguments.frame_bytes,
+                slots: arguments.slots,
+            };
+            leak::run(&settings, progress)
+        }
+        Experiment::Numa(arguments) => {
+            let settings = numa::Settings {
+                frame_bytes: arguments.frame_bytes,
+                rounds: arguments.rounds,
+            };
+            numa::run(&settings, progress)
+        }
+        Experiment::Stages(arguments) => {
+            let settings = stages::Settings {
+                fps: arguments.fps,
+                work_us: arguments.work_us,
+                seconds: arguments.seconds,
+            };
+            stages::run(&settings, progress)
+        }
+    };
+    report.map_err(failure)
 }
 
 fn write(arguments: &Arguments, report: &Report) -> Result<(), Failure> {

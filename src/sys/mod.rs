@@ -9,6 +9,8 @@ pub mod hugepool;
 pub mod logger;
 pub mod memory;
 pub mod notify;
+#[cfg(feature = "bench")]
+pub mod perf;
 pub mod poll;
 pub mod procfs;
 pub mod signal;

@@ -1,10 +1,11 @@
 //! Our design: a lane of preallocated slots for each camera, one doorbell, and a scheduler.
 
 use super::{Losses, Sink, Source, expose};
+use crate::bench::memory::{NEWEST, describe, lane_of, slots_of, tables};
 use crate::bench::report::BenchError;
-use crate::frame::{FrameMeta, SlotTable};
+use crate::frame::FrameMeta;
 use crate::infer::{Pace, Scheduler, Share};
-use crate::ring::{Doorbell, LaneProducer, LaneTap, TapNeed, Waiting, Woken, lane, slots_needed};
+use crate::ring::{Doorbell, LaneProducer, LaneTap, Waiting, Woken};
 use crate::sync::{Arc, AtomicU64, Ordering, Padded};
 use crate::sys::clock::now_ns;
 
@@ -26,33 +27,31 @@ struct Board {
     newest_ns: Vec<Padded<AtomicU64>>,
 }
 
+/// The cameras' ends, the consumer's, and what the slots are made of.
+type Ends<'run> = (Vec<LaneSource<'run>>, Lanes, String);
+
+/// # Errors
+/// The slots' memory cannot be had.
 pub(super) fn lanes(
     cameras: usize,
     frame_bytes: usize,
     losses: &Losses,
-) -> Result<(Vec<LaneSource<'_>>, Lanes), BenchError> {
-    let tap = TapNeed {
-        capacity: 1,
-        readers: 1,
-        leases: 1,
-    };
-    let slots = u16::try_from(slots_needed(1, &[tap])).unwrap_or(u16::MAX);
+) -> Result<Ends<'_>, BenchError> {
     let bytes = u32::try_from(frame_bytes).map_err(|_| {
         BenchError::Setting(format!(
             "frames of {frame_bytes} bytes, expected below 4 GiB"
         ))
     })?;
+    let (arena, tables) = tables(cameras, slots_of(NEWEST), bytes.into(), None)?;
     let board = Arc::new(Board {
         bell: Doorbell::new(),
         newest_ns: (0..cameras).map(|_| Padded(AtomicU64::new(0))).collect(),
     });
     let mut sources = Vec::with_capacity(cameras);
     let mut taps = Vec::with_capacity(cameras);
-    for camera in 0..cameras {
-        let number = u16::try_from(camera).unwrap_or(u16::MAX);
-        let (producer, mut readers) = lane(number, SlotTable::on_heap(slots, bytes), 1, &[tap])
-            .map_err(BenchError::machine)?;
-        taps.append(&mut readers);
+    for (camera, table) in tables.into_iter().enumerate() {
+        let (producer, tap) = lane_of(camera, table, NEWEST)?;
+        taps.push(tap);
         sources.push(LaneSource {
             camera,
             bytes,
@@ -61,7 +60,7 @@ pub(super) fn lanes(
             losses,
         });
     }
-    Ok((sources, Lanes { taps, board }))
+    Ok((sources, Lanes { taps, board }, describe(&arena)))
 }
 
 pub(super) struct LaneSource<'run> {

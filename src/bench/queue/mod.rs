@@ -147,6 +147,8 @@ pub struct Row {
     pub p999_ns: u64,
     /// Capture to result, longest.
     pub max_ns: u64,
+    /// What the frames were written to.
+    pub memory: String,
     /// Calls of the heap a second, whole process; `None` where they are not counted.
     pub allocations_per_s: Option<f64>,
     /// Bytes asked of the heap a second, whole process.
@@ -256,27 +258,34 @@ type Measured = (Row, Histogram);
 
 fn measure(settings: &Settings, cores: &Cores, design: Design) -> Result<Measured, BenchError> {
     let losses = Losses::default();
-    match design {
+    let (measured, memory) = match design {
         Design::Rendezvous | Design::Bounded1 | Design::Bounded8 | Design::Bounded64 => {
             let (sources, sink) =
                 baseline::channel(design.capacity(), settings.cameras, settings.frame_bytes);
-            drive(settings, cores, design, &losses, sources, sink)
+            let measured = drive(settings, cores, design, &losses, sources, sink);
+            (measured, "the heap, each frame anew".to_owned())
         }
         Design::ArrayQueue => {
             let (sources, sink) =
                 baseline::array_queue(settings.cameras, settings.frame_bytes, &losses);
-            drive(settings, cores, design, &losses, sources, sink)
+            let measured = drive(settings, cores, design, &losses, sources, sink);
+            (measured, "the heap, frames go round".to_owned())
         }
         Design::RingRoundRobin | Design::Ring => {
-            let (sources, lanes) = lane::lanes(settings.cameras, settings.frame_bytes, &losses)?;
+            let (sources, lanes, memory) =
+                lane::lanes(settings.cameras, settings.frame_bytes, &losses)?;
             let turn = match design {
                 Design::Ring => lane::Turn::Freshest,
                 _ => lane::Turn::RoundRobin,
             };
             let sink = lanes.consumer(settings.interval_ns, settings.service_ns, turn)?;
-            drive(settings, cores, design, &losses, sources, sink)
+            let measured = drive(settings, cores, design, &losses, sources, sink);
+            (measured, memory)
         }
-    }
+    };
+    let (mut row, latency) = measured?;
+    row.memory = memory;
+    Ok((row, latency))
 }
 
 /// Runs cameras and consumer on their cores, and counts.
@@ -396,6 +405,7 @@ fn figures(
         p99_ns: summary.p99,
         p999_ns: summary.p999,
         max_ns: summary.max,
+        memory: String::new(),
         allocations_per_s: spent.heap.map(|heap| spent.per_s(heap.calls)),
         bytes_per_s: spent.heap.map(|heap| spent.per_s(heap.bytes)),
         switches_per_s: spent.per_s(spent.switches.all()),
@@ -447,6 +457,11 @@ fn report(settings: &Settings, cores: &Cores, measured: &[Measured]) -> Report {
             ms(settings.fair_gap_ns())
         ),
     ];
+    notes.extend(
+        measured
+            .iter()
+            .map(|(row, _)| format!("{}: frames in {}", row.design, row.memory)),
+    );
     notes.extend(Meter::remark());
     Report {
         bench: "queue",
@@ -475,7 +490,8 @@ fn report(settings: &Settings, cores: &Cores, measured: &[Measured]) -> Report {
                 format!("{} s of each design, after its warm-up", settings.seconds),
             ),
         ],
-        table: Table {
+        tables: vec![Table {
+            title: String::new(),
             columns: vec![
                 "design",
                 "P50",
@@ -493,7 +509,7 @@ fn report(settings: &Settings, cores: &Cores, measured: &[Measured]) -> Report {
                 "switches/s",
             ],
             rows: rows.collect(),
-        },
+        }],
         notes,
         rows: serde_json::to_value(measured.iter().map(|(row, _)| row).collect::<Vec<_>>())
             .unwrap_or_default(),

@@ -1,4 +1,5 @@
 use super::*;
+use nix::sys::mman;
 
 fn spec(name: &str, cores: CoreSet) -> ThreadSpec {
     ThreadSpec {
@@ -186,13 +187,29 @@ fn a_stack_touched_by_hand_is_present_too() {
 
 #[test]
 fn usage_counts_faults_and_switches() {
+    let length = std::num::NonZeroUsize::new(1 << 20).unwrap();
+    // SAFETY: a new anonymous mapping at a place of the kernel's choice.
+    let memory = unsafe {
+        mman::mmap_anonymous(
+            None,
+            length,
+            mman::ProtFlags::PROT_READ | mman::ProtFlags::PROT_WRITE,
+            mman::MapFlags::MAP_PRIVATE,
+        )
+    }
+    .unwrap();
+    // Another test may have asked for all mappings to be locked and present: this one is not.
+    // SAFETY: the range is the mapping's own, and nothing refers to it.
+    unsafe { mman::munlock(memory, length.get()) }.unwrap();
+    // SAFETY: as above; its contents are not needed.
+    unsafe { mman::madvise(memory, length.get(), mman::MmapAdvise::MADV_DONTNEED) }.unwrap();
     let before = ThreadUsage::now();
-    let pages = 64;
-    // A fresh mapping, so that each page's first touch is a fault (or one for a huge page).
-    let memory = vec![1_u8; pages * 4096 * 16];
-    std::hint::black_box(&memory);
+    // SAFETY: the mapping's first byte, which nothing else refers to.
+    unsafe { memory.cast::<u8>().write_volatile(1) };
     std::thread::sleep(std::time::Duration::from_millis(1));
     let usage = ThreadUsage::now().since(&before);
+    // SAFETY: the mapping made above, and not used after this.
+    unsafe { mman::munmap(memory, length.get()) }.unwrap();
     assert!(usage.minor_faults >= 1, "{usage:?}");
     assert!(usage.voluntary_switches >= 1, "{usage:?}");
     assert_eq!(usage.plus(&usage).minor_faults, 2 * usage.minor_faults);

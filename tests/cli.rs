@@ -212,6 +212,7 @@ fn arguments_that_are_wrong_have_their_own_code() {
         &["run"][..],
         &["run", "--board", DEMO, "--seconds", "0"],
         &["run", "--board", DEMO, "--seconds", "1", "--frames", "1"],
+        &["run", "--board", DEMO, "--faults", "drop=2"],
         &["walk"],
         &[],
     ] {
@@ -329,6 +330,55 @@ fn the_demo_finds_the_face_and_proves_it() {
     let text = stdout(&read_back);
     assert!(text.contains("45 records whole, 0 damaged"), "{text}");
     assert!(text.contains("face 0.9"), "{text}");
+}
+
+#[test]
+fn a_fault_plan_that_is_none_is_a_usage_error_that_says_what_was_found_and_expected() {
+    for (plan, words) in [
+        (
+            "drip=0.1",
+            "found `drip=0.1`, expected KEY=VALUE with a key of seed, drop",
+        ),
+        (
+            "seed=7,drop=1.5",
+            "found `drop=1.5`, expected a chance of 0 to 1",
+        ),
+        (
+            "loss-ms=0",
+            "found `loss-ms=0`, expected 1 to 3600000 milliseconds",
+        ),
+    ] {
+        let output = pinsight(&["run", "--board", DEMO, "--faults", plan]);
+        assert_eq!(code(&output), 2, "{}", stderr(&output));
+        assert!(stderr(&output).contains(words), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn the_ledger_closes_while_the_camera_drops_damages_delays_stalls_and_vanishes() {
+    let plan = "seed=7,drop=0.1,damage=0.1,short=0.05,delay=0.05,stall=0.02,loss=0.03,jump=0.05,\
+                delay-ms=60,stall-ms=40,loss-ms=40";
+    let dir = tempfile::tempdir().unwrap();
+    let proof = dir.path().join("proof.json");
+    let proof_name = proof.to_str().unwrap();
+    let output = pinsight(&[
+        "run", "--board", DEMO, "--frames", "60", "--faults", plan, "--proof", proof_name,
+    ]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let said = "faults are on, as asked for: --faults seed=7,drop=0.1,damage=0.1";
+    assert!(stderr(&output).contains(said), "{}", stderr(&output));
+    assert!(stdout(&output).contains(said), "{}", stdout(&output));
+    let proof: Value = serde_json::from_slice(&std::fs::read(&proof).unwrap()).unwrap();
+    let camera = &proof["cameras"][0];
+    assert_eq!(camera["identity_holds"], true, "{camera}");
+    assert_eq!(camera["inferred"], 60, "{camera}");
+    let counted = |key: &str| camera["dropped"][key].as_u64().unwrap();
+    assert!(counted("damaged") > 0, "{camera}");
+    assert!(camera["lost_in_driver"].as_u64().unwrap() > 0, "{camera}");
+    let all = ["evicted", "stale", "damaged", "refused", "failed"].map(counted);
+    let driver_frames = camera["driver_frames"].as_u64().unwrap();
+    assert_eq!(driver_frames, 60 + all.iter().sum::<u64>(), "{camera}");
+    assert_eq!(proof["after_ready"]["heap_calls"], 0);
 }
 
 #[test]

@@ -53,7 +53,7 @@ pub(super) fn arm(fitted: Fitted, options: &Options) -> Result<Armed, Failure> {
     if let Some(refusal) = fitted.refusal() {
         return Err(refusal);
     }
-    let sources = cameras::open_all(&fitted.board)?;
+    let sources = cameras::open_all(&fitted.board, options.faults)?;
     let needs: Vec<_> = sources
         .iter()
         .map(|source| FrameNeed {
@@ -71,6 +71,9 @@ pub(super) fn arm(fitted: Fitted, options: &Options) -> Result<Armed, Failure> {
     // Standard error, as the log: standard output is for the events or the proof.
     eprintln!("{}", fitted.budget);
     let mut warnings = fitted.warnings();
+    if let Some(plan) = &options.faults {
+        warnings.push(format!("faults are on, as asked for: --faults {plan}"));
+    }
     let (mut arenas, places) = make_arenas(&fitted)?;
     for arena in arenas.values() {
         warnings.extend(arena.region().notes().iter().cloned());

@@ -3,17 +3,29 @@
 use super::exit::{Exit, Failure};
 use crate::board::{Board, Camera, Source};
 use crate::capture::UnarmedSource;
+use crate::capture::faults::{FaultPlan, UnarmedFaults};
 use crate::capture::image::{ImageConfig, UnarmedImage};
 use crate::capture::pattern::{Level, PatternConfig, UnarmedPattern};
 use crate::sys::v4l2::{CameraRequest, UnarmedCamera};
 use crate::units::NS_PER_S;
 
-/// Opens every camera of the board.
+/// Opens every camera of the board; with a plan, each one behind its own faults.
 ///
 /// # Errors
 /// The first one that cannot be had, with its name.
-pub(super) fn open_all(board: &Board) -> Result<Vec<Box<dyn UnarmedSource>>, Failure> {
-    board.cameras.iter().map(open).collect()
+pub(super) fn open_all(
+    board: &Board,
+    faults: Option<FaultPlan>,
+) -> Result<Vec<Box<dyn UnarmedSource>>, Failure> {
+    let mut sources = Vec::new();
+    for (index, camera) in board.cameras.iter().enumerate() {
+        let source = open(camera)?;
+        sources.push(match faults {
+            None => source,
+            Some(plan) => Box::new(UnarmedFaults::new(source, plan.of_camera(index))),
+        });
+    }
+    Ok(sources)
 }
 
 fn open(camera: &Camera) -> Result<Box<dyn UnarmedSource>, Failure> {
@@ -84,7 +96,7 @@ fn interval_ns(rate_hz: f64) -> u64 {
 /// # Errors
 /// The first one that cannot be had, with its name.
 pub fn open_cameras(board: &Board) -> Result<Vec<String>, Failure> {
-    let sources = open_all(board)?;
+    let sources = open_all(board, None)?;
     Ok(sources
         .iter()
         .map(|source| {

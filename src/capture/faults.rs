@@ -63,6 +63,50 @@ impl Default for FaultPlan {
     }
 }
 
+impl FaultPlan {
+    /// The plan for the camera `index` of several: the same faults, each camera at its own times.
+    #[must_use]
+    pub fn of_camera(self, index: usize) -> Self {
+        Self {
+            seed: self.seed.wrapping_add(index as u64),
+            ..self
+        }
+    }
+}
+
+/// As it is read: the seed, and what is not the default.
+impl std::fmt::Display for FaultPlan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let default = Self::default();
+        write!(f, "seed={}", self.seed)?;
+        for (key, chance) in [
+            ("drop", self.drop),
+            ("damage", self.damage),
+            ("short", self.short),
+            ("delay", self.delay),
+            ("stall", self.stall),
+            ("loss", self.loss),
+            ("jump", self.jump),
+            ("error", self.error),
+        ] {
+            if chance > 0.0 {
+                write!(f, ",{key}={chance}")?;
+            }
+        }
+        for (key, ms, usual_ms) in [
+            ("delay-ms", self.delay_ms, default.delay_ms),
+            ("stall-ms", self.stall_ms, default.stall_ms),
+            ("loss-ms", self.loss_ms, default.loss_ms),
+            ("jump-ms", self.jump_ms, default.jump_ms),
+        ] {
+            if ms != usual_ms {
+                write!(f, ",{key}={ms}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A fault plan that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FaultPlanError {
@@ -478,6 +522,18 @@ mod tests {
             let error = text.parse::<FaultPlan>().unwrap_err();
             assert_eq!(error.found, found);
             assert!(error.to_string().contains(found));
+        }
+    }
+
+    #[test]
+    fn a_plan_is_shown_as_it_is_read() {
+        for text in [
+            "seed=1",
+            "seed=7,drop=0.01,damage=0.5",
+            "seed=18446744073709551615,stall=1,loss=0.001,error=0.25,stall-ms=20,jump-ms=7",
+        ] {
+            let plan: FaultPlan = text.parse().unwrap();
+            assert_eq!(plan.to_string(), text);
         }
     }
 

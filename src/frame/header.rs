@@ -1,5 +1,4 @@
 //! The 64 bytes that travel: what a frame is, where its pixels lie, and a check that they still do.
-#![allow(unsafe_code)]
 
 use super::format::StreamFormat;
 use super::state::SlotState;
@@ -43,21 +42,28 @@ const _: () = assert!(
 );
 
 impl FrameFacts {
-    /// CRC-32C of all 56 bytes.
-    ///
-    /// # Source
-    /// RFC 3720, appendix B.4 (Castagnoli polynomial).
+    /// CRC-32C of all 56 bytes, as they lie in a little-endian memory.
     #[inline]
     #[must_use]
     pub fn crc(&self) -> u32 {
-        crc32c::crc32c(self.bytes())
+        super::crc::of(&self.words())
     }
 
+    /// The 56 bytes as words of a little-endian memory. Put together from the fields, not read from
+    /// their memory: a wide load cannot be served from the narrow stores that have just written it.
     #[inline]
-    fn bytes(&self) -> &[u8; 56] {
-        // SAFETY: the struct is repr(C), 56 bytes of integers without padding (asserted above), so each
-        // byte is initialised; the result borrows `self`, and any address suits an array of bytes.
-        unsafe { &*std::ptr::from_ref(self).cast::<[u8; 56]>() }
+    fn words(&self) -> [u64; 7] {
+        let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+        let half = |low: u16, high: u16| u32::from(low) | u32::from(high) << 16;
+        [
+            pair(half(self.camera, self.slot), self.driver_sequence),
+            self.sequence,
+            self.capture_ns,
+            self.dequeue_ns,
+            pair(self.bytes_used, half(self.width_px, self.height_px)),
+            pair(self.stride_bytes, u32::from_le_bytes(self.fourcc)),
+            pair(self.stamp, self.reserved),
+        ]
     }
 }
 
@@ -258,6 +264,19 @@ mod tests {
         }
     }
 
+    /// The facts as they lie in memory.
+    #[allow(unsafe_code)]
+    fn bytes_of(facts: FrameFacts) -> [u8; 56] {
+        // SAFETY: both are 56 bytes, and the facts are repr(C) integers without padding.
+        unsafe { std::mem::transmute(facts) }
+    }
+
+    #[allow(unsafe_code)]
+    fn facts_of(bytes: [u8; 56]) -> FrameFacts {
+        // SAFETY: both are 56 bytes, and any bytes are valid facts: all fields are integers.
+        unsafe { std::mem::transmute(bytes) }
+    }
+
     fn meta() -> FrameMeta {
         FrameMeta {
             driver_sequence: 11,
@@ -302,7 +321,7 @@ mod tests {
 
     #[test]
     fn the_checksum_is_crc_32c_of_the_bytes_in_memory() {
-        // All zero, 56 bytes: bit by bit, polynomial 0x1edc6f41 reflected.
+        // Bit by bit, with the polynomial 0x1edc6f41 reflected.
         let bitwise = |bytes: &[u8]| {
             !bytes.iter().fold(!0_u32, |crc, &byte| {
                 (0..8).fold(crc ^ u32::from(byte), |crc, _| {
@@ -316,7 +335,7 @@ mod tests {
             "the catalogue's check value"
         );
         for facts in [FrameFacts::default(), meta().facts(3, 4, 5)] {
-            assert_eq!(facts.crc(), bitwise(facts.bytes()));
+            assert_eq!(facts.crc(), bitwise(&bytes_of(facts)));
         }
     }
 
@@ -329,11 +348,9 @@ mod tests {
     fn any_flipped_bit_of_the_facts_is_a_torn_header() {
         let facts = meta().facts(2, 7, 40);
         for bit in 0..56 * 8 {
-            let mut bytes = *facts.bytes();
+            let mut bytes = bytes_of(facts);
             bytes[bit / 8] ^= 1 << (bit % 8);
-            // SAFETY: any 56 bytes are valid facts: all fields are integers. An array of bytes is
-            // aligned for a reading that asks for no alignment.
-            let harmed = unsafe { std::ptr::read_unaligned(bytes.as_ptr().cast::<FrameFacts>()) };
+            let harmed = facts_of(bytes);
             let header = FrameHeader {
                 crc: facts.crc(),
                 state: SlotState::new(),
@@ -356,11 +373,9 @@ mod tests {
         }
         .facts(2, 7, 41);
         for cut in (8..56).step_by(8) {
-            let mut bytes = *old.bytes();
-            bytes[..cut].copy_from_slice(&new.bytes()[..cut]);
-            // SAFETY: any 56 bytes are valid facts: all fields are integers. An array of bytes is
-            // aligned for a reading that asks for no alignment.
-            let mixed = unsafe { std::ptr::read_unaligned(bytes.as_ptr().cast::<FrameFacts>()) };
+            let mut bytes = bytes_of(old);
+            bytes[..cut].copy_from_slice(&bytes_of(new)[..cut]);
+            let mixed = facts_of(bytes);
             let header = FrameHeader {
                 crc: old.crc(),
                 state: SlotState::new(),

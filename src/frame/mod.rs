@@ -3,6 +3,7 @@
 //! Answers for: what a frame looks like in memory and who may touch it. Does not answer for: mapping
 //! memory (`sys`), or how frames travel between threads (`ring`).
 
+mod crc;
 mod format;
 mod header;
 mod slot;

@@ -270,14 +270,30 @@ mod tests {
 
     #[test]
     fn the_spin_of_spin_then_park_is_bounded() {
+        const MS: u64 = crate::units::NS_PER_MS;
         let bell = Doorbell::new();
-        let reads = Cell::new(0_u64);
-        bell.wait(Waiting::SpinThenPark { spin_ns: 50 }, 70, || {
-            reads.set(reads.get() + 1);
-            10 * reads.get()
+        let mut clock = clock();
+        let late = Cell::new(0);
+        let woken = bell.wait(Waiting::SpinThenPark { spin_ns: MS }, 30 * MS, || {
+            let now = clock();
+            late.set(late.get() + u32::from(now > 15 * MS));
+            now
         });
-        // 10 at the start, spin to 60, one sleep of 10 ns to 70.
-        assert_eq!(reads.get(), 7);
+        // A spin reads the clock more than once in a microsecond, a sleep twice.
+        assert_eq!(woken, Woken::TimedOut);
+        assert!(late.get() < 100, "{} readings", late.get());
+    }
+
+    #[test]
+    fn a_sleeper_that_left_is_not_woken_any_more() {
+        let bell = Doorbell::new();
+        let mut now = 0;
+        bell.wait(Waiting::Park, 2, || {
+            now += 1;
+            now
+        });
+        bell.ring(1);
+        assert_eq!(bell.wake_calls(), 0);
     }
 
     #[test]

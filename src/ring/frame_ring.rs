@@ -1,15 +1,19 @@
 //! Drop-oldest ring of slot indices: one producer, any number of consumers, newest or oldest first.
 //!
-//! Frame number `p` (its *position*) goes into cell `p mod capacity`, as one word:
+//! Frame number `p` (its *position*) goes into cell `p mod capacity`, as one word that says which frame
+//! the cell has reached and whether it is still there:
 //!
 //! ```text
 //!  63                                    16 15        0
-//! ├──────────────── position ──────────────┼── slot ───┤      all ones: empty
+//! ├──────── position + capacity ───────────┼── slot ───┤   all ones in place of the slot: gone
 //! ```
 //!
-//! A position is used once, so a word never comes back: a compare-and-swap that succeeds took exactly
-//! the frame that was looked at. Nothing but these words moves between threads; no cell is read by a
-//! plain read, so there is none that another thread could be writing.
+//! A claim leaves the position and takes the slot; a publication writes the next round's position. So a
+//! word never comes back, and a compare-and-swap that succeeds took exactly the frame that was looked
+//! at. And each cell by itself tells a consumer that wants frame `p` what became of it: it is here,
+//! gone, pushed out by a later one, or not published yet. Consumers need nothing else, in particular no
+//! common tail: a ring of up to 16 frames is one cache line pair, and that is all that moves between the
+//! cores. No cell is read by a plain read, so there is none that another thread could be writing.
 //!
 //! # What is kept
 //! The frames in the ring are always the newest ones that nobody has claimed, without holes: a claim of
@@ -19,25 +23,26 @@
 //! instead of passed over; it goes to exactly one of the two.)
 //!
 //! # What it costs
-//! * publish: one swap and one store. Wait-free: no loop.
+//! * publish: one swap. Wait-free: no loop.
 //! * claim: one successful compare-and-swap, and a look at each cell from the consumer's floor on, at most
-//!   `capacity` of them. A compare-and-swap that fails means that another thread took or replaced a
-//!   frame in that cell. Lock-free: somebody always gets on.
+//!   `capacity` of them unless the producer publishes meanwhile. A compare-and-swap that fails means that
+//!   another thread took or replaced the frame in that cell. Lock-free: somebody always gets on.
 //!
 //! # Order
 //! Each consumer keeps its own `floor`: every position below it is gone. A consumer never gets a frame
 //! that is older than one it had before.
 
 use crate::limits::MAX_RING;
-use crate::sync::{AtomicU64, Ordering, Padded, fence};
+use crate::sync::{AtomicU64, Ordering, Padded};
 
 /// Cells on one 128-byte line pair. In models only as many as are used: loom keeps a history of each.
 const CELLS_PER_LINE: usize = if cfg!(loom) { 1 } else { 16 };
 const SLOT_BITS: u32 = 16;
-const EMPTY: u64 = u64::MAX;
+/// In the place of a slot: the frame is gone.
+const GONE: u16 = u16::MAX;
 
 /// Positions that fit beside a slot: 8,900 years of 1000 frames a second.
-pub const MAX_POSITION: u64 = (1 << (64 - SLOT_BITS)) - 2;
+pub const MAX_POSITION: u64 = (1 << (64 - SLOT_BITS)) - 1 - MAX_RING as u64;
 
 /// A slot that left the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,24 +53,34 @@ pub struct Claimed {
     pub slot: u16,
 }
 
-impl Claimed {
+/// What a cell holds. Positions are a round ahead here, so that a cell of an empty ring can say that
+/// the frame before its first one is gone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Word(u64);
+
+impl Word {
     #[inline]
-    const fn word(self) -> u64 {
-        self.position << SLOT_BITS | self.slot as u64
+    const fn new(ahead: u64, slot: u16) -> Self {
+        Self(ahead << SLOT_BITS | slot as u64)
     }
 
     #[inline]
-    const fn of(word: u64) -> Option<Self> {
-        if word == EMPTY {
-            return None;
-        }
+    const fn ahead(self) -> u64 {
+        self.0 >> SLOT_BITS
+    }
+
+    /// The slot, unless it is gone.
+    #[inline]
+    const fn slot(self) -> Option<u16> {
         // Truncation keeps the slot's 16 bits.
         #[allow(clippy::cast_possible_truncation)]
-        let slot = word as u16;
-        Some(Self {
-            position: word >> SLOT_BITS,
-            slot,
-        })
+        let slot = self.0 as u16;
+        if slot == GONE { None } else { Some(slot) }
+    }
+
+    #[inline]
+    const fn gone(self) -> Self {
+        Self(self.0 | GONE as u64)
     }
 }
 
@@ -93,7 +108,7 @@ impl std::error::Error for CapacityError {}
 /// One thread publishes. Two publishing threads would lose indices, and nothing worse.
 #[derive(Debug)]
 pub struct FrameRing {
-    /// Publications so far. Written by the producer only.
+    /// Publications so far. The producer's own; others read it for information only.
     tail: Padded<AtomicU64>,
     lines: Box<[Padded<[AtomicU64; CELLS_PER_LINE]>]>,
     mask: u64,
@@ -108,12 +123,15 @@ impl FrameRing {
         if !capacity.is_power_of_two() || capacity > MAX_RING {
             return Err(CapacityError(capacity));
         }
-        let line = || Padded(std::array::from_fn(|_| AtomicU64::new(EMPTY)));
+        let lines = (0..capacity.div_ceil(CELLS_PER_LINE)).map(|line| {
+            Padded(std::array::from_fn(|cell| {
+                let first = (line * CELLS_PER_LINE + cell) as u64;
+                AtomicU64::new(Word::new(first, GONE).0)
+            }))
+        });
         Ok(Self {
             tail: Padded(AtomicU64::new(0)),
-            lines: (0..capacity.div_ceil(CELLS_PER_LINE))
-                .map(|_| line())
-                .collect(),
+            lines: lines.collect(),
             mask: capacity as u64 - 1,
         })
     }
@@ -132,6 +150,26 @@ impl FrameRing {
         &self.lines[index / CELLS_PER_LINE].0[index % CELLS_PER_LINE]
     }
 
+    #[inline]
+    fn look(&self, position: u64) -> Word {
+        Word(self.cell(position).load(Ordering::Relaxed))
+    }
+
+    /// The frame that a cell has reached, if it is `at` or a later one; `None`: `at` is not published.
+    #[inline]
+    fn reached(&self, word: Word, at: u64) -> Option<u64> {
+        word.ahead().checked_sub(self.mask + 1).filter(|&p| p >= at)
+    }
+
+    /// The frame of a word that still has its slot.
+    #[inline]
+    fn frame(&self, word: Word) -> Option<Claimed> {
+        word.slot().map(|slot| Claimed {
+            position: word.ahead() - (self.mask + 1),
+            slot,
+        })
+    }
+
     /// Position of the next publication. For the producer, exact; for others a snapshot.
     #[inline]
     #[must_use]
@@ -139,74 +177,71 @@ impl FrameRing {
         self.tail.load(Ordering::Relaxed)
     }
 
-    /// Publishes a slot as the newest frame; gives back the oldest unclaimed one when the ring was full.
+    /// Publishes a slot (any number but 65535) as the newest frame; gives back the oldest unclaimed one
+    /// when the ring was full.
     ///
-    /// * R1 (release, pairs with R1 acquire in [`FrameRing::claim_newest`] and
-    ///   [`FrameRing::claim_oldest`]): publishes everything that the producer wrote before, header and
-    ///   payload above all, to the consumer that claims this very frame.
-    /// * R2 (release, pairs with R2 acquire there): publishes that the cells of all positions below the
-    ///   new tail hold their frame or a later content, so that an empty cell means "gone", not "not yet
-    ///   visible".
-    /// * R3 (acquire, pairs with R3 release in every claim): the consumer that emptied this cell
+    /// * R1 (release, pairs with R1 acquire in every claim of a first frame): publishes everything that
+    ///   the producer wrote before, header and payload above all, of this frame and of all older ones.
+    /// * R2 (acquire, pairs with R2 release in every claim): the consumer that emptied this cell
     ///   publishes what it did before, the slots above all that it gave back. So the producer, which
     ///   counts on a consumer's holding only so many slots, also finds the others.
     #[inline]
     pub fn publish(&self, slot: u16) -> Option<Claimed> {
+        debug_assert_ne!(slot, GONE);
         let position = self.tail.load(Ordering::Relaxed);
         debug_assert!(position <= MAX_POSITION);
-        let word = Claimed { position, slot }.word();
-        // R1, R3
-        let before = self.cell(position).swap(word, Ordering::AcqRel);
-        // R2
-        self.tail.store(position + 1, Ordering::Release);
-        Claimed::of(before)
+        let word = Word::new(position + self.mask + 1, slot);
+        // R1, R2
+        let before = self.cell(position).swap(word.0, Ordering::AcqRel);
+        self.tail.store(position + 1, Ordering::Relaxed);
+        self.frame(Word(before))
     }
 
-    /// Claims whatever is in the cell of `at`, `at` itself or a later frame.
+    /// The newest frame at or above `floor` that this consumer can see: its position, and the word that
+    /// was there.
     #[inline]
-    fn take(&self, at: u64) -> Option<Claimed> {
-        let cell = self.cell(at);
-        let mut word = cell.load(Ordering::Relaxed);
-        loop {
-            let claimed = Claimed::of(word)?;
-            // R1, R3
-            match cell.compare_exchange(word, EMPTY, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return Some(claimed),
-                Err(found) => word = found,
-            }
+    fn newest(&self, floor: u64) -> Option<(u64, Word)> {
+        let mut word = self.look(floor);
+        let mut newest = self.reached(word, floor)?;
+        // With one cell there is no later one to look at.
+        while self.mask > 0 {
+            let next = self.look(newest + 1);
+            let Some(later) = self.reached(next, newest + 1) else {
+                break;
+            };
+            (newest, word) = (later, next);
         }
+        Some((newest, word))
     }
 
     /// Claims the newest frame, and takes every older one out of the ring, oldest first, through
     /// `passed_over`.
     ///
     /// `floor` belongs to this consumer, starts at 0 and is moved on by each claim. What comes is the
-    /// frame that was the newest when the call began, or a later one. `None`: somebody else has that
-    /// frame, and with it the older ones, which it passes over; or there was none.
+    /// newest frame whose publication happened before the call, or a later one. `None`: somebody else
+    /// has that frame, and with it the older ones, which it passes over; or there was none.
     #[inline]
     pub fn claim_newest(
         &self,
         floor: &mut u64,
         mut passed_over: impl FnMut(Claimed),
     ) -> Option<Claimed> {
-        if self.mask == 0 {
-            // The only cell holds the newest frame or none; no need to fetch the tail's line too.
-            let claimed = self.take(0)?;
-            *floor = claimed.position + 1;
-            return Some(claimed);
-        }
-        // R2
-        let tail = self.tail.load(Ordering::Acquire);
-        if tail <= *floor {
-            return None;
-        }
-        let Some(claimed) = self.take(tail - 1) else {
-            *floor = tail;
-            return None;
+        let (newest, mut word) = self.newest(*floor)?;
+        let cell = self.cell(newest);
+        let claimed = loop {
+            let Some(frame) = self.frame(word) else {
+                *floor = newest + 1;
+                return None;
+            };
+            // R1, R2
+            match cell.compare_exchange(word.0, word.gone().0, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                Ok(_) => break frame,
+                Err(found) => word = Word(found),
+            }
         };
-        // R1 has made every earlier publication visible, so an empty cell below is a frame that is gone.
-        let low = (*floor).max(claimed.position.saturating_sub(self.mask));
-        for at in low..claimed.position {
+        let oldest = claimed.position.saturating_sub(self.mask);
+        for at in oldest.max(*floor)..claimed.position {
             if let Some(older) = self.take_older(at, claimed.position) {
                 passed_over(older);
             }
@@ -219,60 +254,40 @@ impl FrameRing {
     /// when somebody else took the frame, or a newer one has replaced it.
     #[inline]
     fn take_older(&self, at: u64, newest: u64) -> Option<Claimed> {
-        let cell = self.cell(at);
-        let word = cell.load(Ordering::Relaxed);
-        let claimed = Claimed::of(word).filter(|claimed| claimed.position < newest)?;
-        // R3. What R1 has to make visible, the claim of the newest frame has made visible already.
-        cell.compare_exchange(word, EMPTY, Ordering::Release, Ordering::Relaxed)
+        let word = self.look(at);
+        let older = self.frame(word).filter(|frame| frame.position < newest)?;
+        // R2. What R1 has to make visible, the claim of the newest frame has made visible already.
+        self.cell(at)
+            .compare_exchange(word.0, word.gone().0, Ordering::Release, Ordering::Relaxed)
             .ok()
-            .map(|_| claimed)
+            .map(|_| older)
     }
 
     /// Claims the oldest frame.
     ///
     /// `floor` as in [`FrameRing::claim_newest`]. Frames that other consumers hold, or that were pushed
-    /// out, are skipped. `None`: every frame published before the call began is gone.
+    /// out, are skipped. `None`: every frame whose publication happened before the call is gone.
     #[inline]
     pub fn claim_oldest(&self, floor: &mut u64) -> Option<Claimed> {
-        let mut at = *floor;
-        // Every position below `end` is known to be published. At first that is known of none, except
-        // when the first cell shows it: then the tail's line is not needed at all.
-        let mut end = at;
         loop {
-            let cell = self.cell(at);
-            let word = cell.load(Ordering::Relaxed);
-            match Claimed::of(word) {
-                Some(found) if found.position == at => {
-                    // R1, R3
-                    if cell
-                        .compare_exchange(word, EMPTY, Ordering::AcqRel, Ordering::Relaxed)
-                        .is_ok()
-                    {
-                        *floor = at + 1;
-                        return Some(found);
-                    }
-                    // Claimed by another consumer or pushed out: look at the cell again.
-                    continue;
-                }
-                Some(found) if found.position > at => {
-                    // R1, for the frames between: their cells would otherwise look empty still.
-                    fence(Ordering::Acquire);
-                    // The producer is a round ahead: all before its last round is pushed out.
-                    end = end.max(found.position + 1);
-                    at = (at + 1).max(found.position - self.mask);
-                }
-                _ if at < end => at += 1,
-                _ => {}
+            let at = *floor;
+            let word = self.look(at);
+            let reached = self.reached(word, at)?;
+            if reached > at {
+                // The producer is a round ahead: all before its last round is pushed out.
+                *floor = (at + 1).max(reached - self.mask);
+                continue;
             }
-            if at >= end {
-                // R2
-                let tail = self.tail.load(Ordering::Acquire);
-                if tail <= at {
-                    *floor = at;
-                    return None;
-                }
-                end = tail;
-                at = at.max(tail.saturating_sub(self.mask + 1));
+            // R1, R2
+            let claimed = self.frame(word).filter(|_| {
+                self.cell(at)
+                    .compare_exchange(word.0, word.gone().0, Ordering::AcqRel, Ordering::Relaxed)
+                    .is_ok()
+            });
+            // Not claimed: it was gone, or has just gone to another consumer or back to the producer.
+            *floor = at + 1;
+            if claimed.is_some() {
+                return claimed;
             }
         }
     }
@@ -281,14 +296,14 @@ impl FrameRing {
     #[must_use]
     pub fn len(&self) -> usize {
         (0..=self.mask)
-            .filter(|&at| self.cell(at).load(Ordering::Relaxed) != EMPTY)
+            .filter(|&at| self.look(at).slot().is_some())
             .count()
     }
 
     /// Whether the ring holds no frame: a snapshot.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        (0..=self.mask).all(|at| self.cell(at).load(Ordering::Relaxed) == EMPTY)
+        (0..=self.mask).all(|at| self.look(at).slot().is_none())
     }
 }
 
@@ -398,12 +413,18 @@ mod tests {
 
     #[test]
     fn the_largest_slot_and_position_fit_a_word() {
-        let last = Claimed {
-            position: MAX_POSITION,
-            slot: u16::MAX,
-        };
-        assert_eq!(Claimed::of(last.word()), Some(last));
-        assert_ne!(last.word(), EMPTY);
+        for capacity in [1, 256] {
+            let ring = FrameRing::new(capacity).unwrap();
+            ring.tail.store(MAX_POSITION, Ordering::Relaxed);
+            assert_eq!(ring.publish(GONE - 1), None);
+            let mut floor = MAX_POSITION;
+            let last = Claimed {
+                position: MAX_POSITION,
+                slot: GONE - 1,
+            };
+            assert_eq!(ring.claim_oldest(&mut floor), Some(last));
+            assert_eq!(ring.look(MAX_POSITION).slot(), None);
+        }
     }
 
     #[test]

@@ -225,7 +225,7 @@ fn loom_oldest_first_keeps_the_order() {
     static EVICTED: Seen = Seen::new("a frame is pushed out");
     static BOTH: Seen = Seen::new("both consumers get one");
     static TWO: Seen = Seen::new("one consumer gets two while the producer works");
-    explore(2, 1_000, || {
+    explore(3, 1_000, || {
         let (evicted, got) = producer_and_two_consumers(2, 3, [(Got::oldest, 2), (Got::oldest, 1)]);
         EVICTED.if_so(!evicted.is_empty());
         BOTH.if_so(got.iter().all(|got| !got.claimed.is_empty()));
@@ -239,7 +239,7 @@ fn loom_oldest_first_keeps_the_order() {
 fn loom_newest_and_oldest_claims_share_the_frames() {
     static PASSED: Seen = Seen::new("a frame is passed over");
     static BOTH: Seen = Seen::new("both consumers get one");
-    explore(2, 1_000, || {
+    explore(3, 1_000, || {
         let (evicted, got) = producer_and_two_consumers(2, 3, [(Got::newest, 1), (Got::oldest, 1)]);
         PASSED.if_so(!got[0].passed.is_empty());
         BOTH.if_so(got.iter().all(|got| !got.claimed.is_empty()));

@@ -112,12 +112,13 @@ fn race_on_a_ring(
         let consumers: Vec<_> = (0..consumers)
             .map(|_| {
                 scope.spawn(|| {
-                    let (mut tally, mut floor) = (Tally::default(), 0);
+                    let (mut tally, mut floor, mut idle) = (Tally::default(), 0, 0_u32);
                     while published.load(Ordering::Acquire) == 0 {
                         let before = tally.count;
                         claim(&ring, &mut floor, &mut tally);
-                        if tally.count == before {
-                            std::hint::spin_loop();
+                        idle = if tally.count == before { idle + 1 } else { 0 };
+                        if idle % 64 == 63 {
+                            thread::yield_now();
                         }
                     }
                     while !ring.is_empty() {

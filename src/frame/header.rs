@@ -62,7 +62,7 @@ impl FrameFacts {
             self.dequeue_ns,
             pair(self.bytes_used, half(self.width_px, self.height_px)),
             pair(self.stride_bytes, u32::from_le_bytes(self.fourcc)),
-            pair(self.stamp, self.reserved),
+            pair(self.stamp, self.offset_bytes),
         ]
     }
 }

@@ -203,15 +203,17 @@ impl FrameRing {
     fn newest(&self, floor: u64) -> Option<(u64, Word)> {
         let mut word = self.look(floor);
         let mut newest = self.reached(word, floor)?;
-        // With one cell there is no later one to look at.
-        while self.mask > 0 {
+        if self.mask == 0 {
+            // With one cell there is no later one to look at.
+            return Some((newest, word));
+        }
+        loop {
             let next = self.look(newest + 1);
             let Some(later) = self.reached(next, newest + 1) else {
-                break;
+                return Some((newest, word));
             };
             (newest, word) = (later, next);
         }
-        Some((newest, word))
     }
 
     /// Claims the newest frame, and takes every older one out of the ring, oldest first, through

@@ -421,6 +421,13 @@ mod tests {
                 capacity: 4
             }
         );
+        let slot = producer.take_free().unwrap();
+        let late = FrameMeta {
+            offset_bytes: 2,
+            bytes_used: 3,
+            ..FrameMeta::default()
+        };
+        assert!(producer.fill(slot, &late).is_err());
         assert_eq!(producer.occupancy().free, producer.occupancy().slots);
     }
 
@@ -477,6 +484,12 @@ mod tests {
         facts.bytes_used = u32::MAX;
         reseal(&producer, facts.slot, facts);
         assert_eq!(lease.payload().len(), 4);
+        facts.offset_bytes = 3;
+        reseal(&producer, facts.slot, facts);
+        assert_eq!(lease.payload().len(), 1);
+        facts.offset_bytes = u32::MAX;
+        reseal(&producer, facts.slot, facts);
+        assert!(lease.payload().is_empty());
     }
 
     #[allow(unsafe_code)]

@@ -87,6 +87,9 @@ mod inside {
         here
     }
 
+    /// A format of two planes and a packed one.
+    const USUAL: [PixelFormat; 2] = [PixelFormat::Nv12, PixelFormat::Yuyv];
+
     fn request(pixel: PixelFormat) -> CameraRequest {
         CameraRequest {
             pixel,
@@ -134,7 +137,7 @@ mod inside {
     }
 
     fn keeps_the_contract(io: Io) {
-        for pixel in PixelFormat::ALL {
+        for pixel in USUAL {
             contract::check(&format!("{} {io:?}", pixel.name()), || {
                 arm(open(pixel, io), SLOTS, Clock::Real)
             });
@@ -159,7 +162,7 @@ mod inside {
             [41, 240, 110],
             [16, 128, 128],
         ];
-        for pixel in PixelFormat::ALL {
+        for pixel in USUAL {
             let mut stage = streaming(pixel, io);
             let format = stage.source.format();
             let colour = Colour {
@@ -711,7 +714,7 @@ mod inside {
         #[ignore = "inside the guest"]
         fn samples_begin_where_the_driver_says() {
             if here("multi_planar") {
-                for pixel in PixelFormat::ALL {
+                for pixel in USUAL {
                     let mut stage = streaming(pixel, Io::Userptr);
                     let frame = stage.next_frame();
                     println!(

@@ -77,8 +77,6 @@ pub(super) fn camera(mut t: Table<'_, '_>, base: &Path) -> (Camera, Places) {
         ("image", Kind::Image),
         ("pattern", Kind::Pattern),
     ];
-    const FORMAT: &[(&str, PixelFormat)] =
-        &[("NV12", PixelFormat::Nv12), ("YUYV", PixelFormat::Yuyv)];
     const IO: &[(&str, Io)] = &[
         ("auto", Io::Auto),
         ("userptr", Io::Userptr),
@@ -121,7 +119,9 @@ pub(super) fn camera(mut t: Table<'_, '_>, base: &Path) -> (Camera, Places) {
             },
             Kind::Pattern => Source::Pattern,
         },
-        format: t.key("format").required(choice(FORMAT), "\"NV12\""),
+        format: t
+            .key("format")
+            .required(choice(&PixelFormat::NAMES), "\"NV12\""),
         width_px: t
             .key("width-px")
             .required(even(16..=8192, "pixels"), "1920"),

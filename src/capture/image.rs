@@ -3,7 +3,7 @@
 //! The photograph is enlarged by whole numbers and converted once; a frame is a copy of rows.
 
 use super::cadence::Cadence;
-use super::paint::{chroma_samples, luma_sample, stream_format};
+use super::paint::{chroma_samples, convert, luma_sample, stream_format};
 use super::{
     Dequeue, FrameSource, MemoryKeeper, NotArmed, Readiness, SlotHome, SlotMemory, Slots,
     SourceError, UnarmedSource, check_caller_slots,
@@ -119,7 +119,7 @@ impl std::error::Error for ImageError {
 /// An enlarged and converted photograph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Canvas {
-    /// Sample layout: NV12 or YUYV, BT.709, limited range.
+    /// Sample layout: BT.709, limited range; red, green and blue in full range.
     pub pixel: PixelFormat,
     /// Width in pixels: the photograph's times the scale.
     pub width_px: u32,
@@ -207,6 +207,9 @@ pub fn photo_to_canvas(
                 }
             }
         }
+        _ => convert(&format, &mut bytes, |x, y| {
+            photo.pixels[y / scale * photo.width + x / scale]
+        }),
     }
     Some(Canvas {
         pixel,
@@ -309,47 +312,33 @@ fn cut(canvas: &Canvas, format: &StreamFormat, (left, top): (u64, u64), slot: &m
     let (Ok(left), Ok(top)) = (usize::try_from(left), usize::try_from(top)) else {
         return;
     };
-    let from_stride = canvas.stride_bytes as usize;
-    let to_stride = format.stride_bytes as usize;
-    let (width, height) = (format.width_px as usize, format.height_px as usize);
-    let copy =
-        |from: &[u8], to: &mut [u8], skip_rows: usize, skip_bytes: usize, row_bytes: usize| {
-            let rows = from.chunks_exact(from_stride).skip(skip_rows);
-            for (from, to) in rows.zip(to.chunks_exact_mut(to_stride)) {
-                if let (Some(from), Some(to)) = (
-                    from.get(skip_bytes..skip_bytes + row_bytes),
-                    to.get_mut(..row_bytes),
-                ) {
-                    to.copy_from_slice(from);
-                }
-            }
-        };
     let Some(picture) = slot.get_mut(..format.size_bytes as usize) else {
         return;
     };
-    match format.pixel {
-        PixelFormat::Nv12 => {
-            let (luma, chroma) = picture.split_at_mut(to_stride * height);
-            let (from_luma, from_chroma) = canvas
-                .bytes
-                .split_at(from_stride * canvas.height_px as usize);
-            copy(from_luma, luma, top, left, width);
-            copy(
-                from_chroma,
-                chroma,
-                top / 2,
-                left,
-                width.next_multiple_of(2),
-            );
-        }
-        PixelFormat::Yuyv => {
-            copy(
-                &canvas.bytes,
-                picture,
-                top,
-                left * 2,
-                width.next_multiple_of(2) * 2,
-            );
+    let bytes = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+    let layout = format.pixel.layout();
+    let plane_of = |index, stride, height| bytes(layout.plane_offset(index, stride, height));
+    for (index, plane) in layout.planes().iter().enumerate() {
+        let from = plane_of(index, canvas.stride_bytes, canvas.height_px);
+        let to = plane_of(index, format.stride_bytes, format.height_px);
+        let (Some(from), Some(to)) = (canvas.bytes.get(from..), picture.get_mut(to..)) else {
+            return;
+        };
+        let skip_bytes = left / plane.group_px as usize * plane.group_bytes as usize;
+        let row_bytes = bytes(plane.row_bytes(format.width_px));
+        let rows = from
+            .chunks_exact(bytes(plane.stride(canvas.stride_bytes)))
+            .skip(top / plane.rows as usize);
+        let into = to
+            .chunks_exact_mut(bytes(plane.stride(format.stride_bytes)))
+            .take(format.height_px.div_ceil(plane.rows) as usize);
+        for (from, to) in rows.zip(into) {
+            if let (Some(from), Some(to)) = (
+                from.get(skip_bytes..skip_bytes + row_bytes),
+                to.get_mut(..row_bytes),
+            ) {
+                to.copy_from_slice(from);
+            }
         }
     }
 }
@@ -610,10 +599,12 @@ mod tests {
             for (width, height) in [(16, 16), (33, 21), (64, 50)] {
                 let format = stream_format(pixel, width, height, 1).unwrap();
                 let mut slot = vec![0; format.size_bytes as usize];
-                cut(&canvas, &format, (6, 10), &mut slot);
-                for y in 0..height {
-                    for x in 0..width {
-                        let expected = read(&whole, &canvas.bytes, x + 6, y + 10);
+                cut(&canvas, &format, (8, 10), &mut slot);
+                // Of a Bayer picture, what is in whole squares.
+                let block = pixel.layout().block_px;
+                for y in 0..height / block * block {
+                    for x in 0..width / block * block {
+                        let expected = read(&whole, &canvas.bytes, x + 8, y + 10);
                         assert_eq!(read(&format, &slot, x, y), expected, "{pixel:?} at {x} {y}");
                     }
                 }

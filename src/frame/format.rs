@@ -1,27 +1,104 @@
 //! What a camera delivers, in V4L2's words.
 
-/// Pixel formats this program reads, named by their V4L2 four-character codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PixelFormat {
-    /// `NV12`: 8-bit luma plane, then interleaved CbCr at half resolution in both directions.
-    Nv12,
-    /// `YUYV`: packed 4:2:2, Y0 Cb Y1 Cr.
-    Yuyv,
+use super::layout::{Model, PixelLayout};
+
+/// The enum and its table: one row for each format.
+macro_rules! formats {
+    ($($variant:ident { $fourcc:literal, $name:literal, $make:ident($($with:expr),*), $doc:literal })*) => {
+        /// Pixel formats this program reads, named by their V4L2 four-character codes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum PixelFormat {
+            $(#[doc = $doc] $variant,)*
+        }
+
+        impl PixelFormat {
+            /// Every format, the usual ones first.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
+
+            /// Their names, with the formats: what a board profile may say.
+            pub const NAMES: [(&'static str, Self); Self::ALL.len()] = [$(($name, Self::$variant)),*];
+
+            /// The four-character code as V4L2 writes it.
+            #[must_use]
+            pub const fn fourcc(self) -> [u8; 4] {
+                let text: &str = match self {
+                    $(Self::$variant => $fourcc,)*
+                };
+                match text.as_bytes().first_chunk() {
+                    Some(fourcc) => *fourcc,
+                    None => [0; 4],
+                }
+            }
+
+            /// The code as text, without the blank that fills a short one.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+
+            /// Where its samples lie.
+            #[must_use]
+            pub const fn layout(self) -> &'static PixelLayout {
+                match self {
+                    $(Self::$variant => const { &PixelLayout::$make($($with),*) },)*
+                }
+            }
+        }
+    };
+}
+
+formats! {
+    Nv12 { "NV12", "NV12", two_planes(2, true), "`NV12`. Luma plane, then Cb and Cr in turn at half resolution both ways." }
+    Yuyv { "YUYV", "YUYV", pairs(0, 1, 3), "`YUYV`. Packed 4:2:2: Y0 Cb Y1 Cr." }
+    Uyvy { "UYVY", "UYVY", pairs(1, 0, 2), "`UYVY`. Packed 4:2:2: Cb Y0 Cr Y1." }
+    Yvyu { "YVYU", "YVYU", pairs(0, 3, 1), "`YVYU`. Packed 4:2:2: Y0 Cr Y1 Cb." }
+    Vyuy { "VYUY", "VYUY", pairs(1, 2, 0), "`VYUY`. Packed 4:2:2: Cr Y0 Cb Y1." }
+    Nv21 { "NV21", "NV21", two_planes(2, false), "`NV21`. As NV12 with Cr before Cb." }
+    Nv16 { "NV16", "NV16", two_planes(1, true), "`NV16`. Luma plane, then Cb and Cr in turn at half resolution across." }
+    Yu12 { "YU12", "YU12", three_planes(true), "`YU12`. Planar 4:2:0: luma, Cb, Cr (V4L2 `YUV420`)." }
+    Yv12 { "YV12", "YV12", three_planes(false), "`YV12`. Planar 4:2:0: luma, Cr, Cb (V4L2 `YVU420`)." }
+    Grey { "GREY", "GREY", grey(8), "`GREY`. Luma of 8 bits." }
+    Y10 { "Y10 ", "Y10", grey(10), "`Y10`. Luma of 10 bits in words of 16." }
+    Y12 { "Y12 ", "Y12", grey(12), "`Y12`. Luma of 12 bits in words of 16." }
+    Y16 { "Y16 ", "Y16", grey(16), "`Y16`. Luma of 16 bits in words of 16." }
+    Rgb24 { "RGB3", "RGB3", rgb(3, 0, 1, 2), "`RGB3`. Bytes: red, green, blue." }
+    Bgr24 { "BGR3", "BGR3", rgb(3, 2, 1, 0), "`BGR3`. Bytes: blue, green, red." }
+    Xbgr32 { "XR24", "XR24", rgb(4, 2, 1, 0), "`XR24`. Bytes: blue, green, red, unused." }
+    Abgr32 { "AR24", "AR24", rgb(4, 2, 1, 0), "`AR24`. Bytes: blue, green, red, alpha (not looked at)." }
+    Bgrx32 { "RX24", "RX24", rgb(4, 3, 2, 1), "`RX24`. Bytes: unused, blue, green, red." }
+    Bgra32 { "RA24", "RA24", rgb(4, 3, 2, 1), "`RA24`. Bytes: alpha (not looked at), blue, green, red." }
+    Rgbx32 { "XB24", "XB24", rgb(4, 0, 1, 2), "`XB24`. Bytes: red, green, blue, unused." }
+    Rgba32 { "AB24", "AB24", rgb(4, 0, 1, 2), "`AB24`. Bytes: red, green, blue, alpha (not looked at)." }
+    Xrgb32 { "BX24", "BX24", rgb(4, 1, 2, 3), "`BX24`. Bytes: unused, red, green, blue." }
+    Argb32 { "BA24", "BA24", rgb(4, 1, 2, 3), "`BA24`. Bytes: alpha (not looked at), red, green, blue." }
+    Bgr32 { "BGR4", "BGR4", rgb(4, 2, 1, 0), "`BGR4`. Bytes: blue, green, red, unused." }
+    Rgb32 { "RGB4", "RGB4", rgb(4, 1, 2, 3), "`RGB4`. Bytes: unused, red, green, blue." }
+    Rgb565 { "RGBP", "RGBP", rgb565(), "`RGBP`. Words of 16 bits: 5 of red at the top, 6 of green, 5 of blue." }
+    Sbggr8 { "BA81", "BA81", bayer(8, b"BGGR"), "`BA81`. Raw Bayer of 8 bits, BG over GR." }
+    Sgbrg8 { "GBRG", "GBRG", bayer(8, b"GBRG"), "`GBRG`. Raw Bayer of 8 bits, GB over RG." }
+    Sgrbg8 { "GRBG", "GRBG", bayer(8, b"GRBG"), "`GRBG`. Raw Bayer of 8 bits, GR over BG." }
+    Srggb8 { "RGGB", "RGGB", bayer(8, b"RGGB"), "`RGGB`. Raw Bayer of 8 bits, RG over GB." }
+    Sbggr10 { "BG10", "BG10", bayer(10, b"BGGR"), "`BG10`. Raw Bayer of 10 bits in words of 16, BG over GR." }
+    Sgbrg10 { "GB10", "GB10", bayer(10, b"GBRG"), "`GB10`. Raw Bayer of 10 bits in words of 16, GB over RG." }
+    Sgrbg10 { "BA10", "BA10", bayer(10, b"GRBG"), "`BA10`. Raw Bayer of 10 bits in words of 16, GR over BG." }
+    Srggb10 { "RG10", "RG10", bayer(10, b"RGGB"), "`RG10`. Raw Bayer of 10 bits in words of 16, RG over GB." }
+    Sbggr12 { "BG12", "BG12", bayer(12, b"BGGR"), "`BG12`. Raw Bayer of 12 bits in words of 16, BG over GR." }
+    Sgbrg12 { "GB12", "GB12", bayer(12, b"GBRG"), "`GB12`. Raw Bayer of 12 bits in words of 16, GB over RG." }
+    Sgrbg12 { "BA12", "BA12", bayer(12, b"GRBG"), "`BA12`. Raw Bayer of 12 bits in words of 16, GR over BG." }
+    Srggb12 { "RG12", "RG12", bayer(12, b"RGGB"), "`RG12`. Raw Bayer of 12 bits in words of 16, RG over GB." }
+    Sbggr16 { "BYR2", "BYR2", bayer(16, b"BGGR"), "`BYR2`. Raw Bayer of 16 bits in words of 16, BG over GR." }
+    Sgbrg16 { "GB16", "GB16", bayer(16, b"GBRG"), "`GB16`. Raw Bayer of 16 bits in words of 16, GB over RG." }
+    Sgrbg16 { "GR16", "GR16", bayer(16, b"GRBG"), "`GR16`. Raw Bayer of 16 bits in words of 16, GR over BG." }
+    Srggb16 { "RG16", "RG16", bayer(16, b"RGGB"), "`RG16`. Raw Bayer of 16 bits in words of 16, RG over GB." }
+    Sbggr10p { "pBAA", "pBAA", bayer10p(b"BGGR"), "`pBAA`. Raw Bayer of 10 bits, four pixels in five bytes, BG over GR." }
+    Sgbrg10p { "pGAA", "pGAA", bayer10p(b"GBRG"), "`pGAA`. Raw Bayer of 10 bits, four pixels in five bytes, GB over RG." }
+    Sgrbg10p { "pgAA", "pgAA", bayer10p(b"GRBG"), "`pgAA`. Raw Bayer of 10 bits, four pixels in five bytes, GR over BG." }
+    Srggb10p { "pRAA", "pRAA", bayer10p(b"RGGB"), "`pRAA`. Raw Bayer of 10 bits, four pixels in five bytes, RG over GB." }
 }
 
 impl PixelFormat {
-    /// Every format, in the order in which `auto` prefers them.
-    pub const ALL: [Self; 2] = [Self::Nv12, Self::Yuyv];
-
-    /// The four-character code as V4L2 writes it.
-    #[must_use]
-    pub const fn fourcc(self) -> [u8; 4] {
-        match self {
-            Self::Nv12 => *b"NV12",
-            Self::Yuyv => *b"YUYV",
-        }
-    }
-
     /// The format with this four-character code.
     #[must_use]
     pub fn from_fourcc(fourcc: [u8; 4]) -> Option<Self> {
@@ -30,32 +107,23 @@ impl PixelFormat {
             .find(|format| format.fourcc() == fourcc)
     }
 
-    /// The four characters as text.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Nv12 => "NV12",
-            Self::Yuyv => "YUYV",
-        }
-    }
-
-    /// Bytes of the shortest row of `width_px` pixels (of the first plane).
+    /// Bytes of the shortest row of `width_px` pixels in the first plane that leaves the others room.
     #[must_use]
     pub const fn row_bytes(self, width_px: u32) -> u64 {
-        match self {
-            Self::Nv12 => width_px as u64,
-            Self::Yuyv => width_px.next_multiple_of(2) as u64 * 2,
-        }
+        self.layout().row_bytes(width_px)
     }
 
     /// Bytes of an image whose first plane has rows of `stride_bytes`.
     #[must_use]
     pub const fn image_bytes(self, stride_bytes: u32, height_px: u32) -> u64 {
-        let stride = stride_bytes as u64;
-        match self {
-            Self::Nv12 => stride * height_px as u64 + stride * height_px.div_ceil(2) as u64,
-            Self::Yuyv => stride * height_px as u64,
-        }
+        self.layout().image_bytes(stride_bytes, height_px)
+    }
+
+    /// Whether samples are red, green and blue, of the whole picture or of a filter on the sensor: V4L2
+    /// takes their range as full unless the driver says otherwise.
+    #[must_use]
+    pub const fn is_rgb(self) -> bool {
+        matches!(self.layout().model, Model::Rgb | Model::Bayer)
     }
 }
 
@@ -107,4 +175,50 @@ pub struct StreamFormat {
     pub colour: Colour,
     /// Time between frames that the driver agreed to, in nanoseconds; 0 when it does not say.
     pub interval_ns: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_format_has_a_code_and_a_name_of_its_own_and_is_found_by_them() {
+        let codes: HashSet<_> = PixelFormat::ALL.map(PixelFormat::fourcc).into();
+        assert_eq!(codes.len(), PixelFormat::ALL.len());
+        for (format, (name, named)) in PixelFormat::ALL.into_iter().zip(PixelFormat::NAMES) {
+            assert_eq!(PixelFormat::from_fourcc(format.fourcc()), Some(format));
+            assert_eq!((name, named), (format.name(), format));
+            assert_eq!(format!("{name:4}").as_bytes(), format.fourcc());
+        }
+        assert_eq!(PixelFormat::from_fourcc(*b"MJPG"), None);
+    }
+
+    #[test]
+    fn rows_and_pictures_have_the_bytes_that_v4l2_gives_them() {
+        // Of 1280 x 722: bytes of a row of the first plane, bits of a pixel.
+        let bits = |format: PixelFormat| match format.name() {
+            "NV12" | "NV21" | "YU12" | "YV12" => (1280, 12),
+            "NV16" => (1280, 16),
+            "GREY" | "BA81" | "GBRG" | "GRBG" | "RGGB" => (1280, 8),
+            "pBAA" | "pGAA" | "pgAA" | "pRAA" => (1600, 10),
+            "RGB3" | "BGR3" => (3840, 24),
+            name if name.ends_with("24") || name.ends_with('4') => (5120, 32),
+            _ => (2560, 16),
+        };
+        for format in PixelFormat::ALL {
+            let (row, bits) = bits(format);
+            assert_eq!(format.row_bytes(1280), row, "{format:?}");
+            let stride = u32::try_from(row).unwrap();
+            let bytes = 1280 * 722 * bits / 8;
+            assert_eq!(format.image_bytes(stride, 722), bytes, "{format:?}");
+        }
+        // Odd sides: what is shared is stored whole.
+        assert_eq!(PixelFormat::Yuyv.row_bytes(5), 12);
+        assert_eq!(PixelFormat::Nv12.row_bytes(5), 6);
+        assert_eq!(PixelFormat::Yu12.row_bytes(5), 6);
+        assert_eq!(PixelFormat::Nv12.image_bytes(6, 5), 6 * (5 + 3));
+        assert_eq!(PixelFormat::Yu12.image_bytes(6, 5), 6 * 5 + 2 * 3 * 3);
+        assert_eq!(PixelFormat::Srggb10p.row_bytes(5), 10);
+    }
 }

@@ -6,6 +6,7 @@
 mod crc;
 mod format;
 mod header;
+mod layout;
 mod slot;
 mod state;
 
@@ -16,6 +17,7 @@ mod table;
 
 pub use format::{Colour, Encoding, PixelFormat, Quantization, StreamFormat};
 pub use header::{FrameFacts, FrameHeader, FrameMeta, HeaderFault};
+pub use layout::{Component, MAX_SAMPLES, Model, PixelLayout, Plane, Sample, Store};
 pub use slot::{Filled, Free, Leased, Slot};
 pub use state::{CONSUMED, DISCARDED, End, PRODUCED, SlotState, StateError};
 

@@ -1,21 +1,21 @@
-//! Y'CbCr samples to the values that a tensor stores, as one affine map for each channel.
+//! A pixel's samples to the values that a tensor stores, as one affine map for each channel.
 
-use crate::frame::{Colour, Encoding, Quantization};
+use super::sampling::Sampling;
+use crate::frame::{Colour, Component, Encoding, MAX_SAMPLES, Quantization, Sample};
 use crate::infer::{TensorInfo, TensorType};
 
-/// `y*Y' + cb*Cb + cr*Cr + one`, then clamped: one channel of one sample, in the tensor's stored units.
+/// The sum of `gain * sample` over a pixel's samples, plus `one`, then clamped: one channel of one pixel,
+/// in the tensor's stored units.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Channel {
-    pub y: f32,
-    pub cb: f32,
-    pub cr: f32,
+    pub gain: [f32; MAX_SAMPLES],
     pub one: f32,
 }
 
-/// From sample values 0..=255 to the tensor's stored units, not yet rounded.
+/// From sample values to the tensor's stored units, not yet rounded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Conversion {
-    /// Red, green, blue; a grey tensor uses the first, which is then the luma.
+    /// Red, green, blue; of a grey tensor, the luma three times.
     pub channels: [Channel; 3],
     /// What the smaller of black and white becomes: colours outside the gamut are clamped here.
     pub low: f32,
@@ -62,37 +62,65 @@ const fn single(value: f64) -> f32 {
     value as f32
 }
 
+/// `gain * (sample - zero)` is Y', R', G', B' in 0..=1, or Cb, Cr in -0.5..=0.5.
+fn scale(sample: &Sample, quantization: Quantization) -> (f64, f64) {
+    let difference = matches!(sample.component, Component::Cb | Component::Cr);
+    // One unit of a sample of eight bits.
+    let unit = f64::from(1_u32 << sample.bits) / 256.0;
+    let most = f64::from((1_u32 << sample.bits) - 1);
+    match (quantization, difference) {
+        (Quantization::Limited, false) => (1.0 / (219.0 * unit), 16.0 * unit),
+        (Quantization::Limited, true) => (1.0 / (224.0 * unit), 128.0 * unit),
+        (Quantization::Full, false) => (1.0 / most, 0.0),
+        (Quantization::Full, true) => (1.0 / most, 128.0 * unit),
+    }
+}
+
+/// What a component adds to red, green and blue; with `grey`, to the luma, three times.
+fn share(component: Component, encoding: Encoding, grey: bool) -> [f64; 3] {
+    let (kr, kb) = luma_weights(encoding);
+    let kg = 1.0 - kr - kb;
+    match (component, grey) {
+        (Component::Luma, _) => [1.0; 3],
+        (Component::Cb, false) => [0.0, -2.0 * (1.0 - kb) * kb / kg, 2.0 * (1.0 - kb)],
+        (Component::Cr, false) => [2.0 * (1.0 - kr), -2.0 * (1.0 - kr) * kr / kg, 0.0],
+        (Component::Cb | Component::Cr, true) => [0.0; 3],
+        (Component::Red, false) => [1.0, 0.0, 0.0],
+        (Component::Green, false) => [0.0, 1.0, 0.0],
+        (Component::Blue, false) => [0.0, 0.0, 1.0],
+        (Component::Red, true) => [kr; 3],
+        (Component::Green, true) => [kg; 3],
+        (Component::Blue, true) => [kb; 3],
+    }
+}
+
 impl Conversion {
-    /// `range` holds the real values of black and white; `grey` asks for the luma alone.
-    pub(super) fn new(colour: Colour, tensor: &TensorInfo, range: [f32; 2], grey: bool) -> Self {
-        let (kr, kb) = luma_weights(colour.encoding);
-        let kg = 1.0 - kr - kb;
-        // Samples to Y' in 0..=1 and Cb, Cr in -0.5..=0.5.
-        let (y_offset, y_gain, c_gain) = match colour.quantization {
-            Quantization::Limited => (16.0, 1.0 / 219.0, 1.0 / 224.0),
-            Quantization::Full => (0.0, 1.0 / 255.0, 1.0 / 255.0),
-        };
-        let rows = [
-            (0.0, 2.0 * (1.0 - kr)),
-            (-2.0 * (1.0 - kb) * kb / kg, -2.0 * (1.0 - kr) * kr / kg),
-            (2.0 * (1.0 - kb), 0.0),
-        ];
+    /// `range` holds the real values of black and white.
+    pub(super) fn new(
+        sampling: &Sampling,
+        colour: Colour,
+        tensor: &TensorInfo,
+        range: [f32; 2],
+    ) -> Self {
         // 0..=1 to stored units.
         let black = stored(tensor, f64::from(range[0]));
         let white = stored(tensor, f64::from(range[1]));
-        let span = white - black;
-        let channels = rows.map(|(cb, cr)| {
-            let (cb, cr) = if grey {
-                (0.0, 0.0)
-            } else {
-                (cb * c_gain * span, cr * c_gain * span)
-            };
-            let y = y_gain * span;
+        let samples = sampling.samples();
+        let channels = [0, 1, 2].map(|channel| {
+            let mut gain = [0.0; MAX_SAMPLES];
+            let mut one = black;
+            for (gain, sample) in gain.iter_mut().zip(samples) {
+                let alike = |other: &&Sample| other.component == sample.component;
+                let count = samples.iter().filter(alike).count() as f64;
+                let (unit, zero) = scale(sample, colour.quantization);
+                let share = share(sample.component, colour.encoding, sampling.is_grey())[channel];
+                let k = share / count * unit * (white - black);
+                *gain = single(k);
+                one -= k * zero;
+            }
             Channel {
-                y: single(y),
-                cb: single(cb),
-                cr: single(cr),
-                one: single(black - y_offset * y - 128.0 * (cb + cr)),
+                gain,
+                one: single(one),
             }
         });
         let (least, greatest) = stored_range(tensor.kind);

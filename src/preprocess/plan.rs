@@ -1,11 +1,11 @@
 //! The plan of one camera for one tensor: all that can be known before the first frame.
 
 use super::colour::{Conversion, stored, stored_range};
-use super::{Mapping, scalar};
+use super::sampling::{Columns, Row, Sampling};
+use super::{Mapping, PlanError, RunError, scalar};
 use crate::board::Fit;
-use crate::frame::{PixelFormat, StreamFormat};
+use crate::frame::StreamFormat;
 use crate::infer::{TensorInfo, TensorType};
-use std::fmt;
 
 /// Columns are worked on in groups of this many; column tables are padded to whole groups.
 pub(super) const GROUP: usize = 16;
@@ -14,161 +14,7 @@ pub(super) const GROUP: usize = 16;
 const AHEAD: usize = 1;
 
 /// Longest side of an input tensor.
-const MAX_SIDE: usize = 4096;
-
-/// A camera's format and a tensor that do not go together. Found while arming.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum PlanError {
-    /// The input tensor is not [1, height, width, 3] or [1, height, width, 1].
-    Shape {
-        /// The shape found.
-        found: Vec<usize>,
-    },
-    /// The camera's picture has fewer than 2 x 2 pixels.
-    Picture {
-        /// Width in pixels.
-        width_px: u32,
-        /// Height in pixels.
-        height_px: u32,
-    },
-    /// Rows are longer than the distance from one to the next.
-    Stride {
-        /// The stream's stride.
-        found_bytes: u32,
-        /// Bytes of one row.
-        needed_bytes: u64,
-    },
-    /// The driver's buffer is smaller than its picture.
-    Buffer {
-        /// The stream's buffer size.
-        found_bytes: u32,
-        /// Bytes up to the picture's last sample.
-        needed_bytes: u64,
-    },
-    /// Black and white of the input range are equal or not finite.
-    Range {
-        /// The range found.
-        found: [f32; 2],
-    },
-    /// A quantised tensor without a usable scale.
-    Scale {
-        /// The scale found.
-        found: f32,
-    },
-    /// The quantised tensor cannot store most of the input range.
-    Unstorable {
-        /// The real values of black and white asked for.
-        found: [f32; 2],
-        /// The real values that the tensor stores.
-        storable: [f64; 2],
-    },
-}
-
-impl fmt::Display for PlanError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Shape { found } => write!(
-                f,
-                "input tensor: found shape {found:?}, expected [1, height, width, 3] or [1, height, width, 1] with \
-                 sides of 1..={MAX_SIDE}"
-            ),
-            Self::Picture {
-                width_px,
-                height_px,
-            } => {
-                write!(
-                    f,
-                    "picture: found {width_px} x {height_px} pixels, expected at least 2 x 2"
-                )
-            }
-            Self::Stride {
-                found_bytes,
-                needed_bytes,
-            } => {
-                write!(
-                    f,
-                    "stride: found {found_bytes} bytes, expected at least {needed_bytes} for one row"
-                )
-            }
-            Self::Buffer {
-                found_bytes,
-                needed_bytes,
-            } => {
-                write!(
-                    f,
-                    "buffer: found {found_bytes} bytes, expected at least {needed_bytes} for the picture"
-                )
-            }
-            Self::Range { found } => {
-                write!(
-                    f,
-                    "input-range: found {found:?}, expected two different finite numbers"
-                )
-            }
-            Self::Scale { found } => {
-                write!(
-                    f,
-                    "input tensor: found quantisation scale {found}, expected a positive finite number"
-                )
-            }
-            Self::Unstorable { found, storable } => write!(
-                f,
-                "input-range: found {found:?}, expected a range inside [{:.4}, {:.4}], which is all that the quantised \
-                 input tensor stores",
-                storable[0], storable[1]
-            ),
-        }
-    }
-}
-
-impl std::error::Error for PlanError {}
-
-/// A frame that could not be turned into a tensor. Hot path: `Copy`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunError {
-    /// The frame ends before the picture does.
-    FrameShort {
-        /// Bytes of the frame.
-        found_bytes: usize,
-        /// Bytes up to the picture's last sample.
-        needed_bytes: usize,
-    },
-    /// The tensor is not the one that the plan was made for.
-    TensorSize {
-        /// Bytes of the tensor.
-        found_bytes: usize,
-        /// Bytes that the plan writes.
-        needed_bytes: usize,
-    },
-}
-
-impl fmt::Display for RunError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::FrameShort {
-                found_bytes,
-                needed_bytes,
-            } => {
-                write!(
-                    f,
-                    "frame: found {found_bytes} bytes, expected at least {needed_bytes}"
-                )
-            }
-            Self::TensorSize {
-                found_bytes,
-                needed_bytes,
-            } => {
-                write!(
-                    f,
-                    "input tensor: found {found_bytes} bytes, expected {needed_bytes}"
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for RunError {}
+pub(super) const MAX_SIDE: usize = 4096;
 
 /// The code that runs a plan. Every kernel gives the same tensor, but for rounding in the last bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,27 +34,6 @@ impl Kernel {
             Self::Avx2 => "avx2",
         }
     }
-}
-
-/// Where one output row reads: byte offsets of row starts in the frame, and how the two rows mix.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Row {
-    pub luma: [usize; 2],
-    pub chroma: [usize; 2],
-    /// Share of the second row.
-    pub weight: f32,
-}
-
-/// Where the output columns read, relative to a row's start. Padded to whole groups with copies of the
-/// last column.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Columns {
-    /// Byte of the first tap's luma; the second tap's is `luma_step` further.
-    pub luma: Box<[u32]>,
-    /// Byte of each tap's Cb; Cr is `cr_step` further.
-    pub chroma: [Box<[u32]>; 2],
-    /// Share of the second tap.
-    pub weight: Box<[f32]>,
 }
 
 /// Rectangle of the tensor that the picture fills, in tensor pixels.
@@ -238,29 +63,13 @@ pub struct Plan {
     pub(super) tensor_px: [usize; 2],
     pub(super) channels: usize,
     pub(super) kind: TensorType,
-    /// Bytes from one luma sample to the next of its row.
-    pub(super) luma_step: usize,
-    /// Bytes from a Cb sample to its Cr sample.
-    pub(super) cr_step: usize,
-    /// Bytes of a row that hold luma.
-    pub(super) luma_span: usize,
-    /// Bytes of a row that hold chroma.
-    pub(super) chroma_span: usize,
+    pub(super) sampling: Sampling,
     frame_bytes: usize,
     tensor_bytes: usize,
     mapping: Mapping,
     kernel: Kernel,
     #[cfg(target_arch = "x86_64")]
     words: Option<super::avx2::Words>,
-}
-
-/// First tap and share of the second for output position `index` of `count` over `length` samples.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // The value lies in 0..=length - 2.
-fn tap(index: usize, count: usize, length: u32) -> (u32, f32) {
-    let scale = f64::from(length) / count as f64;
-    let centre = ((index as f64 + 0.5) * scale - 0.5).clamp(0.0, f64::from(length - 1));
-    let first = centre.floor().min(f64::from(length - 2));
-    (first as u32, (centre - first) as f32)
 }
 
 /// `round(length * scale)`, at least one and at most `limit`.
@@ -304,51 +113,6 @@ fn exact_side(value: usize) -> f32 {
     u16::try_from(value).map_or(f32::INFINITY, f32::from)
 }
 
-/// Distances between samples, by pixel format.
-pub(super) struct Layout {
-    pub luma_step: usize,
-    cr_step: usize,
-    /// Bytes from one pair of chroma samples to the next of its row.
-    chroma_step: usize,
-    /// Byte of the first Cb in a row.
-    chroma_first: usize,
-    /// Byte of the first chroma row in the frame.
-    chroma_plane: usize,
-    /// Picture rows for each chroma row.
-    chroma_rows: usize,
-    pub luma_span: usize,
-    pub chroma_span: usize,
-}
-
-impl Layout {
-    fn new(format: &StreamFormat) -> Self {
-        let width = format.width_px as usize;
-        let pairs = width.div_ceil(2);
-        match format.pixel {
-            PixelFormat::Nv12 => Self {
-                luma_step: 1,
-                cr_step: 1,
-                chroma_step: 2,
-                chroma_first: 0,
-                chroma_plane: format.stride_bytes as usize * format.height_px as usize,
-                chroma_rows: 2,
-                luma_span: width,
-                chroma_span: pairs * 2,
-            },
-            PixelFormat::Yuyv => Self {
-                luma_step: 2,
-                cr_step: 2,
-                chroma_step: 4,
-                chroma_first: 1,
-                chroma_plane: 0,
-                chroma_rows: 1,
-                luma_span: pairs * 4,
-                chroma_span: pairs * 4,
-            },
-        }
-    }
-}
-
 impl Plan {
     /// Works out how frames of `format` become `tensor`, on the fastest kernel of this machine.
     ///
@@ -370,30 +134,8 @@ impl Plan {
                 });
             }
         };
-        let &StreamFormat {
-            width_px,
-            height_px,
-            stride_bytes,
-            ..
-        } = format;
-        if width_px < 2 || height_px < 2 {
-            return Err(PlanError::Picture {
-                width_px,
-                height_px,
-            });
-        }
-        let layout = Layout::new(format);
-        let row_bytes = layout.luma_span.max(layout.chroma_span);
-        if (stride_bytes as usize) < row_bytes {
-            return Err(PlanError::Stride {
-                found_bytes: stride_bytes,
-                needed_bytes: row_bytes as u64,
-            });
-        }
-        let last = height_px as usize - 1;
-        let stride = stride_bytes as usize;
-        let frame_bytes = (last * stride + layout.luma_span)
-            .max(layout.chroma_plane + last / layout.chroma_rows * stride + layout.chroma_span);
+        let sampling = Sampling::new(format, channels == 1)?;
+        let frame_bytes = sampling.frame_bytes(format);
         if (format.size_bytes as usize) < frame_bytes {
             return Err(PlanError::Buffer {
                 found_bytes: format.size_bytes,
@@ -402,21 +144,13 @@ impl Plan {
         }
         check_range(tensor, input_range)?;
 
+        // What the grid covers: the picture, or of a Bayer picture with odd sides what is in whole squares.
+        let [width_px, height_px] = sampling.covered_px();
         let picture = place(fit, width_px, height_px, tensor_px);
-        let rows = (0..picture.height)
-            .map(|index| {
-                let (first, weight) = tap(index, picture.height, height_px);
-                let taps = [first as usize, first as usize + 1];
-                Row {
-                    luma: taps.map(|y| y * stride),
-                    chroma: taps.map(|y| layout.chroma_plane + y / layout.chroma_rows * stride),
-                    weight,
-                }
-            })
-            .collect();
-        let columns = columns(&layout, picture.width, width_px);
+        let rows = sampling.rows(picture.height);
+        let columns = sampling.columns(picture.width);
         #[cfg(target_arch = "x86_64")]
-        let words = super::avx2::Words::new(format.pixel, &columns, &layout);
+        let words = super::avx2::Words::new(&sampling, &columns);
         Ok(Self {
             #[cfg(target_arch = "x86_64")]
             kernel: if words.is_some() {
@@ -430,15 +164,12 @@ impl Plan {
             words,
             columns,
             rows,
-            conversion: Conversion::new(format.colour, tensor, input_range, channels == 1),
+            conversion: Conversion::new(&sampling, format.colour, tensor, input_range),
             picture,
             tensor_px,
             channels,
             kind: tensor.kind,
-            luma_step: layout.luma_step,
-            cr_step: layout.cr_step,
-            luma_span: layout.luma_span,
-            chroma_span: layout.chroma_span,
+            sampling,
             frame_bytes,
             tensor_bytes: tensor.bytes(),
             mapping: Mapping::new(
@@ -624,25 +355,4 @@ fn check_range(tensor: &TensorInfo, range: [f32; 2]) -> Result<(), PlanError> {
         found: range,
         storable: [real(least), real(greatest)],
     })
-}
-
-#[allow(clippy::cast_possible_truncation)] // Offsets within a row are below 4 * 65536.
-fn columns(layout: &Layout, count: usize, width_px: u32) -> Columns {
-    let taps: Vec<(u32, f32)> = (0..count.next_multiple_of(GROUP))
-        .map(|index| tap(index.min(count - 1), count, width_px))
-        .collect();
-    let chroma = |further: u32| {
-        let byte = |&(first, _): &(u32, f32)| {
-            layout.chroma_first + (first + further) as usize / 2 * layout.chroma_step
-        };
-        taps.iter().map(|tap| byte(tap) as u32).collect()
-    };
-    Columns {
-        luma: taps
-            .iter()
-            .map(|&(first, _)| first * layout.luma_step as u32)
-            .collect(),
-        chroma: [chroma(0), chroma(1)],
-        weight: taps.iter().map(|&(_, weight)| weight).collect(),
-    }
 }

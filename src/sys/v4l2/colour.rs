@@ -3,7 +3,9 @@
 use crate::frame::{Colour, Encoding, Quantization};
 use v4l::v4l_sys;
 
-/// Colour of a Y'CbCr format from the fields `colorspace`, `ycbcr_enc` and `quantization`.
+/// Colour of a format from the fields `colorspace`, `ycbcr_enc` and `quantization`. `is_rgb`: its samples
+/// are red, green and blue (raw Bayer data too), whose range is full unless the driver says otherwise, and
+/// whose encoding is what a luma made of them would have.
 ///
 /// A colorspace that is left open is sRGB, as V4L2 has it for what is neither SDTV nor HDTV. SMPTE 240M's
 /// matrix is BT.709's to within 0.02 of full scale, and stands for it; constant luminance BT.2020 stands
@@ -13,7 +15,7 @@ use v4l::v4l_sys;
 /// linux/videodev2.h: `V4L2_MAP_COLORSPACE_DEFAULT`, `V4L2_MAP_YCBCR_ENC_DEFAULT`,
 /// `V4L2_MAP_QUANTIZATION_DEFAULT`; kernel documentation, "Detailed Colorspace Descriptions".
 #[must_use]
-pub fn colour(colorspace: u32, ycbcr_enc: u32, quantization: u32) -> Colour {
+pub fn colour(is_rgb: bool, colorspace: u32, ycbcr_enc: u32, quantization: u32) -> Colour {
     use v4l_sys as k;
     let encoding = match ycbcr_enc {
         k::v4l2_ycbcr_encoding_V4L2_YCBCR_ENC_601
@@ -35,7 +37,7 @@ pub fn colour(colorspace: u32, ycbcr_enc: u32, quantization: u32) -> Colour {
     let quantization = match quantization {
         k::v4l2_quantization_V4L2_QUANTIZATION_FULL_RANGE => Quantization::Full,
         k::v4l2_quantization_V4L2_QUANTIZATION_LIM_RANGE => Quantization::Limited,
-        _ if colorspace == k::v4l2_colorspace_V4L2_COLORSPACE_JPEG => Quantization::Full,
+        _ if is_rgb || colorspace == k::v4l2_colorspace_V4L2_COLORSPACE_JPEG => Quantization::Full,
         _ => Quantization::Limited,
     };
     Colour {
@@ -69,7 +71,7 @@ mod tests {
             (Bt709, Limited), // DCI-P3
         ];
         for (colorspace, (encoding, quantization)) in (0..).zip(defaults) {
-            let found = colour(colorspace, 0, 0);
+            let found = colour(false, colorspace, 0, 0);
             assert_eq!(
                 found,
                 Colour {
@@ -78,6 +80,11 @@ mod tests {
                 },
                 "colorspace {colorspace}"
             );
+            let rgb = Colour {
+                encoding,
+                quantization: Full,
+            };
+            assert_eq!(colour(true, colorspace, 0, 0), rgb);
         }
     }
 
@@ -95,15 +102,12 @@ mod tests {
         ];
         for colorspace in 0..13 {
             for (ycbcr_enc, encoding) in states {
-                assert_eq!(colour(colorspace, ycbcr_enc, 0).encoding, encoding);
-                assert_eq!(
-                    colour(colorspace, ycbcr_enc, 1).quantization,
-                    Quantization::Full
-                );
-                assert_eq!(
-                    colour(colorspace, ycbcr_enc, 2).quantization,
-                    Quantization::Limited
-                );
+                for is_rgb in [false, true] {
+                    let of = |quantization| colour(is_rgb, colorspace, ycbcr_enc, quantization);
+                    assert_eq!(of(0).encoding, encoding);
+                    assert_eq!(of(1).quantization, Quantization::Full);
+                    assert_eq!(of(2).quantization, Quantization::Limited);
+                }
             }
         }
     }

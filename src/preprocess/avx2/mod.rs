@@ -1,13 +1,15 @@
 //! The kernel for x86-64 with AVX2 and FMA: eight columns at once.
 //!
-//! One 32-bit gather brings a tap pair's samples, where a table made at arming says by how much to shift
-//! each out of the word: NV12 needs one for the luma and one for the chroma of both taps, YUYV one for
-//! each tap.
+//! One 32-bit gather brings up to four bytes that lie together, and a table made at arming says by how
+//! much to shift each sample out of the word: see [`Family`].
 #![allow(unsafe_code)]
 
-use super::colour::{Channel, Conversion};
-use super::plan::{Columns, Layout, Plan, Row};
-use crate::frame::PixelFormat;
+mod words;
+
+use super::colour::Conversion;
+use super::plan::Plan;
+use super::sampling::Row;
+use crate::frame::MAX_SAMPLES;
 use crate::infer::TensorType;
 use std::arch::x86_64::{
     __m256, __m256i, _MM_HINT_T0, _mm_prefetch, _mm_setr_epi8, _mm_shuffle_epi8, _mm_storeu_si128,
@@ -18,111 +20,27 @@ use std::arch::x86_64::{
     _mm256_srli_epi32, _mm256_srlv_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_ps,
 };
 
-/// Columns worked on at once.
-const LANES: usize = 8;
-/// Bytes that one gather reads for each lane.
-const WORD: usize = 4;
-
-/// Whether this machine has the instructions.
-fn is_available() -> bool {
-    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
-}
-
-/// Where each column's words lie in a row, and how far to shift them. Padded like the plan's columns.
-///
-/// Holding one proves that the machine has the instructions, and that each word lies inside a row of the
-/// spans it was made for.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Words {
-    pixel: PixelFormat,
-    /// NV12: luma of both taps, chroma of both taps. YUYV: first tap, second tap.
-    at: [Box<[[i32; LANES]]>; 2],
-    /// Bits: luma of the first tap, luma of the second, chroma of the first, chroma of the second.
-    shift: [Box<[[i32; LANES]]>; 4],
-}
-
-/// `values` in groups of lanes.
-fn lanes(values: impl Iterator<Item = usize>) -> Option<Box<[[i32; LANES]]>> {
-    let values: Vec<i32> = values
-        .map(|value| i32::try_from(value).ok())
-        .collect::<Option<_>>()?;
-    Some(values.as_chunks().0.into())
-}
-
-impl Words {
-    /// `None` where the machine lacks the instructions, or rows are too short for a word.
-    pub(super) fn new(pixel: PixelFormat, columns: &Columns, layout: &Layout) -> Option<Self> {
-        if !is_available() {
-            return None;
-        }
-        let &Layout {
-            luma_step,
-            luma_span,
-            chroma_span,
-            ..
-        } = layout;
-        let spans = match pixel {
-            PixelFormat::Nv12 => [luma_span, chroma_span],
-            PixelFormat::Yuyv => [luma_span, luma_span],
-        };
-        let last = spans.map(|span| span.checked_sub(WORD));
-        let last = [last[0]?, last[1]?];
-        let luma = || columns.luma.iter().map(|&at| at as usize);
-        let chroma = |tap: usize| columns.chroma[tap].iter().map(|&at| at as usize);
-        match pixel {
-            PixelFormat::Nv12 => {
-                let base = |index: usize, at: usize| at.min(last[index]);
-                let luma_shift =
-                    |further: usize| luma().map(move |at| (at + further - base(0, at)) * 8);
-                let chroma_shift = |tap: usize| {
-                    chroma(0)
-                        .zip(chroma(tap))
-                        .map(move |(first, at)| (at - base(1, first)) * 8)
-                };
-                Some(Self {
-                    pixel,
-                    at: [
-                        lanes(luma().map(|at| base(0, at)))?,
-                        lanes(chroma(0).map(|at| base(1, at)))?,
-                    ],
-                    shift: [
-                        lanes(luma_shift(0))?,
-                        lanes(luma_shift(luma_step))?,
-                        lanes(chroma_shift(0))?,
-                        lanes(chroma_shift(1))?,
-                    ],
-                })
-            }
-            PixelFormat::Yuyv => {
-                // A row is whole pairs of four bytes, and a pair is a word.
-                let luma_at = |tap: usize| luma().map(move |at| at + tap * luma_step);
-                let word = |tap: usize| luma_at(tap).map(|at| (at / WORD * WORD).min(last[0]));
-                let shift = |tap: usize| luma_at(tap).map(|at| at % WORD * 8);
-                let chroma_shift = |tap: usize| chroma(tap).map(|at| at % WORD * 8);
-                Some(Self {
-                    pixel,
-                    at: [lanes(word(0))?, lanes(word(1))?],
-                    shift: [
-                        lanes(shift(0))?,
-                        lanes(shift(1))?,
-                        lanes(chroma_shift(0))?,
-                        lanes(chroma_shift(1))?,
-                    ],
-                })
-            }
-        }
-    }
-}
+pub(super) use words::Words;
+use words::{Family, Group, LANES, WORD, is_available};
 
 /// Asks for the cache lines that `row` will read. Rows lie apart, so that the hardware's prefetcher,
 /// which follows one sequence within a page, comes too late at the start of each.
 pub(super) fn prefetch(plan: &Plan, frame: &[u8], row: &Row) {
-    let luma = row.luma.map(|at| (at, plan.luma_span));
-    let chroma = row.chroma.map(|at| (at, plan.chroma_span));
-    for (at, span) in luma.into_iter().chain(chroma) {
-        for line in frame.get(at..at + span).unwrap_or_default().chunks(64) {
-            // SAFETY: SSE is part of x86-64, and the address lies inside `frame`.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+    let count = plan.sampling.samples().len();
+    for at in &row.at {
+        for (index, (&start, &span)) in at.iter().zip(plan.sampling.span()).take(count).enumerate()
+        {
+            if at.iter().take(index).any(|&before| before == start) {
+                continue;
+            }
+            for line in frame
+                .get(start..start + span)
+                .unwrap_or_default()
+                .chunks(64)
+            {
+                // SAFETY: SSE is part of x86-64, and the address lies inside `frame`.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+            }
         }
     }
 }
@@ -130,11 +48,18 @@ pub(super) fn prefetch(plan: &Plan, frame: &[u8], row: &Row) {
 /// Writes the pixels of one output row into `line`.
 pub(super) fn write_row(plan: &Plan, words: &Words, frame: &[u8], row: &Row, line: &mut [u8]) {
     debug_assert!(is_available());
-    let run = match (words.pixel, plan.channels) {
-        (PixelFormat::Nv12, 3) => groups::<true, 3>,
-        (PixelFormat::Nv12, _) => groups::<true, 1>,
-        (PixelFormat::Yuyv, 3) => groups::<false, 3>,
-        (PixelFormat::Yuyv, _) => groups::<false, 1>,
+    let run = match (words.family, plan.channels) {
+        (Family::One, 3) => groups::<ONE, 3>,
+        (Family::One, _) => groups::<ONE, 1>,
+        (Family::Split, _) => groups::<SPLIT, 3>,
+        (Family::Planar, _) => groups::<PLANAR, 3>,
+        (Family::Pairs, _) => groups::<PAIRS, 3>,
+        (Family::Rgb, 3) => groups::<RGB, 3>,
+        (Family::Rgb, _) => groups::<RGB, 1>,
+        (Family::Rgb565, 3) => groups::<RGB565, 3>,
+        (Family::Rgb565, _) => groups::<RGB565, 1>,
+        (Family::Bayer, 3) => groups::<BAYER, 3>,
+        (Family::Bayer, _) => groups::<BAYER, 1>,
     };
     // SAFETY: the machine has AVX2 and FMA: a plan holds `Words` only after `is_available` said so.
     unsafe { run(plan, words, frame, row, line) }
@@ -143,42 +68,51 @@ pub(super) fn write_row(plan: &Plan, words: &Words, frame: &[u8], row: &Row, lin
 /// One value for each lane.
 type Lane = __m256;
 
-/// Y', Cb and Cr of one tap.
-type Tap = [Lane; 3];
+/// The samples of one tap; those that the family has not are zero.
+type Tap = [Lane; MAX_SAMPLES];
 
-/// `C` channels.
+const ONE: u8 = Family::One as u8;
+const SPLIT: u8 = Family::Split as u8;
+const PLANAR: u8 = Family::Planar as u8;
+const PAIRS: u8 = Family::Pairs as u8;
+const RGB: u8 = Family::Rgb as u8;
+const RGB565: u8 = Family::Rgb565 as u8;
+const BAYER: u8 = Family::Bayer as u8;
+
+/// Samples that a family has.
+const fn samples(family: u8) -> usize {
+    match family {
+        ONE => 1,
+        BAYER => 4,
+        _ => 3,
+    }
+}
+
+/// Of family `F`, with `C` channels.
 #[target_feature(enable = "avx2,fma")]
-fn groups<const NV12: bool, const C: usize>(
+fn groups<const F: u8, const C: usize>(
     plan: &Plan,
     words: &Words,
     frame: &[u8],
     row: &Row,
     line: &mut [u8],
 ) {
-    let spans = if NV12 {
-        [plan.luma_span, plan.chroma_span]
-    } else {
-        [plan.luma_span; 2]
+    let of = words.family.rows();
+    let spans = plan.sampling.span();
+    let bytes = |at: &[usize; MAX_SAMPLES], sample: usize| {
+        frame.get(at[sample]..at[sample] + spans[sample])
     };
-    let starts = |r: usize| {
-        if NV12 {
-            [row.luma[r], row.chroma[r]]
-        } else {
-            [row.luma[r]; 2]
-        }
-    };
-    let bytes = |r: usize, i: usize| frame.get(starts(r)[i]..starts(r)[i] + spans[i]);
-    let (Some(a0), Some(a1), Some(b0), Some(b1)) =
-        (bytes(0, 0), bytes(0, 1), bytes(1, 0), bytes(1, 1))
-    else {
+    let bytes = |at| Some([bytes(at, of[0])?, bytes(at, of[1])?, bytes(at, of[2])?]);
+    let (Some(first), Some(second)) = (bytes(&row.at[0]), bytes(&row.at[1])) else {
         return;
     };
 
     let group_bytes = LANES * C * plan.kind.bytes();
     let row_weight = _mm256_set1_ps(row.weight);
+    let mask = _mm256_set1_epi32(words.mask);
     let mut scratch = [0; LANES * 12];
     for (group, out) in line.chunks_mut(group_bytes).enumerate() {
-        let Some(table) = words.group(group) else {
+        let Some(table) = words.groups.get(group) else {
             return;
         };
         let Some(weight) = plan.columns.weight.as_chunks().0.get(group) else {
@@ -186,11 +120,19 @@ fn groups<const NV12: bool, const C: usize>(
         };
         let weight = load_ps(weight);
         // SAFETY: the rows have the spans that `words` was made for.
-        let [left, right] = unsafe { fetch::<NV12>(&table, a0, a1) };
-        let upper = mix::<C>(convert::<C>(plan, left), convert::<C>(plan, right), weight);
+        let [left, right] = unsafe { fetch::<F>(table, first, mask) };
+        let upper = mix::<C>(
+            convert::<F, C>(plan, left),
+            convert::<F, C>(plan, right),
+            weight,
+        );
         // SAFETY: as above.
-        let [left, right] = unsafe { fetch::<NV12>(&table, b0, b1) };
-        let lower = mix::<C>(convert::<C>(plan, left), convert::<C>(plan, right), weight);
+        let [left, right] = unsafe { fetch::<F>(table, second, mask) };
+        let lower = mix::<C>(
+            convert::<F, C>(plan, left),
+            convert::<F, C>(plan, right),
+            weight,
+        );
         let value = mix::<C>(upper, lower, row_weight);
         if out.len() == group_bytes {
             store::<C>(plan, value, out);
@@ -201,70 +143,87 @@ fn groups<const NV12: bool, const C: usize>(
     }
 }
 
-/// One group's part of [`Words`].
-struct Table<'a> {
-    at: [&'a [i32; LANES]; 2],
-    shift: [&'a [i32; LANES]; 4],
-}
-
-impl Words {
-    #[inline]
-    fn group(&self, index: usize) -> Option<Table<'_>> {
-        let [s0, s1, s2, s3] = &self.shift;
-        Some(Table {
-            at: [self.at[0].get(index)?, self.at[1].get(index)?],
-            shift: [
-                s0.get(index)?,
-                s1.get(index)?,
-                s2.get(index)?,
-                s3.get(index)?,
-            ],
-        })
-    }
-}
-
 /// The samples of both taps of one group in one picture row.
 ///
 /// # Safety
-/// `first` and `second` have the spans that the table's `Words` was made for.
+/// `rows` have the spans that the table's `Words` was made for.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn fetch<const NV12: bool>(table: &Table<'_>, first: &[u8], second: &[u8]) -> [Tap; 2] {
-    // SAFETY: `Words::new` left every index at most a word short of the span, which is `first`'s length.
-    let a = unsafe { gather(first, table.at[0]) };
-    // SAFETY: as above, with `second`.
-    let b = unsafe { gather(second, table.at[1]) };
-    let (luma, chroma) = if NV12 {
-        ([a, a], [b, b])
-    } else {
-        ([a, b], [a, b])
+unsafe fn fetch<const F: u8>(table: &Group, rows: [&[u8]; 3], mask: __m256i) -> [Tap; 2] {
+    // SAFETY: `Words::new` left every index at most a word short of the span, which is the row's length.
+    let a = unsafe { gather(rows[0], &table.at[0]) };
+    let b = match F {
+        ONE | RGB565 => a,
+        // SAFETY: as above.
+        _ => unsafe { gather(rows[1], &table.at[1]) },
     };
-    let [y0, y1, c0, c1] = table.shift;
-    [
-        tap::<NV12>(luma[0], y0, chroma[0], c0),
-        tap::<NV12>(luma[1], y1, chroma[1], c1),
-    ]
+    let c = match F {
+        // SAFETY: as above.
+        PLANAR => unsafe { gather(rows[2], &table.at[2]) },
+        _ => b,
+    };
+    let [p0, p1, q0, q1] = &table.shift;
+    match F {
+        SPLIT => [(p0, q0), (p1, q1)].map(|(luma, chroma)| {
+            let pair = _mm256_srlv_epi32(b, load(chroma));
+            let luma = _mm256_srlv_epi32(a, load(luma));
+            tap(luma, pair, _mm256_srli_epi32::<8>(pair))
+        }),
+        PLANAR => [(p0, q0), (p1, q1)].map(|(luma, chroma)| {
+            let chroma = load(chroma);
+            tap(
+                _mm256_srlv_epi32(a, load(luma)),
+                _mm256_srlv_epi32(b, chroma),
+                _mm256_srlv_epi32(c, chroma),
+            )
+        }),
+        PAIRS => [(a, p0, q0), (b, p1, q1)].map(|(word, luma, chroma)| {
+            let pair = _mm256_srlv_epi32(word, load(chroma));
+            let luma = _mm256_srlv_epi32(word, load(luma));
+            tap(luma, pair, _mm256_srli_epi32::<16>(pair))
+        }),
+        RGB => [(a, p0), (b, p1)].map(|(word, shift)| {
+            let word = _mm256_srlv_epi32(word, load(shift));
+            tap(
+                word,
+                _mm256_srli_epi32::<8>(word),
+                _mm256_srli_epi32::<16>(word),
+            )
+        }),
+        RGB565 => [p0, p1].map(|shift| {
+            let word = _mm256_srlv_epi32(a, load(shift));
+            let field =
+                |word, mask| _mm256_cvtepi32_ps(_mm256_and_si256(word, _mm256_set1_epi32(mask)));
+            [
+                field(word, 0x1f),
+                field(_mm256_srli_epi32::<5>(word), 0x3f),
+                field(_mm256_srli_epi32::<11>(word), 0x1f),
+                _mm256_setzero_ps(),
+            ]
+        }),
+        BAYER => [p0, p1].map(|shift| {
+            let shift = load(shift);
+            let (upper, lower) = (_mm256_srlv_epi32(a, shift), _mm256_srlv_epi32(b, shift));
+            [
+                sample(upper),
+                sample(_mm256_srli_epi32::<8>(upper)),
+                sample(lower),
+                sample(_mm256_srli_epi32::<8>(lower)),
+            ]
+        }),
+        _ => [p0, p1].map(|shift| {
+            let value = _mm256_and_si256(_mm256_srlv_epi32(a, load(shift)), mask);
+            let zero = _mm256_setzero_ps();
+            [_mm256_cvtepi32_ps(value), zero, zero, zero]
+        }),
+    }
 }
 
+/// The low byte of each lane of three words.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn tap<const NV12: bool>(
-    luma: __m256i,
-    y: &[i32; LANES],
-    chroma: __m256i,
-    c: &[i32; LANES],
-) -> Tap {
-    let cb = _mm256_srlv_epi32(chroma, load(c));
-    let cr = if NV12 {
-        _mm256_srli_epi32::<8>(cb)
-    } else {
-        _mm256_srli_epi32::<16>(cb)
-    };
-    [
-        sample(_mm256_srlv_epi32(luma, load(y))),
-        sample(cb),
-        sample(cr),
-    ]
+fn tap(a: __m256i, b: __m256i, c: __m256i) -> Tap {
+    [sample(a), sample(b), sample(c), _mm256_setzero_ps()]
 }
 
 /// The low byte of each lane.
@@ -276,21 +235,16 @@ fn sample(word: __m256i) -> Lane {
 
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn convert<const C: usize>(plan: &Plan, tap: Tap) -> [Lane; C] {
+fn convert<const F: u8, const C: usize>(plan: &Plan, tap: Tap) -> [Lane; C] {
     let mut out = [_mm256_setzero_ps(); C];
     for (out, k) in out.iter_mut().zip(&plan.conversion.channels) {
-        *out = channel(&plan.conversion, k, tap);
+        let mut value = _mm256_set1_ps(k.one);
+        for index in (0..samples(F)).rev() {
+            value = _mm256_fmadd_ps(_mm256_set1_ps(k.gain[index]), tap[index], value);
+        }
+        *out = clamp(value, plan.conversion.low, plan.conversion.high);
     }
     out
-}
-
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn channel(conversion: &Conversion, k: &Channel, [y, cb, cr]: Tap) -> Lane {
-    let one = _mm256_fmadd_ps(_mm256_set1_ps(k.cr), cr, _mm256_set1_ps(k.one));
-    let chroma = _mm256_fmadd_ps(_mm256_set1_ps(k.cb), cb, one);
-    let value = _mm256_fmadd_ps(_mm256_set1_ps(k.y), y, chroma);
-    clamp(value, conversion.low, conversion.high)
 }
 
 #[inline]

@@ -5,9 +5,9 @@
 
 mod common;
 
-use common::{Row, conclude, criterion, median_ns, round_trips, row};
+use common::{Row, conclude, criterion, distribution, median_ns, round_trips, row};
 use criterion::Criterion;
-use pinsight::latency::Histogram;
+use hdrhistogram::Histogram;
 use pinsight::ring::{Doorbell, Waiting};
 use pinsight::sys::clock::now_ns;
 use std::hint::black_box;
@@ -56,7 +56,7 @@ fn ring(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn bells(waiting: Waiting, trips: u32, histogram: &mut Histogram) {
+fn bells(waiting: Waiting, trips: u32, histogram: &mut Histogram<u64>) {
     let (there, back) = (Doorbell::new(), Doorbell::new());
     let answer = |bell: &Doorbell| {
         while bell.take() == 0 {
@@ -77,7 +77,7 @@ fn bells(waiting: Waiting, trips: u32, histogram: &mut Histogram) {
     );
 }
 
-fn channels(trips: u32, histogram: &mut Histogram) {
+fn channels(trips: u32, histogram: &mut Histogram<u64>) {
     let (to, from_first) = sync_channel(8);
     let (answer, answers) = sync_channel(8);
     round_trips(
@@ -93,7 +93,7 @@ fn channels(trips: u32, histogram: &mut Histogram) {
     );
 }
 
-fn condition_variables(trips: u32, histogram: &mut Histogram) {
+fn condition_variables(trips: u32, histogram: &mut Histogram<u64>) {
     let side = || (Mutex::new(false), Condvar::new());
     let (there, back) = (side(), side());
     let tell = |side: &(Mutex<bool>, Condvar)| {
@@ -125,8 +125,8 @@ fn condition_variables(trips: u32, histogram: &mut Histogram) {
 const TURNS: u32 = 10;
 
 fn wake_ups() -> Vec<Row> {
-    let mut spinning = [Histogram::new(), Histogram::new()];
-    let mut sleeping = [Histogram::new(), Histogram::new(), Histogram::new()];
+    let mut spinning = [distribution(), distribution()];
+    let mut sleeping = [distribution(), distribution(), distribution()];
     for _ in 0..TURNS {
         bells(Waiting::Spin, 20_000, &mut spinning[0]);
         bells(
@@ -139,11 +139,11 @@ fn wake_ups() -> Vec<Row> {
         condition_variables(2_000, &mut sleeping[2]);
     }
     vec![
-        row(SPINNING, "doorbell, spin", &spinning[0].summary()),
-        row(SPINNING, "doorbell, spin then park", &spinning[1].summary()),
-        row(SLEEPING, "doorbell, park", &sleeping[0].summary()),
-        row(SLEEPING, "std mpsc", &sleeping[1].summary()),
-        row(SLEEPING, "condition variable", &sleeping[2].summary()),
+        row(SPINNING, "doorbell, spin", &spinning[0]),
+        row(SPINNING, "doorbell, spin then park", &spinning[1]),
+        row(SLEEPING, "doorbell, park", &sleeping[0]),
+        row(SLEEPING, "std mpsc", &sleeping[1]),
+        row(SLEEPING, "condition variable", &sleeping[2]),
     ]
 }
 

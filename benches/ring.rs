@@ -6,18 +6,20 @@
 
 mod common;
 
-use common::{Row, conclude, criterion, median_ns, round_trips, row};
-use criterion::{BatchSize, Criterion};
+use common::{Row, conclude, criterion, distribution, median_ns, round_trips, row};
+use criterion::Criterion;
 use crossbeam_queue::ArrayQueue;
+use hdrhistogram::Histogram;
 use pinsight::frame::{FrameMeta, SlotTable};
-use pinsight::latency::Histogram;
 use pinsight::ring::{FrameRing, LaneProducer, LaneTap, TapNeed, lane, slots_needed};
+use pinsight::sync::{AtomicU64, Ordering, Padded};
 use std::hint::{black_box, spin_loop};
 use std::sync::mpsc::sync_channel;
 
 const CAPACITY: usize = 8;
 const EXCHANGE: &str = "publish and claim, one core";
-const LANE: &str = "a lane's steps, one core";
+const MEMORY: &str = "memory for a frame, one core";
+const SENT: &str = "a frame sent, one core";
 const HAND_OFF: &str = "one-way hand-off, two cores";
 /// Bytes of a 1080p NV12 frame.
 const FRAME_BYTES: u32 = 1920 * 1080 * 3 / 2;
@@ -34,6 +36,14 @@ fn exchange(criterion: &mut Criterion) {
             });
         });
     }
+    // The least that handing an index over and taking it can be.
+    let word = AtomicU64::new(0);
+    group.bench_function("two swaps", |bencher| {
+        bencher.iter(|| {
+            word.swap(black_box(7), Ordering::AcqRel);
+            word.swap(0, Ordering::AcqRel)
+        });
+    });
     let (mut sender, mut receiver) = rtrb::RingBuffer::new(CAPACITY);
     group.bench_function("rtrb", |bencher| {
         bencher.iter(|| {
@@ -90,41 +100,52 @@ fn send(producer: &mut LaneProducer, bytes_used: u32) {
     }
 }
 
-fn steps(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group(LANE);
-    let (mut producer, tap) = lane_of(FRAME_BYTES);
-    group.bench_function("slot acquired and back", |bencher| {
+fn memory(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group(MEMORY);
+    let (mut producer, _tap) = lane_of(FRAME_BYTES);
+    group.bench_function("slot and back", |bencher| {
         bencher.iter(|| {
             if let Some(slot) = producer.take_free() {
                 producer.give_back(black_box(slot));
             }
         });
     });
-    // A heap gives the memory; nothing has been written to it yet.
+    // Of a heap only what malloc and free cost: nothing is written, so no page is had.
     group.bench_function("heap block and back", |bencher| {
         bencher.iter(|| drop(black_box(Vec::<u8>::with_capacity(FRAME_BYTES as usize))));
     });
-    group.bench_function("header sealed and sent", |bencher| {
-        bencher.iter(|| send(&mut producer, FRAME_BYTES));
-    });
-    let _ = tap.claim_newest(|_| ());
-    group.bench_function("sent, leased, given back", |bencher| {
+    group.finish();
+}
+
+fn sent(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group(SENT);
+    let (mut producer, tap) = lane_of(FRAME_BYTES);
+    group.bench_function("header, leased and back", |bencher| {
         bencher.iter(|| {
             send(&mut producer, FRAME_BYTES);
             tap.claim_newest(|_| ()).is_ok_and(|lease| lease.is_some())
         });
     });
+    group.bench_function("header, oldest pushed out", |bencher| {
+        bencher.iter(|| send(&mut producer, FRAME_BYTES));
+    });
+    // The least that sending a header can be: its line is written, and one word is exchanged.
+    let word = AtomicU64::new(0);
+    let mut header = [0_u64; 8];
+    group.bench_function("64 bytes and a swap", |bencher| {
+        bencher.iter(|| {
+            header = black_box([7; 8]);
+            black_box(&mut header);
+            word.swap(black_box(1), Ordering::AcqRel)
+        });
+    });
     let source = vec![7_u8; FRAME_BYTES as usize];
+    let mut target = vec![0_u8; FRAME_BYTES as usize];
     group.bench_function("payload copied", |bencher| {
-        let target = || Vec::with_capacity(FRAME_BYTES as usize);
-        bencher.iter_batched_ref(
-            target,
-            |target| {
-                target.clear();
-                target.extend_from_slice(black_box(&source));
-            },
-            BatchSize::NumIterations(64),
-        );
+        bencher.iter(|| {
+            target.copy_from_slice(black_box(&source));
+            black_box(&mut target);
+        });
     });
     group.finish();
 }
@@ -144,15 +165,16 @@ fn wait<T>(mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 fn hand_off() -> Vec<Row> {
-    const DESIGNS: [&str; 6] = [
+    const DESIGNS: [&str; 7] = [
         "ring of 1",
         "ring of 8",
+        "bare word",
         "rtrb",
         "crossbeam ArrayQueue",
         "heapless spsc",
         "std mpsc",
     ];
-    let mut histograms = DESIGNS.map(|_| Histogram::new());
+    let mut histograms = DESIGNS.map(|_| distribution());
     for _ in 0..TURNS {
         for (design, histogram) in DESIGNS.into_iter().zip(&mut histograms) {
             one_turn(design, histogram);
@@ -161,11 +183,11 @@ fn hand_off() -> Vec<Row> {
     DESIGNS
         .into_iter()
         .zip(&histograms)
-        .map(|(design, histogram)| row(HAND_OFF, design, &histogram.summary()))
+        .map(|(design, histogram)| row(HAND_OFF, design, histogram))
         .collect()
 }
 
-fn one_turn(design: &str, histogram: &mut Histogram) {
+fn one_turn(design: &str, histogram: &mut Histogram<u64>) {
     match design {
         "ring of 1" | "ring of 8" => {
             let capacity = if design == "ring of 1" { 1 } else { CAPACITY };
@@ -182,6 +204,28 @@ fn one_turn(design: &str, histogram: &mut Histogram) {
                 || {
                     wait(|| there.claim_newest(&mut at_there, |_| ()));
                     back.publish(7);
+                },
+            );
+        }
+        // The least that a hand-off can be: one word on a line of its own, written and read.
+        "bare word" => {
+            let (there, back) = (Padded(AtomicU64::new(0)), Padded(AtomicU64::new(0)));
+            let (mut sent, mut answered) = (0, 0);
+            let seen = |word: &AtomicU64, number| {
+                wait(|| (word.load(Ordering::Acquire) == number).then_some(()));
+            };
+            round_trips(
+                TRIPS,
+                histogram,
+                || {
+                    sent += 1;
+                    there.store(sent, Ordering::Release);
+                    seen(&back, sent);
+                },
+                || {
+                    answered += 1;
+                    seen(&there, answered);
+                    back.store(answered, Ordering::Release);
                 },
             );
         }
@@ -252,34 +296,37 @@ fn one_turn(design: &str, histogram: &mut Histogram) {
 fn main() {
     let mut criterion = criterion();
     exchange(&mut criterion);
-    steps(&mut criterion);
-    let designs = |group: &'static str, names: &[&'static str]| {
-        names
-            .iter()
-            .filter_map(|&name| median_ns(group, name))
-            .collect::<Vec<_>>()
-    };
-    let mut rows = designs(
-        EXCHANGE,
-        &[
-            "ring of 1",
-            "ring of 8",
-            "rtrb",
-            "crossbeam ArrayQueue",
-            "heapless spsc",
-            "std mpsc",
-        ],
-    );
-    rows.extend(designs(
-        LANE,
-        &[
-            "slot acquired and back",
-            "heap block and back",
-            "header sealed and sent",
-            "sent, leased, given back",
-            "payload copied",
-        ],
-    ));
+    memory(&mut criterion);
+    sent(&mut criterion);
+    let questions: [(&str, &[&str]); 3] = [
+        (
+            EXCHANGE,
+            &[
+                "ring of 1",
+                "ring of 8",
+                "two swaps",
+                "rtrb",
+                "crossbeam ArrayQueue",
+                "heapless spsc",
+                "std mpsc",
+            ],
+        ),
+        (MEMORY, &["slot and back", "heap block and back"]),
+        (
+            SENT,
+            &[
+                "header, leased and back",
+                "header, oldest pushed out",
+                "64 bytes and a swap",
+                "payload copied",
+            ],
+        ),
+    ];
+    let mut rows: Vec<_> = questions
+        .into_iter()
+        .flat_map(|(question, designs)| designs.iter().map(move |&design| (question, design)))
+        .filter_map(|(question, design)| median_ns(question, design))
+        .collect();
     rows.extend(hand_off());
     conclude("ring", &rows);
 }

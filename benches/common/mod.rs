@@ -1,7 +1,7 @@
 //! What the benches share: criterion as they run it, hand-off between two cores, ratios.
 
 use criterion::Criterion;
-use pinsight::latency::{Histogram, Summary};
+use hdrhistogram::Histogram;
 use pinsight::sys::clock::now_ns;
 use pinsight::sys::coreset::CoreSet;
 use pinsight::sys::thread::{Children, Policy, ThreadSpec, current_cores, place};
@@ -66,11 +66,11 @@ pub fn pin(last: bool) {
     .expect("a core of the own set");
 }
 
-/// Half the time of round trips between two cores: `ping` sends and waits for the answer, `pong` waits
+/// Times of round trips between two cores: `ping` sends and waits for the answer, `pong` waits
 /// and answers.
 pub fn round_trips(
     trips: u32,
-    histogram: &mut Histogram,
+    histogram: &mut Histogram<u64>,
     mut ping: impl FnMut() + Send,
     mut pong: impl FnMut() + Send,
 ) {
@@ -87,47 +87,50 @@ pub fn round_trips(
             for _ in 0..trips {
                 let begun_ns = now_ns();
                 ping();
-                histogram.record((now_ns() - begun_ns) / 2);
+                histogram.saturating_record(now_ns() - begun_ns);
             }
         });
     });
 }
 
-/// The row of a distribution.
-#[expect(clippy::cast_precision_loss, reason = "nanoseconds of a hand-off")]
-pub fn row(question: &'static str, design: &'static str, summary: &Summary) -> Row {
+/// A distribution of round trips, to the nanosecond.
+pub fn distribution() -> Histogram<u64> {
+    Histogram::new_with_max(1_000_000_000, 3).expect("constant bounds")
+}
+
+/// The row of a distribution of round trips: half of each is one way.
+pub fn row(question: &'static str, design: &'static str, trips: &Histogram<u64>) -> Row {
+    #[expect(clippy::cast_precision_loss, reason = "nanoseconds of a hand-off")]
+    let one_way = |quantile| trips.value_at_quantile(quantile) as f64 / 2.0;
     Row {
         question,
         design,
-        p50_ns: summary.p50 as f64,
-        p99_ns: Some(summary.p99 as f64),
+        p50_ns: one_way(0.5),
+        p99_ns: Some(one_way(0.99)),
     }
 }
 
 /// Prints the rows with their ratios to the first of the same question, and writes them as JSON.
 pub fn conclude(bench: &str, rows: &[Row]) {
-    println!(
-        "\n{:<34} {:<22} {:>10} {:>7} {:>10} {:>7}",
-        "", "", "P50 ns", "ratio", "P99 ns", "ratio"
-    );
     let mut question = "";
     for row in rows {
         let first = rows
             .iter()
             .find(|first| first.question == row.question)
             .unwrap_or(row);
-        let title = if question == row.question {
-            ""
-        } else {
-            row.question
-        };
-        question = row.question;
+        if question != row.question {
+            question = row.question;
+            println!(
+                "\n{question:<32} {:>10} {:>6} {:>8} {:>6}",
+                "P50 ns", "ratio", "P99 ns", "ratio"
+            );
+        }
         let (p99, p99_ratio) = row.p99_ns.zip(first.p99_ns).map_or_else(
             || ("-".to_owned(), "-".to_owned()),
-            |(p99, base)| (format!("{p99:.1}"), format!("{:.2}", p99 / base)),
+            |(p99, base)| (format!("{p99:.0}"), format!("{:.2}", p99 / base)),
         );
         println!(
-            "{title:<34} {:<22} {:>10.1} {:>7.2} {p99:>10} {p99_ratio:>7}",
+            "  {:<30} {:>10.1} {:>6.2} {p99:>8} {p99_ratio:>6}",
             row.design,
             row.p50_ns,
             row.p50_ns / first.p50_ns,

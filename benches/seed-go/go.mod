@@ -1,0 +1,3 @@
+module pinsight/benches/seed-go
+
+go 1.19

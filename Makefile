@@ -18,6 +18,8 @@ endif
 
 BOARD ?= boards/demo.toml
 SECONDS_TO_RUN ?= 10
+BENCH := $(TARGET)/bench
+CLAIMS := queue channel sharing header leak numa stages
 
 # A comma inside a call's argument.
 , := ,
@@ -65,9 +67,28 @@ lint: ## format and lints, as CI judges them
 	$(call step,lints)
 	cargo clippy --all-targets -- -D warnings
 
-bench: setup ## the benchmarks; benches/README.md has method and results
-	$(call step,benchmarks)
-	cargo bench
+bench: setup ## every claim of the design beside what it replaces; writes benches/README.md's tables
+	$(call step,building (release))
+	cargo build --release
+	@mkdir -p $(BENCH)
+	$(call step,the claims$(,) one by one)
+	@for claim in $(CLAIMS); do \
+		printf '\n-- %s\n' $$claim; \
+		$(PINSIGHT) bench $$claim --json $(BENCH)/$$claim.json --svg $(BENCH)/$$claim.svg \
+			|| { test $$? = 4 && rm -f $(BENCH)/$$claim.*; }; \
+	done
+	@cp $(BENCH)/queue.svg benches/queue.svg
+	$(call step,the two designs of the experiment in Go)
+	@rm -f $(BENCH)/queue-go.json
+	@if command -v go > /dev/null; then \
+		cd benches/seed-go && go run . -json $(abspath $(BENCH))/queue-go.json; \
+	else \
+		echo "go is not installed, so its rows are left out; on Debian and Ubuntu: apt-get install golang-go"; \
+	fi
+	$(call step,ring and doorbell beside their peers)
+	cargo bench --bench ring --bench doorbell
+	@BENCH_CONDITIONS="$$(date -u +%F), commit $$(git rev-parse --short HEAD)$$(git diff --quiet HEAD -- src benches || echo ' and changes'), $$(rustc --version), cargo's release profile$${RUSTFLAGS:+ with RUSTFLAGS $$RUSTFLAGS}" \
+		cargo bench --quiet --bench table
 
 clean: ## remove what was built; the fetched files stay in .cache
 	cargo clean

@@ -110,6 +110,15 @@ fn memory(criterion: &mut Criterion) {
             }
         });
     });
+    // The least that finding a slot and giving it back can be: a bit of a word of one's own.
+    let mut free = 0b111_u64;
+    group.bench_function("bit found, cleared, set", |bencher| {
+        bencher.iter(|| {
+            let slot = black_box(&mut free).trailing_zeros();
+            free &= free - 1;
+            free |= 1 << black_box(slot);
+        });
+    });
     // Of a heap only what malloc and free cost: nothing is written, so no page is had.
     group.bench_function("heap block and back", |bencher| {
         bencher.iter(|| drop(black_box(Vec::<u8>::with_capacity(FRAME_BYTES as usize))));
@@ -311,7 +320,14 @@ fn main() {
                 "std mpsc",
             ],
         ),
-        (MEMORY, &["slot and back", "heap block and back"]),
+        (
+            MEMORY,
+            &[
+                "slot and back",
+                "bit found, cleared, set",
+                "heap block and back",
+            ],
+        ),
         (
             SENT,
             &[

@@ -269,13 +269,15 @@ fn draw_bars(
         from + 1.0
     };
     root.fill(&WHITE)?;
+    // The limit's name has a line of its own above the bars.
+    let headroom = if limit.is_some() { 0.7 } else { 0.0 };
     let rows = i32::try_from(bars.len()).unwrap_or(i32::MAX);
     let mut chart = ChartBuilder::on(root)
         .caption(caption, ("sans-serif", 17).into_font())
         .margin(12)
         .x_label_area_size(44)
         .y_label_area_size(190)
-        .build_cartesian_2d(from..to, 0.0..f64::from(rows))?;
+        .build_cartesian_2d(from..to, 0.0..f64::from(rows) + headroom)?;
     chart
         .configure_mesh()
         .disable_y_mesh()
@@ -311,12 +313,12 @@ fn draw_bars(
     if let Some((label, value)) = limit {
         let x = scaled(*value);
         chart.draw_series([PathElement::new(
-            [(x, 0.0), (x, f64::from(rows))],
+            [(x, 0.0), (x, f64::from(rows) + headroom)],
             BLACK.stroke_width(1),
         )])?;
-        chart.draw_series([
-            EmptyElement::at((x, 0.0)) + Text::new(label.clone(), (4, -8), figure)
-        ])?;
+        chart
+            .draw_series([EmptyElement::at((x, f64::from(rows) + 0.3))
+                + Text::new(label.clone(), (4, 0), figure)])?;
     }
     root.present()?;
     Ok(())

@@ -53,10 +53,9 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Mean time between two frames of any camera.
-    #[expect(clippy::cast_precision_loss, reason = "at most 64 cameras")]
-    fn spacing_ms(&self) -> f64 {
-        milliseconds(self.interval_ns) / self.cameras as f64
+    /// The consumer's time, and the mean time between two frames of any camera.
+    fn limit_ns(&self) -> u64 {
+        self.service_ns + self.interval_ns / self.cameras as u64
     }
 
     /// Time from one result of a camera to its next when all are served alike: the consumer's time for
@@ -159,6 +158,10 @@ pub struct Row {
     pub results: u64,
     /// Longest time without a result of one camera, of all cameras the worst.
     pub longest_gap_ns: u64,
+    /// The least that P99 can be: the consumer's time and one frame spacing.
+    pub limit_ns: u64,
+    /// Time from one result of a camera to its next when all are served alike.
+    pub fair_gap_ns: u64,
     /// Cameras with at least one result.
     pub cameras_served: usize,
     /// Frames that were due in the measured time.
@@ -350,6 +353,7 @@ fn drive<S: Source, K: Sink + Send>(
         }
         let due = cameras.due_between(window.begin_ns, window.end_ns);
         Ok(figures(
+            settings,
             design,
             judged,
             spent,
@@ -391,6 +395,7 @@ fn consume(settings: &Settings, window: Window, mut sink: impl Sink) -> Judged {
 }
 
 fn figures(
+    settings: &Settings,
     design: Design,
     judged: Judged,
     spent: Spent,
@@ -411,6 +416,8 @@ fn figures(
         switches_per_s: spent.per_s(spent.switches.all()),
         results: summary.count,
         longest_gap_ns: judged.longest_gap_ns,
+        limit_ns: settings.limit_ns(),
+        fair_gap_ns: settings.fair_gap_ns(),
         cameras_served: judged
             .results
             .iter()
@@ -446,14 +453,13 @@ fn report(settings: &Settings, cores: &Cores, measured: &[Measured]) -> Report {
             short(row.switches_per_s),
         ]
     });
-    let limit_ms = milliseconds(settings.service_ns) + settings.spacing_ms();
     let mut notes = vec![
         format!(
             "times in ms from when the frame was due to the end of its inference; ratio of P99 to {base}'s"
         ),
         format!(
-            "limit: service + one frame spacing = {limit_ms:.2} ms; a fair share is one result of each \
-             camera in {} ms",
+            "limit: service + one frame spacing = {} ms; a fair share is one result of each camera in {} ms",
+            ms(settings.limit_ns()),
             ms(settings.fair_gap_ns())
         ),
     ];

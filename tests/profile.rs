@@ -283,7 +283,7 @@ fn a_faulty_key_causes_no_faults_elsewhere() {
     assert_one_fault(
         "source = \"v4l2\"",
         "source = 4",
-        "b.toml:4: camera.source: found 4, expected \"v4l2\", \"image\" or \"pattern\"",
+        "b.toml:4: camera.source: found 4, expected \"v4l2\", \"image\", \"pattern\", \"y4m\" or \"raw\"",
     );
     assert_one_fault(
         "decoder = \"blazeface-short\"",
@@ -347,7 +347,7 @@ fn every_shipped_board_is_sound() {
         }
     }
     seen.sort();
-    assert_eq!(seen, ["demo", "vivid"]);
+    assert_eq!(seen, ["demo", "stream", "vivid"]);
 }
 
 /// The rows of the README's key tables: header of the section, key, values, default.
@@ -412,9 +412,12 @@ fn the_reference_has_every_key_with_the_readers_own_values_and_defaults() {
 fn every_key_but_the_derived_is_shown_in_a_shipped_board() {
     let text = std::fs::read_to_string("boards/demo.toml").expect("the demo board");
     let vivid = std::fs::read_to_string("boards/vivid.toml").expect("the vivid board");
+    let stream = std::fs::read_to_string("boards/stream.toml").expect("the stream board");
     for key in board::key_list() {
         let line = format!("\n{} = ", key.name);
-        let shown = text.contains(&line) || vivid.contains(&line);
+        let shown = [&text, &vivid, &stream]
+            .iter()
+            .any(|text| text.contains(&line));
         assert!(
             shown || key.absent == Absent::Derived,
             "no shipped board shows {}",
@@ -425,7 +428,11 @@ fn every_key_but_the_derived_is_shown_in_a_shipped_board() {
 
 #[test]
 fn every_number_of_a_shipped_board_has_its_reason_beside_it() {
-    for file in ["boards/demo.toml", "boards/vivid.toml"] {
+    for file in [
+        "boards/demo.toml",
+        "boards/vivid.toml",
+        "boards/stream.toml",
+    ] {
         let text = std::fs::read_to_string(file).expect(file);
         let lines: Vec<&str> = text.lines().collect();
         let mut numbers = 0;
@@ -615,4 +622,28 @@ proptest! {
     fn any_text_of_tomls_own_characters_is_read_or_refused(text in "[a-z\\[\\]{}=.,\"'#\n 0-9_-]{0,200}") {
         assert_reads(&text);
     }
+}
+
+#[test]
+fn standard_input_is_read_by_one_camera_and_does_not_begin_again() {
+    let camera = |name: &str, repeat: &str| {
+        format!(
+            "[[camera]]\nname = \"{name}\"\nsource = \"y4m\"\npath = \"-\"\n{repeat}format = \"NV12\"\n\
+             width-px = 64\nheight-px = 48\nrate-hz = 30\n"
+        )
+    };
+    let two = camera("a", "loop = true\n") + &camera("b", "");
+    let text = SMALL.replacen("[[model]]", &format!("{two}[[model]]"), 1);
+    let found = messages("b.toml", &text);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found[0].ends_with("camera.loop: found true, expected false with path = \"-\": standard input cannot begin again"),
+        "{}",
+        found[0]
+    );
+    assert!(
+        found[1].ends_with("camera.path: found \"-\", which camera \"a\" reads as well, expected standard input for one camera only"),
+        "{}",
+        found[1]
+    );
 }

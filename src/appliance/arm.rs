@@ -9,7 +9,7 @@ use super::gate::{Gate, Phase};
 use super::housekeeping::{Housekeeping, LiveLine, Names};
 use super::messages::{NoteReceiver, ResultReceiver, note_queue, result_queue};
 use super::report::{CameraAccount, Running};
-use super::station::{Desk, Post, Station};
+use super::station::{Desk, Ending, Post, Station};
 use super::stop::Stop;
 use super::threads::{ViewSeed, WorkerSeed, capture_thread, worker_thread};
 use super::worker::Newest;
@@ -49,11 +49,14 @@ struct Lane {
 ///
 /// # Errors
 /// What cannot be had. Threads that were started have then ended.
-pub(super) fn arm(fitted: Fitted, options: &Options) -> Result<Armed, Failure> {
+pub(super) fn arm(mut fitted: Fitted, options: &Options) -> Result<Armed, Failure> {
+    if let Some(feed) = &options.camera {
+        cameras::replace_by_stream(&mut fitted.board, feed.clone())?;
+    }
     if let Some(refusal) = fitted.refusal() {
         return Err(refusal);
     }
-    let sources = cameras::open_all(&fitted.board, options.faults)?;
+    let sources = cameras::open_all(&fitted.board, options)?;
     let needs: Vec<_> = sources
         .iter()
         .map(|source| FrameNeed {
@@ -252,7 +255,7 @@ impl Armed {
                 .collect(),
         };
         let bell = Arc::new(Doorbell::new());
-        let stop = Stop::new(Arc::clone(&bell), options.frames)
+        let stop = Stop::new(Arc::clone(&bell), options.frames, board.cameras.len())
             .map_err(|errno| Failure::new(Exit::Machine, format!("eventfd: {errno}")))?;
         let shared = Shared {
             stop: Arc::new(stop),
@@ -380,6 +383,7 @@ fn start_threads(
             inter_arrival: Histogram::new(),
             troubled: false,
             poll_failed: false,
+            ending: Ending::Lasts,
         });
     }
 

@@ -1,26 +1,28 @@
 //! From a camera's table in the profile to a source that has agreed on its format.
 
+use super::Options;
 use super::exit::{Exit, Failure};
-use crate::board::{Board, Camera, Source};
+use crate::board::{Board, Camera, Container, Feed, Source};
 use crate::capture::UnarmedSource;
-use crate::capture::faults::{FaultPlan, UnarmedFaults};
+use crate::capture::faults::UnarmedFaults;
 use crate::capture::image::{ImageConfig, UnarmedImage};
 use crate::capture::pattern::{Level, PatternConfig, UnarmedPattern};
+use crate::sys::stream::{StreamConfig, UnarmedStream};
 use crate::sys::v4l2::{CameraRequest, UnarmedCamera};
 use crate::units::NS_PER_S;
 
-/// Opens every camera of the board; with a plan, each one behind its own faults.
+/// Opens every camera of the board; with a plan of faults, each one behind its own.
 ///
 /// # Errors
 /// The first one that cannot be had, with its name.
 pub(super) fn open_all(
     board: &Board,
-    faults: Option<FaultPlan>,
+    options: &Options,
 ) -> Result<Vec<Box<dyn UnarmedSource>>, Failure> {
     let mut sources = Vec::new();
     for (index, camera) in board.cameras.iter().enumerate() {
-        let source = open(camera)?;
-        sources.push(match faults {
+        let source = open(camera, options.camera.is_some())?;
+        sources.push(match options.faults {
             None => source,
             Some(plan) => Box::new(UnarmedFaults::new(source, plan.of_camera(index))),
         });
@@ -28,7 +30,8 @@ pub(super) fn open_all(
     Ok(sources)
 }
 
-fn open(camera: &Camera) -> Result<Box<dyn UnarmedSource>, Failure> {
+/// A stream in a camera's place is taken as it comes (`as_it_comes`): with the size and rate that it says.
+fn open(camera: &Camera, as_it_comes: bool) -> Result<Box<dyn UnarmedSource>, Failure> {
     let refuse = |error: &dyn std::fmt::Display| {
         Failure::new(Exit::Camera, format!("camera {}: {error}", camera.name))
     };
@@ -66,6 +69,24 @@ fn open(camera: &Camera) -> Result<Box<dyn UnarmedSource>, Failure> {
                 Err(error) => Err(refuse(&error)),
             }
         }
+        Source::Stream {
+            container,
+            feed,
+            repeat,
+        } => {
+            let config = StreamConfig {
+                feed: feed.clone(),
+                container: *container,
+                repeat: *repeat,
+                pixel: camera.format,
+                size_px: (!as_it_comes).then_some((camera.width_px, camera.height_px)),
+                interval_ns: (!as_it_comes).then_some(interval_ns),
+            };
+            match UnarmedStream::open(&config) {
+                Ok(source) => Ok(Box::new(source)),
+                Err(error) => Err(refuse(&error)),
+            }
+        }
         Source::V4l2 { device } => {
             let request = CameraRequest {
                 pixel: camera.format,
@@ -91,20 +112,41 @@ fn interval_ns(rate_hz: f64) -> u64 {
     (NS_PER_S as f64 / rate_hz).round() as u64
 }
 
+/// Puts a Y4M stream in the place of the board's only camera.
+///
+/// # Errors
+/// The board has several cameras.
+pub(super) fn replace_by_stream(board: &mut Board, feed: Feed) -> Result<(), Failure> {
+    let [camera] = &mut *board.cameras else {
+        let found = board.cameras.len();
+        let message =
+            format!("--camera: found a board with {found} cameras, expected one with one");
+        return Err(Failure::new(Exit::Usage, message));
+    };
+    camera.source = Source::Stream {
+        container: Container::Y4m,
+        feed,
+        repeat: false,
+    };
+    Ok(())
+}
+
 /// Opens every camera of the board, closes it again, and says what it agreed to.
 ///
 /// # Errors
 /// The first one that cannot be had, with its name.
 pub fn open_cameras(board: &Board) -> Result<Vec<String>, Failure> {
-    let sources = open_all(board, None)?;
-    Ok(sources
-        .iter()
-        .map(|source| {
-            format!(
-                "{} by {}",
-                super::arm::describe(&source.format()),
-                source.io()
-            )
-        })
-        .collect())
+    let described = |camera: &Camera| {
+        // What is read of it now would be missing when it runs.
+        if let Source::Stream {
+            feed: Feed::Stdin, ..
+        } = camera.source
+        {
+            return Ok("standard input, looked at when the board runs".to_owned());
+        }
+        let source = open(camera, false)?;
+        let format = super::arm::describe(&source.format());
+        Ok(format!("{format} by {}", source.io()))
+    };
+    board.cameras.iter().map(described).collect()
 }

@@ -168,6 +168,9 @@ impl Names {
             Note::CameraBack { camera } => {
                 log::info!("camera {}: frames arrive again", self.camera(camera));
             }
+            Note::CameraEnded { camera } => {
+                log::info!("camera {}: its stream has ended", self.camera(camera));
+            }
             Note::HeaderTorn { camera, sequence } => log::error!(
                 "camera {}: header of frame {sequence} does not match its CRC; frame refused",
                 self.camera(camera)

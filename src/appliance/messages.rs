@@ -26,6 +26,8 @@ pub(super) enum Note {
     CameraTrouble { camera: u16, trouble: Trouble },
     /// A camera's stream runs again.
     CameraBack { camera: u16 },
+    /// A file or a pipe has no more frames.
+    CameraEnded { camera: u16 },
     /// A header's CRC did not match what was published.
     HeaderTorn { camera: u16, sequence: u64 },
     /// An inference failed.

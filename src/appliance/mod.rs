@@ -29,6 +29,7 @@ pub use exit::{Exit, Failure};
 pub use fitting::{Fitted, check_model, fit};
 pub use proof::Proof;
 
+use crate::board::Feed;
 use crate::capture::faults::FaultPlan;
 use crate::sys::clock::now_ns;
 use crate::sys::heap;
@@ -53,6 +54,8 @@ pub struct Options {
     pub events: Option<PathBuf>,
     /// Where the recording goes.
     pub record: Option<PathBuf>,
+    /// A Y4M stream in the place of the only camera.
+    pub camera: Option<Feed>,
     /// Faults that every camera is wrapped in.
     pub faults: Option<FaultPlan>,
     /// Files that will be written at the end: tried before anything starts.

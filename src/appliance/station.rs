@@ -24,6 +24,8 @@ const LOOK_NS: u64 = 250 * NS_PER_MS;
 const BURST: usize = 8;
 /// Time that readers get to give a reopened camera's old frames back before it is looked at again.
 const READERS_NS: u64 = 5 * NS_PER_MS;
+/// Time that the last frames of a stream get to be judged.
+const LAST_NS: u64 = 1_000 * NS_PER_MS;
 /// The tap of a lane that inference reads.
 pub(super) const INFERENCE_TAP: usize = 0;
 
@@ -47,6 +49,18 @@ pub(super) struct Post {
     pub(super) troubled: bool,
     /// The last poll named an error of this camera's descriptor.
     pub(super) poll_failed: bool,
+    pub(super) ending: Ending,
+}
+
+/// What is left of a camera's stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Frames come, or may come again.
+    Lasts,
+    /// No more come. Those that are there are judged, at most until this time.
+    Judged { until_ns: u64 },
+    /// Nothing.
+    Over,
 }
 
 /// The cameras of one core.
@@ -99,7 +113,11 @@ impl Station {
             let mut rung = 0;
             let mut wake_ns = now_ns().saturating_add(LOOK_NS);
             for post in &mut self.posts {
-                let (bits, next_ns) = post.turn(&mut self.desk);
+                let (bits, next_ns) = match post.ending {
+                    Ending::Lasts => post.turn(&mut self.desk),
+                    Ending::Judged { until_ns } => (0, post.see_off(until_ns, &self.stop)),
+                    Ending::Over => (0, u64::MAX),
+                };
                 rung |= bits;
                 wake_ns = wake_ns.min(next_ns);
             }
@@ -123,7 +141,9 @@ impl Station {
         self.polled.watch(self.stop.descriptor().as_raw_fd());
         for post in &self.posts {
             match post.source.readiness() {
-                Readiness::Fd(descriptor) if post.supervisor.serving() => {
+                Readiness::Fd(descriptor)
+                    if post.supervisor.serving() && post.ending == Ending::Lasts =>
+                {
                     self.polled.watch(descriptor);
                 }
                 _ => self.polled.pass(),
@@ -179,6 +199,18 @@ impl Post {
             }
             Action::Rest { until_ns } => (0, until_ns),
         }
+    }
+
+    /// Waits for the last frames of a stream that has ended to be judged. Gives the time of the next
+    /// look.
+    fn see_off(&mut self, until_ns: u64, stop: &Stop) -> u64 {
+        let now = now_ns();
+        if now < until_ns && self.producer.view().live_slots() > 0 {
+            return now + READERS_NS;
+        }
+        self.ending = Ending::Over;
+        stop.camera_ended();
+        u64::MAX
     }
 
     fn report(&mut self, outcome: Result<(), SourceError>) {
@@ -248,6 +280,15 @@ impl Post {
                         let error = SourceError::new("poll", nix::libc::EIO);
                         self.supervisor.observe(Event::Failed(error), now);
                     }
+                    break;
+                }
+                Ok(Dequeue::Ended) => {
+                    self.ending = Ending::Judged {
+                        until_ns: now.saturating_add(LAST_NS),
+                    };
+                    desk.note(Note::CameraEnded {
+                        camera: self.camera,
+                    });
                     break;
                 }
                 Err(error) => {

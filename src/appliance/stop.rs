@@ -1,7 +1,7 @@
 //! How every thread learns that the run is over.
 
 use crate::ring::Doorbell;
-use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -15,20 +15,28 @@ pub(super) struct Stop {
     /// Results still wanted before the run ends by itself.
     wanted: Option<u64>,
     results: AtomicU64,
+    /// Cameras whose stream has not ended.
+    cameras: AtomicUsize,
 }
 
 impl Stop {
-    /// Not asked yet. With `wanted`, that many results end the run.
+    /// Not asked yet. With `wanted`, that many results end the run; so does the end of the streams of
+    /// all `cameras`.
     ///
     /// # Errors
     /// errno of eventfd(2).
-    pub(super) fn new(bell: Arc<Doorbell>, wanted: Option<u64>) -> nix::Result<Self> {
+    pub(super) fn new(
+        bell: Arc<Doorbell>,
+        wanted: Option<u64>,
+        cameras: usize,
+    ) -> nix::Result<Self> {
         Ok(Self {
             asked: AtomicBool::new(false),
             event: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
             bell,
             wanted,
             results: AtomicU64::new(0),
+            cameras: AtomicUsize::new(cameras),
         })
     }
 
@@ -56,6 +64,13 @@ impl Stop {
                 before < wanted
             }
             _ => true,
+        }
+    }
+
+    /// The stream of one camera has ended, and its frames are judged. Told once for each camera.
+    pub(super) fn camera_ended(&self) {
+        if self.cameras.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.ask();
         }
     }
 

@@ -6,7 +6,7 @@ use crate::board::fault::Hint;
 use crate::board::keys::Top;
 use crate::board::rules::{quoted, similar};
 use crate::board::sink::Sink;
-use crate::board::{AbsentCore, Camera, Decoder, Io, Model, Source, Worker};
+use crate::board::{AbsentCore, Camera, Decoder, Feed, Io, Model, Source, Worker};
 
 /// Buffers that a V4L2 queue has at most.
 ///
@@ -52,6 +52,15 @@ pub(super) fn cameras(sink: &Sink<'_>, cameras: &[(Camera, Places)], workers: us
                 Hint::None,
             );
         }
+        if let Source::Stream {
+            feed: Feed::Stdin,
+            repeat,
+            ..
+        } = &camera.source
+            && places.sound(&["source", "path"])
+        {
+            standard_input(sink, &cameras[..index], *repeat, places);
+        }
         let slots = camera_slots(camera, workers);
         if places.sound(&["source", "io", "ring-slots", "driver-slots"])
             && matches!(camera.source, Source::V4l2 { .. })
@@ -75,6 +84,28 @@ pub(super) fn cameras(sink: &Sink<'_>, cameras: &[(Camera, Places)], workers: us
                 Hint::Advice(advice.into()),
             );
         }
+    }
+}
+
+/// It can be read once, by one camera.
+fn standard_input(sink: &Sink<'_>, before: &[(Camera, Places)], repeat: bool, places: &Places) {
+    let reads_it = |camera: &Camera| {
+        matches!(
+            &camera.source,
+            Source::Stream {
+                feed: Feed::Stdin,
+                ..
+            }
+        )
+    };
+    if let Some((first, _)) = before.iter().find(|(other, _)| reads_it(other)) {
+        let found = format!("\"-\", which camera \"{}\" reads as well", first.name);
+        let expected = "standard input for one camera only".into();
+        places.fault(sink, "path", found, expected, Hint::None);
+    }
+    if repeat && places.sound(&["loop"]) {
+        let expected = "false with path = \"-\": standard input cannot begin again".into();
+        places.fault(sink, "loop", "true".into(), expected, Hint::None);
     }
 }
 

@@ -6,8 +6,8 @@ use crate::board::rules::{
     or_zero, path, power_of_two, real, single, whole,
 };
 use crate::board::{
-    AbsentCore, Camera, Capture, Decoder, Delegate, Fit, Housekeeping, Io, Memory, Model,
-    OnShortage, Source, Wait, Worker,
+    AbsentCore, Camera, Capture, Container, Decoder, Delegate, Feed, Fit, Housekeeping, Io, Memory,
+    Model, OnShortage, Source, Wait, Worker,
 };
 use crate::frame::PixelFormat;
 use crate::limits::{MAX_CAMERAS, MAX_DETECTIONS, MAX_NODES, MAX_RING, MAX_WORKERS};
@@ -69,6 +69,7 @@ enum Kind {
     V4l2,
     Image,
     Pattern,
+    Stream(Container),
 }
 
 pub(super) fn camera(mut t: Table<'_, '_>, base: &Path) -> (Camera, Places) {
@@ -76,6 +77,8 @@ pub(super) fn camera(mut t: Table<'_, '_>, base: &Path) -> (Camera, Places) {
         ("v4l2", Kind::V4l2),
         ("image", Kind::Image),
         ("pattern", Kind::Pattern),
+        ("y4m", Kind::Stream(Container::Y4m)),
+        ("raw", Kind::Stream(Container::Raw)),
     ];
     const IO: &[(&str, Io)] = &[
         ("auto", Io::Auto),
@@ -86,6 +89,7 @@ pub(super) fn camera(mut t: Table<'_, '_>, base: &Path) -> (Camera, Places) {
     let kind = t.key("source").required(choice(SOURCE), "\"v4l2\"");
     let v4l2 = kind == Kind::V4l2;
     let image = kind == Kind::Image;
+    let stream = matches!(kind, Kind::Stream(_));
     let device = t
         .key("device")
         .only("source", "v4l2", v4l2)
@@ -94,10 +98,14 @@ pub(super) fn camera(mut t: Table<'_, '_>, base: &Path) -> (Camera, Places) {
         .key("io")
         .only("source", "v4l2", v4l2)
         .or(choice(IO), "\"auto\"");
-    let photo = t
+    let file = t
         .key("path")
-        .only("source", "image", image)
+        .only_any("source", &["image", "y4m", "raw"], image || stream)
         .required(path(), "\"photo.png\"");
+    let repeat = t
+        .key("loop")
+        .only_any("source", &["y4m", "raw"], stream)
+        .or(Truth, "false");
     let scale = t
         .key("scale")
         .only("source", "image", image)
@@ -113,11 +121,20 @@ pub(super) fn camera(mut t: Table<'_, '_>, base: &Path) -> (Camera, Places) {
                 device: device.into(),
             },
             Kind::Image => Source::Image {
-                path: base.join(photo),
+                path: base.join(file),
                 pan_px,
                 scale,
             },
             Kind::Pattern => Source::Pattern,
+            Kind::Stream(container) => Source::Stream {
+                container,
+                feed: if file == "-" {
+                    Feed::Stdin
+                } else {
+                    Feed::File(base.join(file))
+                },
+                repeat,
+            },
         },
         format: t
             .key("format")

@@ -149,6 +149,33 @@ pub enum Source {
     },
     /// `source = "pattern"`: numbered colour bars, for tests and for machines without a camera.
     Pattern,
+    /// `source = "y4m"` or `"raw"`, with `path` and `loop`: frames from a file or a pipe.
+    Stream {
+        /// What the frames are wrapped in.
+        container: Container,
+        /// Where they come from.
+        feed: Feed,
+        /// A file begins again at its end; without meaning for what is no file.
+        repeat: bool,
+    },
+}
+
+/// What the frames of a stream are wrapped in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Container {
+    /// YUV4MPEG2: a header line, and a line before each frame.
+    Y4m,
+    /// Nothing: one frame after the other, without padding.
+    Raw,
+}
+
+/// Where a stream comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Feed {
+    /// `path = "-"`
+    Stdin,
+    /// A file, or a FIFO.
+    File(PathBuf),
 }
 
 /// `io` of a camera.

@@ -203,7 +203,7 @@ impl<R: Rule<Out: PartialEq + Debug>> Rule for List<R> {
 }
 
 /// "a, b or c".
-fn alternatives(words: &[String]) -> String {
+pub(super) fn alternatives(words: &[String]) -> String {
     match words {
         [] => String::new(),
         [only] => only.clone(),

@@ -386,8 +386,9 @@ impl<S: FrameSource> FrameSource for Faults<S> {
         // Swallowed frames go back to the source, which fills each slot once more at most before it is
         // this loop's turn again.
         for _ in 0..MAX_SLOTS {
-            let Dequeue::Frame(frame) = self.inner.dequeue(now_ns)? else {
-                return Ok(Dequeue::NotReady);
+            let frame = match self.inner.dequeue(now_ns)? {
+                Dequeue::Frame(frame) => frame,
+                nothing @ (Dequeue::NotReady | Dequeue::Ended) => return Ok(nothing),
             };
             match self.fate(frame, now_ns) {
                 Fate::Given(frame) => return Ok(Dequeue::Frame(frame)),

@@ -47,7 +47,7 @@ impl SlotMemory {
     ///
     /// # Safety
     /// The slot is with the source that calls, and no other reference to its bytes is alive.
-    pub(super) unsafe fn bytes_mut<'a>(&self) -> &'a mut [u8] {
+    pub(crate) unsafe fn bytes_mut<'a>(&self) -> &'a mut [u8] {
         // SAFETY: the range is mapped and writable, and nobody else touches it (contract of `new`, points
         // 1 and 2, the slot being with the caller); u8 has no alignment and no invalid value.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len_bytes) }

@@ -1,7 +1,8 @@
 //! Frames from somewhere into slots: the edge that every camera implements.
 //!
 //! Answers for: the contract between a source of frames and the thread that serves it, the sources that
-//! need no kernel ([`pattern`], [`image`]), [`faults`] that wrap any source, and the two pure judges of a
+//! need no kernel ([`pattern`], [`image`]), what a stream of bytes is made of ([`y4m`], [`assembly`]),
+//! [`faults`] that wrap any source, and the two pure judges of a
 //! stream, [`continuity`] and [`supervisor`]. Does not answer for: V4L2 itself (`sys::v4l2`), rings
 //! (`ring`), or threads (`appliance`).
 //!
@@ -10,6 +11,7 @@
 //!            format(), slot_home()          slots() names the memory of each slot
 //! ```
 
+pub mod assembly;
 mod cadence;
 pub mod continuity;
 pub mod faults;
@@ -18,6 +20,7 @@ mod memory;
 mod paint;
 pub mod pattern;
 pub mod supervisor;
+pub mod y4m;
 
 pub use memory::SlotMemory;
 pub use paint::Ycbcr;
@@ -66,6 +69,9 @@ pub enum Dequeue {
     Frame(Dequeued),
     /// No buffer is filled yet.
     NotReady,
+    /// There are no more frames, and there will be none: the end of a file, or of standard input. A
+    /// camera never says this.
+    Ended,
 }
 
 /// How the capture thread waits for a source.

@@ -1,6 +1,7 @@
 //! `pinsight run`: arm, watch, prove.
 
 use crate::appliance::{self, Exit, Failure, Options};
+use crate::board::Feed;
 use crate::capture::faults::FaultPlan;
 use clap::Args;
 use std::path::PathBuf;
@@ -26,11 +27,23 @@ pub(super) struct Arguments {
     /// Keep the newest results in a preallocated file, for `pinsight events`
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Watch a Y4M stream in the place of the board's only camera: a file, or - for standard input.
+    /// Its size and rate are taken as they come
+    #[arg(long, value_name = "FILE|-", value_parser = feed)]
+    camera: Option<Feed>,
     /// Let every camera fail as planned, to see what becomes of it: seed=N, then chances of 0 to 1 for
     /// drop, damage, short, delay, stall, loss, jump and error, as in seed=7,drop=0.01,loss=0.001; times
     /// by delay-ms, stall-ms, loss-ms and jump-ms
     #[arg(long, value_name = "PLAN")]
     faults: Option<FaultPlan>,
+}
+
+#[allow(clippy::unnecessary_wraps)] // the form that clap asks for
+fn feed(text: &str) -> Result<Feed, std::convert::Infallible> {
+    Ok(match text {
+        "-" => Feed::Stdin,
+        path => Feed::File(path.into()),
+    })
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -42,6 +55,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         frames: arguments.frames,
         events: arguments.events,
         record: arguments.record,
+        camera: arguments.camera,
         faults: arguments.faults,
         // Nothing is half-done at the end: a proof that cannot be written is known before the start.
         writable: proof_file.iter().cloned().collect(),

@@ -14,6 +14,7 @@ pub mod perf;
 pub mod poll;
 pub mod procfs;
 pub mod signal;
+pub mod stream;
 pub mod tflite;
 pub mod thread;
 pub mod topology;

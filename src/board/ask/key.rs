@@ -3,7 +3,7 @@
 
 use super::Table;
 use crate::board::fault::{Hint, Problem};
-use crate::board::rules::{Rule, describe};
+use crate::board::rules::{Rule, alternatives, describe};
 use crate::board::sink::{Absent, KeyDoc};
 use toml::de::DeValue;
 
@@ -38,10 +38,15 @@ enum Belongs {
 
 impl Key<'_, '_, '_> {
     /// The key makes sense only where `decider` (asked for before) has this value, which `holds` tells.
-    pub(in crate::board) fn only(
+    pub(in crate::board) fn only(self, decider: &'static str, value: &str, holds: bool) -> Self {
+        self.only_any(decider, &[value], holds)
+    }
+
+    /// The key makes sense only where `decider` has one of these values, which `holds` tells.
+    pub(in crate::board) fn only_any(
         mut self,
         decider: &'static str,
-        value: &str,
+        values: &[&str],
         holds: bool,
     ) -> Self {
         self.belongs = match (self.table.is_sound(decider), holds) {
@@ -49,7 +54,8 @@ impl Key<'_, '_, '_> {
             (true, true) => Belongs::Here,
             (true, false) => Belongs::Elsewhere,
         };
-        self.belongs_to = Some(format!("{decider} = \"{value}\""));
+        let values: Vec<String> = values.iter().map(|value| format!("\"{value}\"")).collect();
+        self.belongs_to = Some(format!("{decider} = {}", alternatives(&values)));
         self
     }
 

@@ -42,9 +42,9 @@ fn every_kind_of_v4l2_camera_keeps_the_contract_in_the_guest() {
     assert!(ran.status.success(), "{:?}", ran.status.code());
     // Each kind of camera ran the checks it is there for.
     for (kind, checks) in [
-        ("plain", 12),
+        ("plain", 13),
         ("dma_contig", 3),
-        ("multi_planar", 3),
+        ("multi_planar", 4),
         ("not_capture", 2),
     ] {
         let passed = said
@@ -63,13 +63,15 @@ fn every_kind_of_v4l2_camera_keeps_the_contract_in_the_guest() {
 mod inside {
     use crate::contract::{self, SLOTS};
     use crate::stage::{Clock, Stage, arm};
-    use pinsight::board::Io;
+    use pinsight::board::{Fit, Io};
     use pinsight::capture::continuity::Continuity;
     use pinsight::capture::pattern::read_pixel;
     use pinsight::capture::supervisor::{Action, Event, Limits, Supervisor};
     use pinsight::capture::{FrameSource, SlotHome, SourceError, UnarmedSource, Ycbcr};
-    use pinsight::frame::{Colour, Encoding, PixelFormat, Quantization};
+    use pinsight::frame::{Colour, Encoding, Model, PixelFormat, Quantization};
+    use pinsight::infer::{TensorInfo, TensorType};
     use pinsight::ledger::SequenceTracker;
+    use pinsight::preprocess::Plan;
     use pinsight::sys::heap;
     use pinsight::sys::v4l2::{CameraErrorKind, CameraRequest, UnarmedCamera, cameras};
     use pinsight::units::{NS_PER_MS, NS_PER_S};
@@ -190,6 +192,73 @@ mod inside {
                 }
                 stage.queue(frame.slot).unwrap();
             }
+        }
+    }
+
+    /// Checks the bars as the model would see them, in each format that the camera offers and this program
+    /// reads: all but the packed ones of ten bits, which vivid has not.
+    fn shows_colour_bars_to_the_model(io: Io) {
+        let _bars = Setting::new(
+            "test_pattern=1,osd_text_mode=2",
+            "test_pattern=0,osd_text_mode=0",
+        );
+        let cameras = cameras();
+        let camera = cameras.iter().find(|found| found.node == Path::new(CAMERA));
+        let offered: Vec<PixelFormat> = camera
+            .unwrap()
+            .answer
+            .as_ref()
+            .unwrap()
+            .formats
+            .iter()
+            .filter_map(|format| PixelFormat::from_fourcc(format.fourcc))
+            .collect();
+        let missing: Vec<&str> = PixelFormat::ALL
+            .into_iter()
+            .filter(|format| !offered.contains(format))
+            .map(PixelFormat::name)
+            .collect();
+        assert_eq!(missing, ["pBAA", "pGAA", "pgAA", "pRAA"]);
+        let info = TensorInfo {
+            name: "input".into(),
+            shape: vec![1, 45, 80, 3],
+            kind: TensorType::F32,
+            scale: 0.0,
+            zero_point: 0,
+        };
+        let mut tensor = vec![0; info.bytes()];
+        for pixel in offered {
+            let mut stage = streaming(pixel, io);
+            let format = stage.source.format();
+            let full = pixel.layout().model != Model::Ycbcr;
+            assert_eq!(format.colour.encoding, Encoding::Bt601, "{pixel:?}");
+            assert_eq!(format.colour.quantization == Quantization::Full, full);
+            let plan = Plan::new(&format, &info, Fit::Stretch, [0.0, 1.0]).unwrap();
+            let frame = stage.next_frame();
+            plan.run(stage.picture(&frame), &mut tensor).unwrap();
+            let values = tensor.as_chunks::<12>().0;
+            let grey = pixel.layout().model == Model::Grey;
+            let mut most = 0.0_f32;
+            for bar in 0..8 {
+                // White, yellow, cyan, green, magenta, red, blue, black.
+                let rgb = [2, 4, 1].map(|bit| if bar & bit == 0 { 1.0 } else { 0.0 });
+                // vivid's grey is BT.709's luma of them, in full range.
+                let luma = 0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2];
+                let expected = if grey { [luma; 3] } else { rgb };
+                for row in [1, 22, 43] {
+                    let found = values[row * 80 + bar * 10 + 5].as_chunks().0;
+                    for (found, expected) in found.iter().zip(expected) {
+                        let off = (f32::from_ne_bytes(*found) - expected).abs();
+                        assert!(off < 0.03, "{pixel:?} bar {bar} row {row}: off by {off}");
+                        most = most.max(off);
+                    }
+                }
+            }
+            println!(
+                "{}: stride {}, off by {most:.4} at most",
+                pixel.name(),
+                format.stride_bytes
+            );
         }
     }
 
@@ -359,6 +428,14 @@ mod inside {
 
     mod plain {
         use super::*;
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn the_model_sees_the_right_colours_in_every_format() {
+            if here("plain") {
+                shows_colour_bars_to_the_model(Io::Auto);
+            }
+        }
 
         #[test]
         #[ignore = "inside the guest"]
@@ -707,6 +784,14 @@ mod inside {
                 );
                 keeps_the_contract(Io::Userptr);
                 keeps_the_contract(Io::Mmap);
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn the_model_sees_the_right_colours_in_every_format() {
+            if here("multi_planar") {
+                shows_colour_bars_to_the_model(Io::Userptr);
             }
         }
 

@@ -21,10 +21,9 @@ pub struct Ycbcr {
 pub(super) const fn colour_of(pixel: PixelFormat) -> Colour {
     Colour {
         encoding: Encoding::Bt709,
-        quantization: if pixel.is_rgb() {
-            Quantization::Full
-        } else {
-            Quantization::Limited
+        quantization: match pixel.layout().model {
+            Model::Rgb | Model::Bayer => Quantization::Full,
+            Model::Ycbcr | Model::Grey => Quantization::Limited,
         },
     }
 }

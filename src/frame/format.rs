@@ -119,11 +119,11 @@ impl PixelFormat {
         self.layout().image_bytes(stride_bytes, height_px)
     }
 
-    /// Whether samples are red, green and blue, of the whole picture or of a filter on the sensor: V4L2
-    /// takes their range as full unless the driver says otherwise.
+    /// Whether samples use their whole range unless the driver says otherwise: red, green and blue do by
+    /// V4L2's rules, and luma alone is what a monochrome sensor measured.
     #[must_use]
-    pub const fn is_rgb(self) -> bool {
-        matches!(self.layout().model, Model::Rgb | Model::Bayer)
+    pub const fn is_full_range_by_default(self) -> bool {
+        !matches!(self.layout().model, Model::Ycbcr)
     }
 }
 

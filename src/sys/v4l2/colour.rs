@@ -1,13 +1,14 @@
 //! What a driver's colour fields mean, by V4L2's rules for what it leaves open.
 
-use crate::frame::{Colour, Encoding, Quantization};
+use crate::frame::{Colour, Encoding, PixelFormat, Quantization};
 use v4l::v4l_sys;
 
-/// Colour of a format from the fields `colorspace`, `ycbcr_enc` and `quantization`. `is_rgb`: its samples
-/// are red, green and blue (raw Bayer data too), whose range is full unless the driver says otherwise, and
-/// whose encoding is what a luma made of them would have.
+/// Colour of a format from the fields `colorspace`, `ycbcr_enc` and `quantization`. The encoding of
+/// red, green and blue (raw Bayer data too) is what a luma made of them would have.
 ///
-/// A colorspace that is left open is sRGB, as V4L2 has it for what is neither SDTV nor HDTV. SMPTE 240M's
+/// A range that is left open is full for all but Y'CbCr formats: the header's macro says so of red, green
+/// and blue, and of luma alone it says nothing; monochrome sensors and the kernel's virtual camera use all
+/// of it. A colorspace that is left open is sRGB, as V4L2 has it for what is neither SDTV nor HDTV. SMPTE 240M's
 /// matrix is BT.709's to within 0.02 of full scale, and stands for it; constant luminance BT.2020 stands
 /// for the other kind.
 ///
@@ -15,7 +16,7 @@ use v4l::v4l_sys;
 /// linux/videodev2.h: `V4L2_MAP_COLORSPACE_DEFAULT`, `V4L2_MAP_YCBCR_ENC_DEFAULT`,
 /// `V4L2_MAP_QUANTIZATION_DEFAULT`; kernel documentation, "Detailed Colorspace Descriptions".
 #[must_use]
-pub fn colour(is_rgb: bool, colorspace: u32, ycbcr_enc: u32, quantization: u32) -> Colour {
+pub fn colour(pixel: PixelFormat, colorspace: u32, ycbcr_enc: u32, quantization: u32) -> Colour {
     use v4l_sys as k;
     let encoding = match ycbcr_enc {
         k::v4l2_ycbcr_encoding_V4L2_YCBCR_ENC_601
@@ -37,7 +38,11 @@ pub fn colour(is_rgb: bool, colorspace: u32, ycbcr_enc: u32, quantization: u32) 
     let quantization = match quantization {
         k::v4l2_quantization_V4L2_QUANTIZATION_FULL_RANGE => Quantization::Full,
         k::v4l2_quantization_V4L2_QUANTIZATION_LIM_RANGE => Quantization::Limited,
-        _ if is_rgb || colorspace == k::v4l2_colorspace_V4L2_COLORSPACE_JPEG => Quantization::Full,
+        _ if pixel.is_full_range_by_default()
+            || colorspace == k::v4l2_colorspace_V4L2_COLORSPACE_JPEG =>
+        {
+            Quantization::Full
+        }
         _ => Quantization::Limited,
     };
     Colour {
@@ -71,7 +76,7 @@ mod tests {
             (Bt709, Limited), // DCI-P3
         ];
         for (colorspace, (encoding, quantization)) in (0..).zip(defaults) {
-            let found = colour(false, colorspace, 0, 0);
+            let found = colour(PixelFormat::Nv12, colorspace, 0, 0);
             assert_eq!(
                 found,
                 Colour {
@@ -80,11 +85,13 @@ mod tests {
                 },
                 "colorspace {colorspace}"
             );
-            let rgb = Colour {
+            let full = Colour {
                 encoding,
                 quantization: Full,
             };
-            assert_eq!(colour(true, colorspace, 0, 0), rgb);
+            for pixel in [PixelFormat::Rgb24, PixelFormat::Srggb10, PixelFormat::Grey] {
+                assert_eq!(colour(pixel, colorspace, 0, 0), full);
+            }
         }
     }
 
@@ -102,8 +109,8 @@ mod tests {
         ];
         for colorspace in 0..13 {
             for (ycbcr_enc, encoding) in states {
-                for is_rgb in [false, true] {
-                    let of = |quantization| colour(is_rgb, colorspace, ycbcr_enc, quantization);
+                for pixel in [PixelFormat::Nv12, PixelFormat::Rgb24] {
+                    let of = |quantization| colour(pixel, colorspace, ycbcr_enc, quantization);
                     assert_eq!(of(0).encoding, encoding);
                     assert_eq!(of(1).quantization, Quantization::Full);
                     assert_eq!(of(2).quantization, Quantization::Limited);

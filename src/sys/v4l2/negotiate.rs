@@ -204,7 +204,7 @@ fn layout(given: &Given, request: &CameraRequest) -> Option<StreamFormat> {
         height_px: given.height_px,
         stride_bytes: given.stride_bytes,
         size_bytes: given.size_bytes,
-        colour: colour(pixel.is_rgb(), colorspace, ycbcr_enc, quantization),
+        colour: colour(pixel, colorspace, ycbcr_enc, quantization),
         interval_ns: 0,
     })
 }

@@ -54,6 +54,8 @@ test: setup-test ## every test: unit, property, command line, loom, and the gues
 	@mkdir -p $(TARGET)/loom
 	RUSTFLAGS="--cfg loom" cargo test --release --lib --target-dir $(TARGET)/loom loom_ 2>&1 | tee $(TARGET)/loom/log
 	@$(call counted,$(TARGET)/loom/log,loom model)
+	$(call step,mutants of the frame core: each weakened ordering and check has to be noticed)
+	tests/mutants/run
 	$(call step,the guest: a kernel with real V4L2$(,) NUMA nodes and hugepages)
 	@tests/vm/setup
 	cargo test --release --test guest --test numa --test capture_guest -- --ignored --skip inside:: --nocapture --test-threads 1 2>&1 | tee $(TARGET)/guest.log

@@ -119,6 +119,12 @@ impl PixelFormat {
         self.layout().image_bytes(stride_bytes, height_px)
     }
 
+    /// Whether samples are red, green and blue, in each pixel or under the filter of a sensor.
+    #[must_use]
+    pub const fn is_rgb(self) -> bool {
+        matches!(self.layout().model, Model::Rgb | Model::Bayer)
+    }
+
     /// Whether samples use their whole range unless the driver says otherwise: red, green and blue do by
     /// V4L2's rules, and luma alone is what a monochrome sensor measured.
     #[must_use]

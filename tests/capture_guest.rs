@@ -488,6 +488,30 @@ mod inside {
 
         #[test]
         #[ignore = "inside the guest"]
+        fn a_camera_is_named_by_its_bus_and_a_name_of_several_lists_them() {
+            if here("plain") {
+                let asked = request(PixelFormat::Nv12);
+                let cameras = pinsight::sys::v4l2::cameras();
+                assert_eq!(cameras.len(), 2, "{cameras:?}");
+                for camera in &cameras {
+                    let answer = camera.answer.as_ref().unwrap();
+                    let name = format!("bus:{}", answer.bus);
+                    UnarmedCamera::open(Path::new(&name), &asked, Io::Auto)
+                        .unwrap_or_else(|error| panic!("{error}"));
+                }
+                let card = &cameras[0].answer.as_ref().unwrap().card;
+                let name = format!("card:{card}");
+                let error = UnarmedCamera::open(Path::new(&name), &asked, Io::Auto).unwrap_err();
+                let text = error.to_string();
+                assert!(text.contains("found 2 cameras of this name"), "{text}");
+                for camera in &cameras {
+                    assert!(text.contains(camera.node.to_str().unwrap()), "{text}");
+                }
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
         fn what_the_camera_does_not_offer_is_refused_with_what_it_does() {
             if here("plain") {
                 let path = Path::new(CAMERA);

@@ -126,19 +126,26 @@ fn a_missing_photograph_is_a_camera_error() {
 
 #[test]
 fn an_absent_camera_is_a_camera_error_that_says_what_is_there() {
-    let camera = "source = \"v4l2\"\ndevice = \"/dev/video-that-is-not-there\"";
     let dir = tempfile::tempdir().unwrap();
-    let text = std::fs::read_to_string(repository().join("boards/vivid.toml")).unwrap();
-    let text = text
-        .replace("../.cache", &repository().join(".cache").to_string_lossy())
-        .replace("/dev/video0", "/dev/video-that-is-not-there");
-    assert!(text.contains("/dev/video-that-is-not-there"), "{camera}");
-    let board = dir.path().join("board.toml");
-    std::fs::write(&board, text).unwrap();
-    for command in ["check", "run"] {
-        let output = pinsight(&[command, "--board", board.to_str().unwrap()]);
-        assert_eq!(code(&output), 5, "{}", stderr(&output));
-        assert!(stderr(&output).contains("/dev/video-that-is-not-there"));
+    let vivid = std::fs::read_to_string(repository().join("boards/vivid.toml")).unwrap();
+    let vivid = vivid.replace("../.cache", &repository().join(".cache").to_string_lossy());
+    for device in [
+        "/dev/video-that-is-not-there",
+        "card:A camera that nobody makes",
+        "bus:usb-on-the-moon",
+    ] {
+        let text = vivid.replace("/dev/video0", device);
+        assert!(text.contains(&format!("device = \"{device}\"")), "{text}");
+        let board = dir.path().join("board.toml");
+        std::fs::write(&board, text).unwrap();
+        for command in ["check", "run"] {
+            let output = pinsight(&[command, "--board", board.to_str().unwrap()]);
+            let message = stderr(&output);
+            assert_eq!(code(&output), 5, "{message}");
+            let words =
+                format!("{device}: found no such device, expected a camera; cameras here: ");
+            assert!(message.contains(&words), "{message}");
+        }
     }
 }
 

@@ -135,7 +135,8 @@ pub struct Capture {
 pub enum Source {
     /// `source = "v4l2"`, with `device`: a V4L2 capture node.
     V4l2 {
-        /// Absolute path of the node, e.g. `/dev/video0`.
+        /// Absolute path of the node, e.g. `/dev/video0`; or `card:` or `bus:` and what the driver says of
+        /// itself there.
         device: PathBuf,
     },
     /// `source = "image"`, with `path` and `pan-px`: a photograph over which the window moves.

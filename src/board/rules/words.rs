@@ -56,11 +56,16 @@ pub(in crate::board) fn path() -> Text {
     }
 }
 
-/// A path to a device.
+/// A device, by its path or by what it says of itself.
 pub(in crate::board) fn device() -> Text {
     Text {
-        expected: "an absolute path of a device",
-        test: |text| text.starts_with('/') && is_path(text),
+        expected: "an absolute path of a device, `card:NAME` or `bus:NAME`",
+        test: |text| {
+            let name = text
+                .strip_prefix("card:")
+                .or_else(|| text.strip_prefix("bus:"));
+            is_path(text) && name.map_or(text.starts_with('/'), |name| !name.is_empty())
+        },
     }
 }
 

@@ -25,6 +25,11 @@ pub enum CameraErrorKind {
     Absent,
     /// The file is no V4L2 device.
     NotV4l2,
+    /// Several cameras have this name.
+    Ambiguous {
+        /// They.
+        found: Vec<String>,
+    },
     /// A V4L2 device that does not stream video to memory: an output, a codec, metadata.
     NotCapture {
         /// Its capabilities, as V4L2 names them.
@@ -176,6 +181,13 @@ impl fmt::Display for CameraErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absent => f.write_str("found no such device, expected a camera"),
+            Self::Ambiguous { found } => write!(
+                f,
+                "found {} cameras of this name ({}), expected one: name it by `bus:` or by a path below \
+                 /dev/v4l",
+                found.len(),
+                list(found)
+            ),
             Self::NotV4l2 => f.write_str("found something that is no V4L2 device, expected a camera"),
             Self::NotCapture { found } => write!(
                 f,
@@ -264,6 +276,9 @@ mod tests {
         let kinds = [
             CameraErrorKind::Absent,
             CameraErrorKind::NotV4l2,
+            CameraErrorKind::Ambiguous {
+                found: vec!["/dev/video0 (Cam, usb-1)".to_owned()],
+            },
             CameraErrorKind::NotCapture {
                 found: "META_CAPTURE | STREAMING".to_owned(),
             },

@@ -1,5 +1,6 @@
 //! The cameras of this machine, with what they offer: for `probe`, and for error messages.
 
+use super::error::CameraErrorKind;
 use super::node::{Node, Queue, c_path, text};
 use super::raw::{
     enumerate_format, enumerate_interval, enumerate_size, v4l2_fmtdesc, v4l2_frmivalenum,
@@ -118,6 +119,53 @@ pub fn cameras() -> Vec<Camera> {
         .into_iter()
         .map(|(_, node)| describe(node, &links))
         .collect()
+}
+
+/// What a profile names a camera by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Named<'a> {
+    /// The path of its node, or a link to it.
+    Path(&'a Path),
+    /// Its product's name, wherever it is plugged in.
+    Card(&'a str),
+    /// Where it is plugged in.
+    Bus(&'a str),
+}
+
+impl<'a> Named<'a> {
+    pub(super) fn of(device: &'a Path) -> Self {
+        let text = device.to_str().unwrap_or_default();
+        if let Some(card) = text.strip_prefix("card:") {
+            Self::Card(card)
+        } else if let Some(bus) = text.strip_prefix("bus:") {
+            Self::Bus(bus)
+        } else {
+            Self::Path(device)
+        }
+    }
+
+    /// The camera of this name among `cameras`: its node.
+    pub(super) fn find(self, cameras: &[Camera]) -> Result<PathBuf, CameraErrorKind> {
+        let is_it = |answer: &Answer| match self {
+            Self::Path(_) => false,
+            Self::Card(card) => answer.card == card,
+            Self::Bus(bus) => answer.bus == bus,
+        };
+        if let Self::Path(path) = self {
+            return Ok(path.to_owned());
+        }
+        let found: Vec<&Camera> = cameras
+            .iter()
+            .filter(|camera| camera.captures() && camera.answer.as_ref().is_ok_and(is_it))
+            .collect();
+        match &*found {
+            [] => Err(CameraErrorKind::Absent),
+            [camera] => Ok(camera.node.clone()),
+            several => Err(CameraErrorKind::Ambiguous {
+                found: several.iter().map(ToString::to_string).collect(),
+            }),
+        }
+    }
 }
 
 fn entries(folder: &str) -> impl Iterator<Item = PathBuf> {
@@ -245,6 +293,40 @@ mod tests {
         for camera in cameras() {
             assert!(camera.node.starts_with("/dev"), "{camera}");
         }
+    }
+
+    #[test]
+    fn a_camera_is_found_by_its_card_or_bus_if_only_one_has_it() {
+        let camera = |node: &str, card: &str, bus: &str, captures| Camera {
+            node: node.into(),
+            links: vec![],
+            answer: Ok(Answer {
+                card: card.to_owned(),
+                driver: "uvcvideo".to_owned(),
+                bus: bus.to_owned(),
+                capabilities: String::new(),
+                captures,
+                multi_planar: false,
+                formats: vec![],
+            }),
+        };
+        let cameras = [
+            camera("/dev/video0", "C920", "usb-1", true),
+            camera("/dev/video1", "C920", "usb-1", false),
+            camera("/dev/video2", "Brio", "usb-2", true),
+            camera("/dev/video4", "Brio", "usb-3", true),
+        ];
+        let find = |device: &str| Named::of(Path::new(device)).find(&cameras);
+        assert_eq!(find("/dev/video9"), Ok("/dev/video9".into()));
+        assert_eq!(find("card:C920"), Ok("/dev/video0".into()));
+        assert_eq!(find("bus:usb-3"), Ok("/dev/video4".into()));
+        assert_eq!(find("card:c920"), Err(CameraErrorKind::Absent));
+        assert_eq!(find("bus:usb-9"), Err(CameraErrorKind::Absent));
+        let found = vec![
+            "/dev/video2 (Brio, usb-2)".to_owned(),
+            "/dev/video4 (Brio, usb-3)".to_owned(),
+        ];
+        assert_eq!(find("card:Brio"), Err(CameraErrorKind::Ambiguous { found }));
     }
 
     #[test]

@@ -129,10 +129,12 @@ pub(super) struct Finder {
     name: Option<SysfsName>,
     /// The path is a name of the device itself, whatever port it is plugged into.
     path_is_identity: bool,
+    /// It was asked for by its product's name: it may come back in another port.
+    any_port: bool,
 }
 
 impl Finder {
-    pub(super) fn new(path: CString, node: &Node, queue: Queue) -> Self {
+    pub(super) fn new(path: CString, node: &Node, queue: Queue, any_port: bool) -> Self {
         let path_is_identity = path.to_bytes().starts_with(b"/dev/v4l/by-id/");
         Self {
             path,
@@ -140,6 +142,7 @@ impl Finder {
             queue,
             name: SysfsName::of_node(&node.fd),
             path_is_identity,
+            any_port,
         }
     }
 
@@ -162,7 +165,7 @@ impl Finder {
             let mut buffer = [0; 64];
             if let Some(path) = numbered(b"/dev/video", number, b"", &mut buffer)
                 && let Ok(node) = Node::open(path)
-                && node.identity == self.identity
+                && self.is_same(&node, self.any_port)
                 && node.queue() == Some(self.queue)
             {
                 return Ok(node);
@@ -174,12 +177,16 @@ impl Finder {
     }
 
     fn is_it(&self, node: &Node) -> bool {
-        let same = if self.path_is_identity {
+        self.is_same(node, self.path_is_identity || self.any_port)
+            && node.queue() == Some(self.queue)
+    }
+
+    fn is_same(&self, node: &Node, any_port: bool) -> bool {
+        if any_port {
             node.identity.card == self.identity.card
         } else {
             node.identity == self.identity
-        };
-        same && node.queue() == Some(self.queue)
+        }
     }
 }
 

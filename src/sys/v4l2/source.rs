@@ -1,6 +1,7 @@
 //! A V4L2 camera as a source of frames: our own buffer queue over the kernel's.
 
 use super::error::{CameraError, CameraErrorKind};
+use super::list::{Named, cameras};
 use super::mapping::Mapping;
 use super::negotiate::{CameraRequest, negotiate, renegotiate};
 use super::node::{Finder, Node, Queue, c_path};
@@ -147,14 +148,19 @@ pub struct UnarmedCamera {
 }
 
 impl UnarmedCamera {
-    /// Opens a camera, agrees on format and rate, and finds out how buffers can be exchanged.
+    /// Opens a camera by the path of its node, or by `card:` or `bus:` and what it says of itself; agrees on format and rate, and finds out how buffers can be exchanged.
     ///
     /// # Errors
     /// The device, what was found, what was expected, and the setting to change.
     pub fn open(path: &Path, request: &CameraRequest, io: Io) -> Result<Self, CameraError> {
         let wrong = |kind| CameraError::new(path, kind);
         let kernel = |error| CameraError::of_open(path, error);
-        let Some(c_path) = c_path(path) else {
+        let named = Named::of(path);
+        let node_path = match named {
+            Named::Path(path) => path.to_owned(),
+            Named::Card(_) | Named::Bus(_) => named.find(&cameras()).map_err(wrong)?,
+        };
+        let Some(c_path) = c_path(&node_path) else {
             return Err(wrong(CameraErrorKind::Absent));
         };
         let node = Node::open(&c_path).map_err(kernel)?;
@@ -166,7 +172,8 @@ impl UnarmedCamera {
             CameraErrorKind::Kernel(error) => kernel(error),
             kind => wrong(kind),
         })?;
-        let finder = Finder::new(c_path, &node, queue);
+        let any_port = matches!(named, Named::Card(_));
+        let finder = Finder::new(c_path, &node, queue, any_port);
         let device = Device {
             fd: Some(node.fd),
             finder,

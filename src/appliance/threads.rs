@@ -136,10 +136,11 @@ fn build(seed: WorkerSeed) -> Result<Worker<TfliteEngine>, Failure> {
         .map_err(|error| refuse(&error))?;
     let mut views = Vec::new();
     for view in seed.views {
-        let plan = Plan::new(
+        let plan = Plan::resampled(
             &view.format,
             engine.input(),
             seed.model.fit,
+            seed.model.resample,
             seed.model.input_range,
         )
         .map_err(|error| {

@@ -7,7 +7,7 @@ use crate::board::rules::{
 };
 use crate::board::{
     AbsentCore, Camera, Capture, Container, Decoder, Delegate, Feed, Fit, Housekeeping, Io, Memory,
-    Model, OnShortage, Source, Wait, Worker,
+    Model, OnShortage, Resample, Source, Wait, Worker,
 };
 use crate::frame::PixelFormat;
 use crate::limits::{MAX_CAMERAS, MAX_DETECTIONS, MAX_NODES, MAX_RING, MAX_WORKERS};
@@ -174,7 +174,15 @@ pub(super) fn model(mut t: Table<'_, '_>, base: &Path) -> (Model, Places) {
         ("blazeface-short", Decoder::BlazefaceShort),
         ("classify", Decoder::Classify),
     ];
-    const FIT: &[(&str, Fit)] = &[("letterbox", Fit::Letterbox), ("stretch", Fit::Stretch)];
+    const FIT: &[(&str, Fit)] = &[
+        ("letterbox", Fit::Letterbox),
+        ("stretch", Fit::Stretch),
+        ("crop", Fit::Crop),
+    ];
+    const RESAMPLE: &[(&str, Resample)] = &[
+        ("bilinear", Resample::Bilinear),
+        ("nearest", Resample::Nearest),
+    ];
     const DELEGATE: &[(&str, Delegate)] =
         &[("xnnpack", Delegate::Xnnpack), ("none", Delegate::None)];
     let mut model = Model {
@@ -186,6 +194,7 @@ pub(super) fn model(mut t: Table<'_, '_>, base: &Path) -> (Model, Places) {
             .key("labels")
             .required(list(label(), 1..=MAX_LABELS), "[\"face\"]"),
         fit: t.key("fit").or(choice(FIT), "\"letterbox\""),
+        resample: t.key("resample").or(choice(RESAMPLE), "\"bilinear\""),
         input_range: t.key("input-range").or(Ends, "[-1.0, 1.0]"),
         score_threshold: t.key("score-threshold").or(share("score"), "0.5"),
         iou_threshold: 1.0,

@@ -205,6 +205,8 @@ pub struct Model {
     pub labels: Vec<String>,
     /// How a frame is made to fit the input tensor.
     pub fit: Fit,
+    /// How pixels between the camera's are made.
+    pub resample: Resample,
     /// Real values of black and of white, finite and different: what a float input is given, and what a
     /// quantised input stores by its own scale and zero point.
     pub input_range: [f32; 2],
@@ -236,6 +238,17 @@ pub enum Fit {
     Letterbox,
     /// Whole picture, proportions lost.
     Stretch,
+    /// Proportions kept, the tensor filled: the picture's middle, without what is too wide or too high.
+    Crop,
+}
+
+/// `resample` of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resample {
+    /// The four nearest pixels, mixed by distance; no prefilter.
+    Bilinear,
+    /// The nearest pixel.
+    Nearest,
 }
 
 /// `delegate` of a model.

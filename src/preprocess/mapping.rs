@@ -25,8 +25,24 @@ impl Mapping {
         offset_px: [f32; 2],
         picture_px: [f32; 2],
     ) -> Self {
-        let span_px = [0, 1].map(|axis| tensor_px[axis] * camera_px[axis] / picture_px[axis]);
-        let corner_px = [0, 1].map(|axis| -offset_px[axis] * camera_px[axis] / picture_px[axis]);
+        let whole = [[0.0; 2], camera_px];
+        Self::of_region(camera_px, whole, tensor_px, offset_px, picture_px)
+    }
+
+    /// As [`Mapping::new`], of the part of the camera's picture that starts at `region_px[0]` and is
+    /// `region_px[1]` large.
+    #[must_use]
+    pub fn of_region(
+        camera_px: [f32; 2],
+        region_px: [[f32; 2]; 2],
+        tensor_px: [f32; 2],
+        offset_px: [f32; 2],
+        picture_px: [f32; 2],
+    ) -> Self {
+        let [start_px, size_px] = region_px;
+        let span_px = [0, 1].map(|axis| tensor_px[axis] * size_px[axis] / picture_px[axis]);
+        let corner_px =
+            [0, 1].map(|axis| start_px[axis] - offset_px[axis] * size_px[axis] / picture_px[axis]);
         Self {
             camera_px,
             span_px,

@@ -14,7 +14,7 @@
 //!
 //! # Source
 //! - Matrices and ranges: ITU-R BT.601-7, BT.709-6, BT.2020-2 (non-constant luminance).
-//! - Resampling: bilinear with half-pixel centres and clamped edges, without a prefilter, as
+//! - Resampling, where `nearest` is not asked for: bilinear with half-pixel centres and clamped edges, without a prefilter, as
 //!   `tf.image.resize(method="bilinear", antialias=False)` does.
 
 #[cfg(target_arch = "x86_64")]

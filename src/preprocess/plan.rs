@@ -3,7 +3,7 @@
 use super::colour::{Conversion, stored, stored_range};
 use super::sampling::{Columns, Row, Sampling};
 use super::{Mapping, PlanError, RunError, scalar};
-use crate::board::Fit;
+use crate::board::{Fit, Resample};
 use crate::frame::StreamFormat;
 use crate::infer::{TensorInfo, TensorType};
 
@@ -81,7 +81,7 @@ fn scaled(length: u32, scale: f64, limit: usize) -> usize {
 fn place(fit: Fit, width_px: u32, height_px: u32, tensor_px: [usize; 2]) -> Picture {
     let [width, height] = tensor_px;
     match fit {
-        Fit::Stretch => Picture {
+        Fit::Stretch | Fit::Crop => Picture {
             x: 0,
             y: 0,
             width,
@@ -104,6 +104,25 @@ fn place(fit: Fit, width_px: u32, height_px: u32, tensor_px: [usize; 2]) -> Pict
     }
 }
 
+/// The part of the camera's picture that the tensor shows: start and size along x, and along y.
+fn region(fit: Fit, covered_px: [u32; 2], tensor_px: [usize; 2]) -> [[f64; 2]; 2] {
+    let covered = covered_px.map(f64::from);
+    let tensor = tensor_px.map(|px| px as f64);
+    let scale = match fit {
+        Fit::Crop => (covered[0] / tensor[0]).min(covered[1] / tensor[1]),
+        Fit::Letterbox | Fit::Stretch => return covered.map(|size| [0.0, size]),
+    };
+    [0, 1].map(|axis| {
+        let size = (tensor[axis] * scale).min(covered[axis]);
+        [(covered[axis] - size) / 2.0, size]
+    })
+}
+
+#[allow(clippy::cast_possible_truncation)] // f64 to the nearest f32 is meant.
+const fn nearest(value: f64) -> f32 {
+    value as f32
+}
+
 #[allow(clippy::cast_possible_truncation)] // Sides are at most 65535, exact in f32.
 const fn exact(value: u32) -> f32 {
     value as f32
@@ -114,9 +133,7 @@ fn exact_side(value: usize) -> f32 {
 }
 
 impl Plan {
-    /// Works out how frames of `format` become `tensor`, on the fastest kernel of this machine.
-    ///
-    /// `input_range` holds the real values of black and white, before quantisation.
+    /// [`Plan::resampled`], bilinear.
     ///
     /// # Errors
     /// What does not go together, with what was found.
@@ -124,6 +141,22 @@ impl Plan {
         format: &StreamFormat,
         tensor: &TensorInfo,
         fit: Fit,
+        input_range: [f32; 2],
+    ) -> Result<Self, PlanError> {
+        Self::resampled(format, tensor, fit, Resample::Bilinear, input_range)
+    }
+
+    /// Works out how frames of `format` become `tensor`, on the fastest kernel of this machine.
+    ///
+    /// `input_range` holds the real values of black and white, before quantisation.
+    ///
+    /// # Errors
+    /// What does not go together, with what was found.
+    pub fn resampled(
+        format: &StreamFormat,
+        tensor: &TensorInfo,
+        fit: Fit,
+        resample: Resample,
         input_range: [f32; 2],
     ) -> Result<Self, PlanError> {
         let (tensor_px, channels) = match tensor.shape[..] {
@@ -147,8 +180,9 @@ impl Plan {
         // What the grid covers: the picture, or of a Bayer picture with odd sides what is in whole squares.
         let [width_px, height_px] = sampling.covered_px();
         let picture = place(fit, width_px, height_px, tensor_px);
-        let rows = sampling.rows(picture.height);
-        let columns = sampling.columns(picture.width);
+        let region = region(fit, [width_px, height_px], tensor_px);
+        let rows = sampling.rows(region[1], picture.height, resample);
+        let columns = sampling.columns(region[0], picture.width, resample);
         #[cfg(target_arch = "x86_64")]
         let words = super::avx2::Words::new(&sampling, &columns);
         Ok(Self {
@@ -172,8 +206,9 @@ impl Plan {
             sampling,
             frame_bytes,
             tensor_bytes: tensor.bytes(),
-            mapping: Mapping::new(
+            mapping: Mapping::of_region(
                 [exact(width_px), exact(height_px)],
+                [0, 1].map(|part| region.map(|axis| nearest(axis[part]))),
                 tensor_px.map(exact_side),
                 [exact_side(picture.x), exact_side(picture.y)],
                 [exact_side(picture.width), exact_side(picture.height)],

@@ -2,6 +2,7 @@
 
 use super::PlanError;
 use super::plan::GROUP;
+use crate::board::Resample;
 use crate::frame::{MAX_SAMPLES, Model, PixelLayout, Sample, Store, StreamFormat};
 
 /// Where one output row reads: byte offsets of row starts in the frame, and how the two rows mix.
@@ -38,13 +39,30 @@ pub(super) struct Sampling {
     span: [usize; MAX_SAMPLES],
 }
 
-/// First tap and share of the second for output position `index` of `count` over `length` samples.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // The value lies in 0..=length - 2.
-fn tap(index: usize, count: usize, length: u32) -> (usize, f32) {
-    let scale = f64::from(length) / count as f64;
-    let centre = ((index as f64 + 0.5) * scale - 0.5).clamp(0.0, f64::from(length - 1));
-    let first = centre.floor().min(f64::from(length - 2));
-    (first as usize, (centre - first) as f32)
+/// The part of a side that is read: `count` positions over `size` samples from `start`, of `length`.
+#[derive(Clone, Copy, Debug)]
+struct Extent {
+    start: f64,
+    size: f64,
+    length: u32,
+    count: usize,
+    resample: Resample,
+}
+
+impl Extent {
+    /// First tap and share of the second for output position `index`.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // It lies in 0..=length - 2.
+    fn tap(&self, index: usize) -> (usize, f32) {
+        // The product first: where it is exact, so is a quotient that is whole.
+        let at = self.start + (index as f64 + 0.5) * self.size / self.count as f64;
+        let centre = match self.resample {
+            Resample::Bilinear => at - 0.5,
+            Resample::Nearest => at.floor(),
+        };
+        let centre = centre.clamp(0.0, f64::from(self.length - 1));
+        let first = centre.floor().min(f64::from(self.length - 2));
+        (first as usize, (centre - first) as f32)
+    }
 }
 
 fn bytes(value: u64) -> usize {
@@ -137,8 +155,21 @@ impl Sampling {
         bytes(ends.max().unwrap_or(0))
     }
 
-    /// What each of `count` rows reads.
-    pub(super) fn rows(&self, count: usize) -> Box<[Row]> {
+    /// `count` positions over `region`: start and size in camera pixels along an axis.
+    fn extent(&self, axis: usize, region: [f64; 2], count: usize, resample: Resample) -> Extent {
+        let [start, size] = region.map(|px| px / f64::from(self.layout.block_px));
+        Extent {
+            start,
+            size,
+            length: self.grid_px[axis],
+            count,
+            resample,
+        }
+    }
+
+    /// What each of `count` rows reads of `region`: its top and height in camera pixels.
+    pub(super) fn rows(&self, region: [f64; 2], count: usize, resample: Resample) -> Box<[Row]> {
+        let extent = self.extent(1, region, count, resample);
         let block = self.layout.block_px as usize;
         let row_of = |y: usize| {
             let mut at = [0; MAX_SAMPLES];
@@ -150,7 +181,7 @@ impl Sampling {
         };
         (0..count)
             .map(|index| {
-                let (first, weight) = tap(index, count, self.grid_px[1]);
+                let (first, weight) = extent.tap(index);
                 Row {
                     at: [row_of(first), row_of(first + 1)],
                     weight,
@@ -159,11 +190,12 @@ impl Sampling {
             .collect()
     }
 
-    /// What `count` columns read.
+    /// What `count` columns read of `region`: its left edge and width in camera pixels.
     #[allow(clippy::cast_possible_truncation)] // Offsets within a row are below 4 * 65536.
-    pub(super) fn columns(&self, count: usize) -> Columns {
+    pub(super) fn columns(&self, region: [f64; 2], count: usize, resample: Resample) -> Columns {
+        let extent = self.extent(0, region, count, resample);
         let taps: Vec<(usize, f32)> = (0..count.next_multiple_of(GROUP))
-            .map(|index| tap(index.min(count - 1), count, self.grid_px[0]))
+            .map(|index| extent.tap(index.min(count - 1)))
             .collect();
         let samples = self.samples();
         let store = self.layout.store;

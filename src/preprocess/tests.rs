@@ -2,7 +2,7 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Small pixel coordinates.
 
 use super::{Kernel, Plan, PlanError, RunError};
-use crate::board::Fit;
+use crate::board::{Fit, Resample};
 use crate::frame::{Colour, Encoding, PixelFormat, Quantization, StreamFormat};
 use crate::infer::{TensorInfo, TensorType};
 use proptest::prelude::{ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, proptest};
@@ -204,6 +204,7 @@ fn reference(
     format: &StreamFormat,
     info: &TensorInfo,
     fit: Fit,
+    resample: Resample,
     range: [f32; 2],
     frame: &[u8],
 ) -> Vec<f64> {
@@ -214,7 +215,7 @@ fn reference(
     let grid = (format.width_px / block, format.height_px / block);
     let (w, h) = (f64::from(grid.0), f64::from(grid.1));
     let (picture_w, picture_h) = match fit {
-        Fit::Stretch => (width, height),
+        Fit::Stretch | Fit::Crop => (width, height),
         Fit::Letterbox => {
             let scale = (width as f64 / w).min(height as f64 / h);
             (
@@ -224,6 +225,14 @@ fn reference(
         }
     };
     let (left, top) = ((width - picture_w) / 2, (height - picture_h) / 2);
+    // Pixels of the grid, along x and y, of which the picture is made; the grid's pixels are square.
+    let (part_w, part_h) = if fit == Fit::Crop {
+        let aspect = width as f64 / height as f64;
+        (w.min(h * aspect), h.min(w / aspect))
+    } else {
+        (w, h)
+    };
+    let (start_x, start_y) = ((w - part_w) / 2.0, (h - part_h) / 2.0);
     let value = |x: i64, y: i64, c: usize| {
         let x = x.clamp(0, i64::from(grid.0) - 1) as usize;
         let y = y.clamp(0, i64::from(grid.1) - 1) as usize;
@@ -235,9 +244,15 @@ fn reference(
             for c in 0..channels {
                 let inside = (left..left + picture_w).contains(&column)
                     && (top..top + picture_h).contains(&row);
-                let unit = if inside {
-                    let sx = ((column - left) as f64 + 0.5) * w / picture_w as f64 - 0.5;
-                    let sy = ((row - top) as f64 + 0.5) * h / picture_h as f64 - 0.5;
+                let unit = if inside && resample == Resample::Nearest {
+                    // The pixel that the middle of this one lies in.
+                    let x = (2 * (column - left) + 1) * grid.0 as usize / (2 * picture_w);
+                    let y = (2 * (row - top) + 1) * grid.1 as usize / (2 * picture_h);
+                    value(x as i64, y as i64, c)
+                } else if inside {
+                    let across = ((column - left) as f64 + 0.5) * part_w / picture_w as f64;
+                    let down = ((row - top) as f64 + 0.5) * part_h / picture_h as f64;
+                    let (sx, sy) = (start_x + across - 0.5, start_y + down - 0.5);
                     let (x, y) = (sx.floor(), sy.floor());
                     let (fx, fy) = (sx - x, sy - y);
                     let (x, y) = (x as i64, y as i64);
@@ -303,6 +318,7 @@ struct Case {
     format: StreamFormat,
     info: TensorInfo,
     fit: Fit,
+    resample: Resample,
     range: [f32; 2],
     seed: u64,
 }
@@ -326,11 +342,17 @@ fn cases() -> impl Strategy<Value = Case> {
         select(vec![TensorType::F32, TensorType::U8, TensorType::I8]),
     );
     let rest = (
-        select(vec![Fit::Letterbox, Fit::Stretch]),
+        select(vec![
+            (Fit::Letterbox, Resample::Bilinear),
+            (Fit::Stretch, Resample::Bilinear),
+            (Fit::Crop, Resample::Bilinear),
+            (Fit::Letterbox, Resample::Nearest),
+            (Fit::Stretch, Resample::Nearest),
+        ]),
         any::<bool>(),
         any::<u64>(),
     );
-    (camera, target, rest).prop_map(|(camera, target, (fit, inverted, seed))| {
+    (camera, target, rest).prop_map(|(camera, target, ((fit, resample), inverted, seed))| {
         let (pixel, width, height, padding, (encoding, quantization)) = camera;
         let least = if is_bayer(pixel) { 4 } else { 2 };
         let (width, height) = (width.max(least), height.max(least));
@@ -349,6 +371,7 @@ fn cases() -> impl Strategy<Value = Case> {
             ),
             info: tensor(tensor_height, tensor_width, channels, kind),
             fit,
+            resample,
             range: if inverted { [1.0, -1.0] } else { [-1.0, 1.0] },
             seed,
         }
@@ -359,10 +382,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
     #[test]
     fn every_kernel_is_within_a_step_of_the_plain_computation(case in cases()) {
-        let Case { format, info, fit, range, seed } = case;
+        let Case { format, info, fit, resample, range, seed } = case;
         let frame = noise(format.size_bytes as usize, seed);
-        let expected = reference(&format, &info, fit, range, &frame);
-        let plan = Plan::new(&format, &info, fit, range).unwrap();
+        let expected = reference(&format, &info, fit, resample, range, &frame);
+        let plan = Plan::resampled(&format, &info, fit, resample, range).unwrap();
         for plan in kernels(&plan) {
             let off = steps_off(&plan, &info, range, &frame, &expected);
             // Quantised: half a stored unit of rounding, and a range that ends within a unit of the type's.
@@ -373,8 +396,8 @@ proptest! {
 
     #[test]
     fn frames_of_any_length_give_a_tensor_or_an_error_and_never_a_panic(case in cases(), cut in 0_usize..200) {
-        let Case { format, info, fit, range, seed } = case;
-        let plan = Plan::new(&format, &info, fit, range).unwrap();
+        let Case { format, info, fit, resample, range, seed } = case;
+        let plan = Plan::resampled(&format, &info, fit, resample, range).unwrap();
         let length = (plan.frame_bytes() + 100).saturating_sub(cut);
         let frame = noise(length, seed);
         let mut out = vec![0x55; plan.tensor_bytes()];
@@ -413,7 +436,14 @@ fn each_format_is_right_at_its_least_size_odd_sizes_and_the_longest_rows_on_each
                 let info = tensor(9, 21, channels, kind);
                 let range = [-1.0, 1.0];
                 let plan = Plan::new(&format, &info, Fit::Stretch, range).unwrap();
-                let expected = reference(&format, &info, Fit::Stretch, range, &frame);
+                let expected = reference(
+                    &format,
+                    &info,
+                    Fit::Stretch,
+                    Resample::Bilinear,
+                    range,
+                    &frame,
+                );
                 let kernels = kernels(&plan);
                 // A difference's row of fewer than four bytes holds no word.
                 let fast = fast && width > 8 && !PLAIN.contains(&pixel.name());
@@ -564,6 +594,23 @@ fn points_of_the_tensor_come_back_in_camera_pixels() {
     assert_eq!(plan.to_camera(0.5, 0.5), [960.0, 540.0]);
     assert_eq!(plan.to_camera(0.0, 28.0 / 128.0), [0.0, 0.0]);
     assert_eq!(plan.mapping().camera_px(), [1920.0, 1080.0]);
+}
+
+#[test]
+fn a_centre_crop_fills_the_tensor_and_its_points_come_back_in_camera_pixels() {
+    let format = format(PixelFormat::Nv12, 1920, 1080, 1920, HD);
+    let info = tensor(96, 96, 3, TensorType::F32);
+    let plan = Plan::new(&format, &info, Fit::Crop, [0.0, 1.0]).unwrap();
+    // The middle square of 1080 pixels starts 420 pixels from the left.
+    assert_eq!(plan.to_camera(0.0, 0.0), [420.0, 0.0]);
+    assert_eq!(plan.to_camera(1.0, 1.0), [1500.0, 1080.0]);
+    assert_eq!(plan.mapping().size_to_camera(0.5, 0.5), [540.0, 540.0]);
+    let mut out = vec![0; plan.tensor_bytes()];
+    plan.run(&vec![235; plan.frame_bytes()], &mut out).unwrap();
+    assert!(
+        reals(&info, &out).iter().all(|&value| value > 0.0),
+        "no bars"
+    );
 }
 
 #[test]

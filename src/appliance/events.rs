@@ -3,11 +3,13 @@
 use crate::latency::{Stage, Stamps};
 use crate::limits::MAX_DETECTIONS;
 use crate::record::FrameResult;
+use crate::sys::poll::{TAKEN_AT_ONCE, takes_bytes};
 use crate::units::{NS_PER_MS, NS_PER_US};
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
 use std::io::{Error, ErrorKind, Write as _};
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// Longest line: `MAX_DETECTIONS` detections at their widest fit.
@@ -17,7 +19,10 @@ const LINE_BYTES: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct EventLog {
     file: File,
+    /// A line break, then the line.
     line: Box<[u8; LINE_BYTES]>,
+    /// The last line was cut: the next one wants a line break before it.
+    torn: bool,
 }
 
 #[derive(Serialize)]
@@ -46,24 +51,31 @@ impl EventLog {
     /// Lines go to `path`, behind what it already holds; `-` is standard output.
     ///
     /// # Errors
-    /// The file cannot be opened for appending.
+    /// The file cannot be opened for appending. ENXIO: a FIFO that nobody reads.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let file = if path == Path::new("-") {
             // A plain descriptor: the standard library's own buffer would be one more allocation.
             File::from(std::io::stdout().as_fd().try_clone_to_owned()?)
         } else {
-            OpenOptions::new().create(true).append(true).open(path)?
+            OpenOptions::new()
+                .create(true)
+                .append(true)
+                // To open a FIFO would else wait for its reader.
+                .custom_flags(nix::libc::O_NONBLOCK)
+                .open(path)?
         };
         Ok(Self {
             file,
-            line: Box::new([0; LINE_BYTES]),
+            line: Box::new([b'\n'; LINE_BYTES]),
+            torn: false,
         })
     }
 
-    /// Writes one line with one write(2). Allocates nothing.
+    /// Writes one line. Allocates nothing, and waits for no reader.
     ///
     /// # Errors
-    /// The write's errno; the line is lost.
+    /// The write's errno, EAGAIN where a reader is too slow; the line is lost, and the next one starts on a
+    /// line of its own.
     pub fn write(
         &mut self,
         result: &FrameResult,
@@ -95,12 +107,31 @@ impl EventLog {
                 })
                 .collect(),
         };
-        let text = &mut self.line[..];
-        let space = text.len() - 1;
-        let used = serde_json_core::to_slice(&line, &mut text[..space])
+        let space = self.line.len() - 1;
+        let used = serde_json_core::to_slice(&line, &mut self.line[1..space])
             .map_err(|_| Error::from(ErrorKind::OutOfMemory))?;
-        text[used] = b'\n';
-        self.file.write_all(&text[..=used])
+        self.line[1 + used] = b'\n';
+        self.put(2 + used)
+    }
+
+    /// Writes the buffer up to `end`, in pieces that are taken at once or not at all.
+    fn put(&mut self, end: usize) -> Result<(), Error> {
+        let mut from = usize::from(!self.torn);
+        while from < end {
+            if !takes_bytes(self.file.as_fd()) {
+                return Err(Error::from_raw_os_error(nix::libc::EAGAIN));
+            }
+            let piece = &self.line[from..end.min(from + TAKEN_AT_ONCE)];
+            match self.file.write(piece) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => from += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+            // Behind the line break that mends a cut line, or behind the line's own, nothing is cut.
+            self.torn = from != 1 && from != end;
+        }
+        Ok(())
     }
 }
 
@@ -149,6 +180,39 @@ mod tests {
         );
         assert_eq!(value["detections"][0]["box_px"][2], 0);
         assert_eq!(value["detections"][0]["label"], labels[0].as_str());
+    }
+
+    #[test]
+    fn a_reader_that_is_too_slow_costs_lines_and_no_wait() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fifo");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let absent = EventLog::open(&path).unwrap_err();
+        assert_eq!(absent.raw_os_error(), Some(nix::libc::ENXIO));
+        let mut reader = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .unwrap();
+        let mut log = EventLog::open(&path).unwrap();
+        let mut result = FrameResult::default();
+        while result.detections.push(Detection::default()).is_ok() {}
+        let labels = vec!["l".repeat(crate::limits::MAX_NAME)];
+        let mut whole = 0;
+        let refused = loop {
+            match log.write(&result, "front", &labels, 0) {
+                Ok(()) => whole += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refused.raw_os_error(), Some(nix::libc::EAGAIN));
+        let mut taken = vec![0; 1 << 20];
+        let count = std::io::Read::read(&mut reader, &mut taken).unwrap();
+        log.write(&result, "front", &labels, 0).unwrap();
+        let more = std::io::Read::read(&mut reader, &mut taken[count..]).unwrap();
+        let text = std::str::from_utf8(&taken[..count + more]).unwrap();
+        let is_json = |line: &&str| serde_json::from_str::<serde_json::Value>(line).is_ok();
+        assert_eq!(text.lines().filter(is_json).count(), whole + 1);
     }
 
     #[test]

@@ -7,10 +7,12 @@ use crate::latency::{Histogram, Stage};
 use crate::record::{FrameResult, Recording};
 use crate::ring::{Doorbell, Waiting};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering};
+use crate::sys::poll::takes_bytes;
 use crate::units::{NS_PER_MS, NS_PER_S};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
 
 /// Longest time between two looks at the clock.
 const TICK_NS: u64 = 500 * NS_PER_MS;
@@ -195,6 +197,11 @@ impl Names {
     }
 }
 
+/// Back to the line's start, empty it, and cut it at the right edge: DECAWM off.
+const LINE_START: &str = "\r\x1b[K\x1b[?7l";
+/// Lines wrap again: DECAWM on.
+const WRAP: &[u8] = b"\x1b[?7h";
+
 /// One line on the terminal, rewritten in place.
 pub(super) struct LiveLine {
     terminal: File,
@@ -236,7 +243,7 @@ impl LiveLine {
         let rate = self.results * NS_PER_S / TICK_NS;
         let _ = write!(
             self.text,
-            "\r\x1b[K  {} judged, {rate}/s, age P50 {:.1} ms, worst {:.1} ms",
+            "{LINE_START}  {} judged, {rate}/s, age P50 {:.1} ms, worst {:.1} ms",
             self.total,
             ms(self.window.quantile_ns(0.5)),
             ms(self.window.quantile_ns(1.0)),
@@ -275,8 +282,11 @@ impl LiveLine {
         }
     }
 
-    /// A terminal that went away costs the line only.
+    /// A terminal that went away or was stopped costs the line only.
     fn write(&mut self) {
-        let _ = self.terminal.write_all(self.text.as_bytes());
+        if takes_bytes(self.terminal.as_fd()) {
+            let _ = self.terminal.write_all(self.text.as_bytes());
+            let _ = self.terminal.write_all(WRAP);
+        }
     }
 }

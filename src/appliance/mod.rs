@@ -68,8 +68,6 @@ pub struct Options {
 /// # Errors
 /// What does not fit, in words, with its exit code. Nothing is then left running.
 pub fn run(options: &Options) -> Result<Proof, Failure> {
-    // Before the first thread: every one inherits the mask, so the signals come to this one alone.
-    let signals = StopSignals::block().map_err(|error| Failure::new(Exit::Internal, error))?;
     heap::self_test().map_err(|error| Failure::new(Exit::Internal, error))?;
     for path in &options.writable {
         try_to_write(path)?;
@@ -78,6 +76,9 @@ pub fn run(options: &Options) -> Result<Proof, Failure> {
         .map_err(|error| log::warn!("service manager: {error}"))
         .ok();
     let fitted = fit(&options.board)?;
+    // Before the first thread: every one inherits the mask, so the signals come to this one alone. Until
+    // here they end the program at once, whatever file it waits for: nothing has been started.
+    let signals = StopSignals::block().map_err(|error| Failure::new(Exit::Internal, error))?;
     let armed = arm::arm(fitted, options)?;
     let running = armed.go()?;
     if let Some(notifier) = &notifier
@@ -109,6 +110,8 @@ pub fn run(options: &Options) -> Result<Proof, Failure> {
     if let Some(notifier) = &notifier {
         let _ = notifier.stopping("stopping");
     }
+    // A second signal ends a stop that a driver or a model holds up.
+    signals.release();
     running.finish()
 }
 

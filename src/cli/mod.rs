@@ -76,10 +76,17 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(()) => Exit::Ok.into(),
         Err(Failure { exit, message }) => {
-            eprintln!("pinsight: {message}");
+            complain(&format_args!("pinsight: {message}\n"));
             exit.into()
         }
     }
+}
+
+/// Writes to standard error. A full disk behind it, or a reader that went away, must not end the program, as
+/// `eprintln!` would.
+fn complain(text: &impl std::fmt::Display) {
+    use std::io::Write as _;
+    let _ = write!(std::io::stderr().lock(), "{text}");
 }
 
 /// Writes to standard output. A reader that went away (`| head`) is not a failure.

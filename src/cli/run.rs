@@ -4,7 +4,8 @@ use crate::appliance::{self, Exit, Failure, Options};
 use crate::board::Feed;
 use crate::capture::faults::FaultPlan;
 use clap::Args;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `pinsight run`.
 #[derive(Debug, Args)]
@@ -47,7 +48,14 @@ fn feed(text: &str) -> Result<Feed, std::convert::Infallible> {
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
-    let events_on_stdout = arguments.events.as_deref() == Some(std::path::Path::new("-"));
+    let events_on_stdout = arguments.events.as_deref() == Some(Path::new("-"));
+    let files = [
+        ("--board", Some(&arguments.board)),
+        ("--proof", arguments.proof.as_ref()),
+        ("--events", arguments.events.as_ref()),
+        ("--record", arguments.record.as_ref()),
+    ];
+    each_its_own(&files)?;
     let proof_file = arguments.proof;
     let proof = appliance::run(&Options {
         board: arguments.board,
@@ -60,6 +68,13 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         // Nothing is half-done at the end: a proof that cannot be written is known before the start.
         writable: proof_file.iter().cloned().collect(),
     })?;
+    // Shown whether it can be written or not, and written whether it can be shown or not.
+    let shown = if events_on_stdout {
+        super::complain(&proof);
+        Ok(())
+    } else {
+        super::print(&proof)
+    };
     if let Some(path) = proof_file {
         let json = serde_json::to_vec_pretty(&proof)
             .map_err(|error| Failure::new(Exit::Internal, format!("proof: {error}")))?;
@@ -67,11 +82,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
             Failure::new(Exit::Storage, format!("proof {}: {error}", path.display()))
         })?;
     }
-    if events_on_stdout {
-        eprint!("{proof}");
-    } else {
-        super::print(&proof)?;
-    }
+    shown?;
     if proof.identity_holds() {
         Ok(())
     } else {
@@ -79,5 +90,59 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
             Exit::Internal,
             "the ledger does not close: the proof shows which camera; please report it with the proof",
         ))
+    }
+}
+
+/// No two arguments name one file: one would write over the other.
+fn each_its_own(files: &[(&str, Option<&PathBuf>)]) -> Result<(), Failure> {
+    let named: Vec<_> = files
+        .iter()
+        .filter_map(|(option, path)| path.map(|path| (*option, path)))
+        .collect();
+    for (index, (second, path)) in named.iter().enumerate() {
+        if let Some((first, _)) = named[..index].iter().find(|(_, other)| same(other, path)) {
+            let path = path.display();
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("{first} and {second} both name {path}; name a file of its own for each"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// One regular file, or one that neither is there yet.
+fn same(one: &Path, other: &Path) -> bool {
+    match (std::fs::metadata(one), std::fs::metadata(other)) {
+        (Ok(one), Ok(other)) => {
+            one.is_file() && (one.dev(), one.ino()) == (other.dev(), other.ino())
+        }
+        (Err(_), Err(_)) => one == other,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::each_its_own;
+    use std::path::PathBuf;
+
+    #[test]
+    fn two_arguments_for_one_file_are_refused_and_devices_may_be_shared() {
+        let dir = tempfile::tempdir().unwrap();
+        let board = dir.path().join("board.toml");
+        std::fs::write(&board, "").unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&board, &link).unwrap();
+        let absent = dir.path().join("absent");
+        let null = PathBuf::from("/dev/null");
+        let refused = |second| each_its_own(&[("--board", Some(&board)), second]);
+        let message = refused(("--record", Some(&link))).unwrap_err().message;
+        assert!(message.contains("--board and --record"), "{message}");
+        assert!(refused(("--record", None)).is_ok());
+        assert!(refused(("--record", Some(&absent))).is_ok());
+        let twice = |path| each_its_own(&[("--proof", Some(path)), ("--events", Some(path))]);
+        assert!(twice(&absent).is_err());
+        assert!(twice(&null).is_ok());
     }
 }

@@ -11,7 +11,7 @@
 
 use super::result::{ArchivedResultRecord, FrameResult, ResultRecord};
 use rkyv::rancor::Failure;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -56,6 +56,16 @@ pub enum RecordingError {
         /// Its answer.
         error: std::io::Error,
     },
+    /// The file holds something else, which is left as it is.
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another run is writing it.
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// Names of board, cameras and labels are longer than the header cell.
     HeaderTooLong {
         /// Bytes they take.
@@ -74,6 +84,17 @@ impl std::fmt::Display for RecordingError {
                 f,
                 "recording {}: {operation} failed: {error}; name a file in a directory that exists, is \
                  writable and has room",
+                path.display()
+            ),
+            Self::Foreign { path } => write!(
+                f,
+                "recording {}: found a file that is no recording, expected none, an empty file or a \
+                 recording; name another file",
+                path.display()
+            ),
+            Self::InUse { path } => write!(
+                f,
+                "recording {}: another run is writing it; name another file",
                 path.display()
             ),
             Self::HeaderTooLong { found_bytes } => write!(
@@ -106,11 +127,46 @@ pub struct Recording {
 struct Cell([u8; RECORD_BYTES]);
 
 impl Recording {
-    /// Makes the file, or replaces it, with all its bytes reserved on disk.
+    /// Makes the file, or replaces another recording, with all its bytes reserved on disk. Holds its lock.
     ///
     /// # Errors
-    /// The file cannot be made or its blocks cannot be had (`posix_fallocate`), or the names do not fit.
+    /// The file cannot be made or its blocks cannot be had (`posix_fallocate`), it holds something else,
+    /// another run is writing it, or the names do not fit. A file that was not there is then not there.
     pub fn create(path: &Path, header: &FileHeader) -> Result<Self, RecordingError> {
+        let header_cell = encode_header(header)?;
+        let was_there = path.exists();
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(|error| RecordingError::Io {
+                path: path.to_path_buf(),
+                operation: "open",
+                error,
+            })?;
+        let filled = Self::fill(&file, path, header.capacity, &header_cell);
+        if filled.is_err() && !was_there {
+            // What made it fail is told; that the rest of it stays is not worse.
+            let _ = std::fs::remove_file(path);
+        }
+        filled?;
+        Ok(Self {
+            file,
+            capacity: header.capacity.max(1),
+            next: 0,
+            cell: Box::new(Cell([0; RECORD_BYTES])),
+        })
+    }
+
+    /// Makes an open file an empty recording, unless it holds something else.
+    fn fill(
+        file: &File,
+        path: &Path,
+        capacity: u64,
+        header_cell: &[u8],
+    ) -> Result<(), RecordingError> {
         let io = |operation: &'static str| {
             move |error: std::io::Error| RecordingError::Io {
                 path: path.to_path_buf(),
@@ -118,27 +174,29 @@ impl Recording {
                 error,
             }
         };
-        let header_cell = encode_header(header)?;
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(path)
-            .map_err(io("open"))?;
-        let bytes = HEADER_BYTES as u64 + header.capacity * RECORD_BYTES as u64;
+        let found = file.metadata().map_err(io("stat"))?;
+        let mut start = [0; MAGIC.len()];
+        let mut is_recording = || file.read_exact_at(&mut start, 0).is_ok() && start == MAGIC;
+        if !found.is_file() || (found.len() > 0 && !is_recording()) {
+            let path = path.to_path_buf();
+            return Err(RecordingError::Foreign { path });
+        }
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let path = path.to_path_buf();
+                return Err(RecordingError::InUse { path });
+            }
+            Err(TryLockError::Error(error)) => return Err(io("lock")(error)),
+        }
+        file.set_len(0).map_err(io("truncate"))?;
+        let bytes = HEADER_BYTES as u64 + capacity * RECORD_BYTES as u64;
         let length = nix::libc::off_t::try_from(bytes)
             .map_err(|_| io("reserve")(std::io::Error::from_raw_os_error(nix::libc::EFBIG)))?;
-        nix::fcntl::posix_fallocate(&file, 0, length)
+        nix::fcntl::posix_fallocate(file, 0, length)
             .map_err(|errno| io("reserve (posix_fallocate)")(errno.into()))?;
-        file.write_all_at(&header_cell, 0).map_err(io("write"))?;
-        file.sync_all().map_err(io("sync"))?;
-        Ok(Self {
-            file,
-            capacity: header.capacity.max(1),
-            next: 0,
-            cell: Box::new(Cell([0; RECORD_BYTES])),
-        })
+        file.write_all_at(header_cell, 0).map_err(io("write"))?;
+        file.sync_all().map_err(io("sync"))
     }
 
     /// Writes one result over the oldest record.
@@ -262,12 +320,17 @@ impl Reading {
     /// # Errors
     /// The file cannot be read, or is not a recording of this layout.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
-        let mut file =
-            File::open(path).map_err(|error| ReadError::Io(path.to_path_buf(), error))?;
+        let io = |error| ReadError::Io(path.to_path_buf(), error);
+        // A device or a FIFO may never end, and to open a FIFO may wait for ever.
+        if !std::fs::metadata(path).map_err(io)?.is_file() {
+            return Err(ReadError::NotARecording {
+                path: path.to_path_buf(),
+                found: "no regular file",
+            });
+        }
+        let mut file = File::open(path).map_err(io)?;
         let mut bytes = rkyv::util::AlignedVec::<64>::new();
-        bytes
-            .extend_from_reader(&mut file)
-            .map_err(|error| ReadError::Io(path.to_path_buf(), error))?;
+        bytes.extend_from_reader(&mut file).map_err(io)?;
         let refuse = |found: &'static str| ReadError::NotARecording {
             path: path.to_path_buf(),
             found,
@@ -360,7 +423,9 @@ fn decode_record(cell: &[u8]) -> Result<&ArchivedResultRecord, CellFault> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FileHeader, HEADER_BYTES, RECORD_BYTES, ReadError, Reading, Recording};
+    use super::{
+        FileHeader, HEADER_BYTES, RECORD_BYTES, ReadError, Reading, Recording, RecordingError,
+    };
     use crate::latency::Stamps;
     use crate::postprocess::Detection;
     use crate::record::FrameResult;
@@ -409,6 +474,47 @@ mod tests {
         }
         recording.sync().unwrap();
         (dir, path)
+    }
+
+    #[test]
+    fn a_file_that_is_no_recording_or_is_being_written_stays_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let profile = dir.path().join("board.toml");
+        std::fs::write(&profile, "name = 'door'").unwrap();
+        let refused = Recording::create(&profile, &header(16)).unwrap_err();
+        assert!(
+            matches!(refused, RecordingError::Foreign { .. }),
+            "{refused}"
+        );
+        assert_eq!(std::fs::read(&profile).unwrap(), b"name = 'door'");
+
+        let path = dir.path().join("r.pins");
+        let mut first = Recording::create(&path, &header(16)).unwrap();
+        first.append(&result(0), 0).unwrap();
+        let refused = Recording::create(&path, &header(16)).unwrap_err();
+        assert!(matches!(refused, RecordingError::InUse { .. }), "{refused}");
+        assert_eq!(Reading::open(&path).unwrap().summary().valid, 1);
+        drop(first);
+        Recording::create(&path, &header(16)).unwrap();
+        assert_eq!(Reading::open(&path).unwrap().summary().valid, 0);
+    }
+
+    #[test]
+    fn a_recording_that_cannot_be_made_leaves_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("r.pins");
+        let too_large = header(u64::MAX / RECORD_BYTES as u64 / 2 - HEADER_BYTES as u64);
+        assert!(Recording::create(&path, &too_large).is_err());
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_never_ends_is_not_read() {
+        let refused = Reading::open(std::path::Path::new("/dev/zero")).unwrap_err();
+        assert!(
+            matches!(refused, ReadError::NotARecording { .. }),
+            "{refused}"
+        );
     }
 
     #[test]

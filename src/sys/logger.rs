@@ -1,14 +1,17 @@
-//! Log lines: one write(2) each to standard error, from a buffer on the stack. Never allocates.
+//! Log lines: one write(2) each to standard error, from a buffer on the stack. Never allocates, and never
+//! waits for a reader: a line that a full pipe does not take is counted as lost.
 //!
 //! Where standard error is not a terminal, lines carry the priority prefix that journald reads
 //! (`<3>` and the like, sd-daemon(3)); on a terminal the level is a word.
 #![allow(unsafe_code)]
 
+use super::poll::{TAKEN_AT_ONCE, takes_bytes};
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use nix::libc;
 use std::fmt::{self, Write as _};
 use std::io::IsTerminal as _;
+use std::os::fd::AsFd as _;
 
 /// Bytes of the longest line, its line end included. journald and pipes take this in one piece
 /// (PIPE_BUF is 4096).
@@ -16,6 +19,8 @@ pub const LINE_BYTES: usize = 1024;
 
 /// What stands at the end of a line that did not fit.
 const CUT: &str = " [cut]";
+
+const _: () = assert!(LINE_BYTES <= TAKEN_AT_ONCE);
 
 /// How the level of a line is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +72,10 @@ impl Log for StderrLogger {
             Style::Priority
         };
         let line = Line::new(style, record.level(), *record.args());
+        if !takes_bytes(std::io::stderr().as_fd()) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         let bytes = line.as_bytes();
         // SAFETY: the buffer is live and `bytes.len()` long. Standard error may be closed: then the
         // call fails and the line counts as lost.

@@ -1,10 +1,26 @@
-//! poll(2) over a fixed set of descriptors, with a nanosecond time-out.
+//! poll(2): over a fixed set of descriptors with a nanosecond time-out, and of one descriptor before a write.
 #![allow(unsafe_code)]
 
 use crate::limits::MAX_CAMERAS;
 use crate::units::NS_PER_S;
 use nix::libc;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
+
+/// Bytes that a descriptor which [`takes_bytes`] takes without a wait: `PIPE_BUF` of Linux, pipe(7).
+pub const TAKEN_AT_ONCE: usize = 4096;
+
+/// A write of up to [`TAKEN_AT_ONCE`] bytes would not wait for a reader. Never waits itself, and is true where
+/// the write would end with an error: that says more.
+#[must_use]
+pub fn takes_bytes(descriptor: BorrowedFd<'_>) -> bool {
+    let mut fd = libc::pollfd {
+        fd: descriptor.as_raw_fd(),
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: one live pollfd, and a time-out of 0.
+    unsafe { libc::poll(&raw mut fd, 1, 0) != 0 }
+}
 
 /// Descriptors to wait for: those of every camera, and one to be stopped by.
 #[derive(Debug, Default)]
@@ -93,9 +109,24 @@ impl PollSet {
 
 #[cfg(test)]
 mod tests {
-    use super::PollSet;
-    use nix::unistd::pipe;
-    use std::os::fd::AsRawFd as _;
+    use super::{PollSet, TAKEN_AT_ONCE, takes_bytes};
+    use nix::unistd::{pipe, read, write};
+    use std::os::fd::{AsFd as _, AsRawFd as _};
+
+    #[test]
+    fn a_full_pipe_takes_nothing_and_a_broken_one_says_so_itself() {
+        let (reader, writer) = pipe().unwrap();
+        let piece = [0; TAKEN_AT_ONCE];
+        let mut taken = 0;
+        while takes_bytes(writer.as_fd()) {
+            taken += write(&writer, &piece).unwrap();
+        }
+        assert!(taken >= TAKEN_AT_ONCE);
+        read(&reader, &mut [0; TAKEN_AT_ONCE]).unwrap();
+        assert!(takes_bytes(writer.as_fd()));
+        drop(reader);
+        assert!(takes_bytes(writer.as_fd()));
+    }
 
     #[test]
     fn a_hang_up_is_seen_at_its_entry_and_nowhere_else() {

@@ -2,12 +2,13 @@
 //!
 //! No handler is installed: the signals are blocked before the first thread starts, every thread
 //! inherits that, and the main thread fetches them. So no system call of a hot thread is interrupted.
+//! SIGXFSZ is ignored: a file at its size limit is then an error of the write, as a full disk is.
 #![allow(unsafe_code)]
 
 use crate::units::NS_PER_S;
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 
 /// SIGTERM, SIGINT and SIGHUP, blocked for this thread and the threads that it starts.
 #[derive(Debug)]
@@ -33,10 +34,10 @@ impl std::fmt::Display for SignalError {
 impl std::error::Error for SignalError {}
 
 impl StopSignals {
-    /// Blocks them. Call it before the first thread is started.
+    /// Blocks them, and ignores SIGXFSZ. Call it before the first thread is started.
     ///
     /// # Errors
-    /// pthread_sigmask's errno.
+    /// The errno of pthread_sigmask or sigaction.
     pub fn block() -> Result<Self, SignalError> {
         let set: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]
             .into_iter()
@@ -45,7 +46,18 @@ impl StopSignals {
             operation: "pthread_sigmask",
             errno,
         })?;
+        // SAFETY: no handler is installed, so none can run anything that a handler may not.
+        unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) }.map_err(|errno| SignalError {
+            operation: "sigaction",
+            errno,
+        })?;
         Ok(Self { set })
+    }
+
+    /// Lets the calling thread have them again: from now on one of them ends the program at once.
+    pub fn release(&self) {
+        // The only error is an unknown way to change the mask.
+        let _ = self.set.thread_unblock();
     }
 
     /// Waits at most `timeout_ns` for one of them; `None` when none came. Does not allocate.

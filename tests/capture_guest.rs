@@ -42,7 +42,7 @@ fn every_kind_of_v4l2_camera_keeps_the_contract_in_the_guest() {
     assert!(ran.status.success(), "{:?}", ran.status.code());
     // Each kind of camera ran the checks it is there for.
     for (kind, checks) in [
-        ("plain", 13),
+        ("plain", 15),
         ("dma_contig", 3),
         ("multi_planar", 4),
         ("not_capture", 2),
@@ -63,7 +63,7 @@ fn every_kind_of_v4l2_camera_keeps_the_contract_in_the_guest() {
 mod inside {
     use crate::contract::{self, SLOTS};
     use crate::stage::{Clock, Stage, arm};
-    use pinsight::board::{Fit, Io};
+    use pinsight::board::{ControlSetting, ControlValue, Fit, Io};
     use pinsight::capture::continuity::Continuity;
     use pinsight::capture::pattern::read_pixel;
     use pinsight::capture::supervisor::{Action, Event, Limits, Supervisor};
@@ -507,6 +507,62 @@ mod inside {
                 for camera in &cameras {
                     assert!(text.contains(camera.node.to_str().unwrap()), "{text}");
                 }
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn controls_are_set_checked_read_back_and_set_again_after_a_reopening() {
+            if here("plain") {
+                let setting = |name: &str, value| ControlSetting {
+                    name: name.to_owned(),
+                    value,
+                };
+                let value_now = |name: &str| {
+                    let cameras = pinsight::sys::v4l2::cameras();
+                    let answer = cameras[0].answer.as_ref().unwrap();
+                    let control = answer.controls.iter().find(|c| c.name == name);
+                    control.expect("the control").value
+                };
+                let mut camera = open(PixelFormat::Nv12, Io::Mmap);
+                let pattern = ControlValue::Item("100% Colorbar".to_owned());
+                let wanted = [
+                    setting("brightness", ControlValue::Number(77)),
+                    setting("test-pattern", pattern),
+                ];
+                camera
+                    .set_controls(&wanted)
+                    .unwrap_or_else(|error| panic!("{error}"));
+                assert_eq!(value_now("brightness"), Some(77));
+                for (name, value, words) in [
+                    (
+                        "brightness",
+                        ControlValue::Number(256),
+                        "controls.brightness: found 256, expected 0 to 255",
+                    ),
+                    (
+                        "test-pattern",
+                        ControlValue::Item("Plaid".to_owned()),
+                        "controls.test-pattern: found \"Plaid\", expected 0 \"75% Colorbar\", 1 \"100% Colorbar\"",
+                    ),
+                    (
+                        "brightnes",
+                        ControlValue::Number(1),
+                        "controls.brightnes: found no such control, expected one of brightness, contrast",
+                    ),
+                ] {
+                    let mut other = open(PixelFormat::Nv12, Io::Mmap);
+                    let error = other.set_controls(&[setting(name, value)]).unwrap_err();
+                    assert!(error.to_string().contains(words), "{error}");
+                }
+                let mut stage = arm(camera, SLOTS, Clock::Real);
+                let mut other = Command::new("v4l2-ctl");
+                let status = other.args(["-d", CAMERA, "-c", "brightness=10"]).status();
+                assert!(status.unwrap().success());
+                assert_eq!(value_now("brightness"), Some(10));
+                stage.reopen().unwrap();
+                assert_eq!(value_now("brightness"), Some(77));
+                assert_eq!(value_now("test-pattern"), Some(1));
             }
         }
 

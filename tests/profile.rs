@@ -387,6 +387,7 @@ fn the_reference_has_every_key_with_the_readers_own_values_and_defaults() {
             let default = match key.absent {
                 Absent::Fault => "required".into(),
                 Absent::Default(value) => format!("`{value}`"),
+                Absent::Derived if key.name == "controls" => "what the driver has".into(),
                 Absent::Derived => "the node of `capture-core`".into(),
             };
             [section.into(), key.name.into(), values, default]
@@ -646,4 +647,39 @@ fn standard_input_is_read_by_one_camera_and_does_not_begin_again() {
         "{}",
         found[1]
     );
+}
+
+#[test]
+fn controls_are_numbers_truths_or_items_and_nothing_else() {
+    let with = |controls: &str| {
+        SMALL.replacen(
+            "device = \"/dev/video0\"",
+            &format!("device = \"/dev/video0\"\ncontrols = {controls}"),
+            1,
+        )
+    };
+    let board = board::read(
+        "b.toml",
+        &with("{ gain = -3, exposure-auto = true, menu = \"Auto\" }"),
+    );
+    let camera = &board.expect("sound").cameras[0];
+    let mut found: Vec<String> = camera
+        .controls
+        .iter()
+        .map(|control| format!("{} {}", control.name, control.value))
+        .collect();
+    found.sort();
+    assert_eq!(found, ["exposure-auto 1", "gain -3", "menu \"Auto\""]);
+    for (controls, words) in [
+        (
+            "{ gain = 1.5 }",
+            "camera.controls: found gain = 1.5, expected a table of controls",
+        ),
+        ("{ gain = [1] }", "found gain = an array of 1, expected"),
+        ("4", "found 4, expected a table of controls"),
+    ] {
+        let found = messages("b.toml", &with(controls));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains(words), "{}", found[0]);
+    }
 }

@@ -94,7 +94,11 @@ fn open(camera: &Camera, as_it_comes: bool) -> Result<Box<dyn UnarmedSource>, Fa
                 height_px: camera.height_px,
                 rate_hz: camera.rate_hz,
             };
-            match UnarmedCamera::open(device, &request, camera.io) {
+            let opened = UnarmedCamera::open(device, &request, camera.io).and_then(|mut source| {
+                source.set_controls(&camera.controls)?;
+                Ok(source)
+            });
+            match opened {
                 Ok(source) => Ok(Box::new(source)),
                 Err(error) => Err(refuse(&error)),
             }

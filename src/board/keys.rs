@@ -2,8 +2,8 @@
 
 use crate::board::ask::{Places, Table};
 use crate::board::rules::{
-    Ends, Sha256, Truth, choice, device, distinct, even, label, list, mapped, name, one_of,
-    or_zero, path, power_of_two, real, single, whole,
+    Controls, Ends, Sha256, Truth, choice, device, distinct, even, label, list, mapped, name,
+    one_of, or_zero, path, power_of_two, real, single, whole,
 };
 use crate::board::{
     AbsentCore, Camera, Capture, Container, Decoder, Delegate, Feed, Fit, Housekeeping, Io, Memory,
@@ -98,6 +98,11 @@ pub(super) fn camera(mut t: Table<'_, '_>, base: &Path) -> (Camera, Places) {
         .key("io")
         .only("source", "v4l2", v4l2)
         .or(choice(IO), "\"auto\"");
+    let controls = t
+        .key("controls")
+        .only("source", "v4l2", v4l2)
+        .optional(Controls)
+        .unwrap_or_default();
     let file = t
         .key("path")
         .only_any("source", &["image", "y4m", "raw"], image || stream)
@@ -147,6 +152,7 @@ pub(super) fn camera(mut t: Table<'_, '_>, base: &Path) -> (Camera, Places) {
             .required(even(16..=8192, "pixels"), "1080"),
         rate_hz: t.key("rate-hz").required(real(0.1..=1000.0, "Hz"), "30"),
         io,
+        controls,
         ring_slots: t
             .key("ring-slots")
             .or(power_of_two(1..=last(MAX_RING) + 1, "slots"), "1"),

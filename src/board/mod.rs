@@ -109,6 +109,8 @@ pub struct Camera {
     pub rate_hz: f64,
     /// How buffers are exchanged with the driver; `Auto` and without meaning where there is no driver.
     pub io: Io,
+    /// Controls to set; empty where there is no driver.
+    pub controls: Vec<ControlSetting>,
     /// Frame ring capacity, a power of two in 1..=256; 1 keeps only the newest frame.
     pub ring_slots: u32,
     /// Buffers that stay with the driver, 2..=32.
@@ -121,6 +123,33 @@ pub struct Camera {
     pub max_age_ms: u64,
     /// A stream silent for this long is restarted; more than two frame intervals.
     pub time_out_ms: u64,
+}
+
+/// One key of `controls` of a camera.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlSetting {
+    /// V4L2's name in small letters, with `-` between words.
+    pub name: String,
+    /// What it is to be.
+    pub value: ControlValue,
+}
+
+/// The value of a control.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ControlValue {
+    /// A number; `true` is 1 and `false` is 0.
+    Number(i64),
+    /// The name of a menu's item.
+    Item(String),
+}
+
+impl std::fmt::Display for ControlValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Item(name) => write!(f, "\"{name}\""),
+        }
+    }
 }
 
 /// `[capture]`

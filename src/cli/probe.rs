@@ -54,6 +54,9 @@ fn show_cameras(text: &mut String, cameras: &[Camera], all: bool) {
                         answer.capabilities
                     );
                 }
+                for control in &answer.controls {
+                    let _ = writeln!(text, "           control {control}");
+                }
                 for format in &answer.formats {
                     let sizes: Vec<String> = format
                         .sizes

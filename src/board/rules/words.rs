@@ -1,6 +1,7 @@
 //! Rules for text: names, labels, paths, digests.
 
-use super::{Refused, Rule};
+use super::{Refused, Rule, describe};
+use crate::board::{ControlSetting, ControlValue};
 use crate::limits::MAX_NAME;
 use toml::de::DeValue;
 
@@ -71,6 +72,45 @@ pub(in crate::board) fn device() -> Text {
 
 fn is_path(text: &str) -> bool {
     (1..MAX_PATH_BYTES).contains(&text.len()) && !text.contains('\0')
+}
+
+/// Controls of a camera, each with its value.
+pub(in crate::board) struct Controls;
+
+impl Rule for Controls {
+    type Out = Vec<ControlSetting>;
+    fn expected(&self) -> String {
+        "a table of controls, each a whole number, true or false, or the name of a menu's item"
+            .into()
+    }
+    fn take(&self, value: &DeValue<'_>) -> Result<Self::Out, Refused> {
+        let table = value.as_table().ok_or_else(Refused::default)?;
+        let mut out = Vec::new();
+        for (name, value) in table {
+            let wrong = || Refused {
+                span: Some(value.span()),
+                found: Some(format!(
+                    "{} = {}",
+                    name.get_ref(),
+                    describe(value.get_ref())
+                )),
+                hint: None,
+            };
+            let value = match value.get_ref() {
+                DeValue::Boolean(truth) => ControlValue::Number((*truth).into()),
+                DeValue::String(item) => ControlValue::Item(item.clone().into_owned()),
+                DeValue::Integer(number) => ControlValue::Number(
+                    i64::from_str_radix(number.as_str(), number.radix()).map_err(|_| wrong())?,
+                ),
+                _ => return Err(wrong()),
+            };
+            out.push(ControlSetting {
+                name: name.get_ref().clone().into_owned(),
+                value,
+            });
+        }
+        Ok(out)
+    }
 }
 
 /// The SHA-256 of a file.

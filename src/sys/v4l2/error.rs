@@ -81,6 +81,15 @@ pub enum CameraErrorKind {
         /// Rates offered, in words.
         offered: Vec<String>,
     },
+    /// A control that the camera does not have, or a value that it does not take.
+    Control {
+        /// The control as the profile names it.
+        name: String,
+        /// What is there.
+        found: String,
+        /// What would do.
+        expected: String,
+    },
     /// The driver does not exchange buffers the way that the profile asks for.
     Io {
         /// `userptr` or `mmap`.
@@ -237,6 +246,9 @@ impl fmt::Display for CameraErrorKind {
                 hertz(*expected_mhz),
                 list(offered)
             ),
+            Self::Control { name, found, expected } => {
+                write!(f, "controls.{name}: found {found}, expected {expected}")
+            }
             Self::Io { expected, error } => write!(
                 f,
                 "found that the driver refuses io = \"{expected}\" ({error}), expected it to accept: \

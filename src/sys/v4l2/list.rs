@@ -1,5 +1,6 @@
 //! The cameras of this machine, with what they offer: for `probe`, and for error messages.
 
+use super::controls::{OfferedControl, controls};
 use super::error::CameraErrorKind;
 use super::node::{Node, Queue, c_path, text};
 use super::raw::{
@@ -42,6 +43,8 @@ pub struct Answer {
     pub captures: bool,
     /// Through the multi-planar queue.
     pub multi_planar: bool,
+    /// Controls that can be set.
+    pub controls: Vec<OfferedControl>,
     /// Formats offered; empty for a node that does not capture.
     pub formats: Vec<OfferedFormat>,
 }
@@ -202,6 +205,7 @@ fn ask(path: &Path) -> Result<Answer, crate::capture::SourceError> {
         capabilities: format!("{:?}", node.capabilities),
         captures: queue.is_some(),
         multi_planar: queue == Some(Queue::Multi),
+        controls: controls(&node.fd),
         formats: queue
             .map(|queue| formats(&node.fd, queue))
             .unwrap_or_default(),
@@ -307,6 +311,7 @@ mod tests {
                 capabilities: String::new(),
                 captures,
                 multi_planar: false,
+                controls: vec![],
                 formats: vec![],
             }),
         };

@@ -16,6 +16,7 @@
 //! when a frame is late, and panic when a device is gone.
 
 mod colour;
+mod controls;
 mod error;
 mod list;
 mod mapping;
@@ -26,6 +27,7 @@ mod source;
 mod stamp;
 
 pub use colour::colour;
+pub use controls::OfferedControl;
 pub use error::{CameraError, CameraErrorKind};
 pub use list::{Answer, Camera, OfferedFormat, OfferedSize, cameras};
 pub use negotiate::CameraRequest;

@@ -13,8 +13,9 @@ use v4l::v4l_sys;
 use v4l::v4l2::vidioc;
 
 pub(super) use v4l_sys::{
-    v4l2_buffer, v4l2_capability, v4l2_fmtdesc, v4l2_format, v4l2_frmivalenum, v4l2_frmsizeenum,
-    v4l2_plane, v4l2_requestbuffers, v4l2_streamparm,
+    v4l2_buffer, v4l2_capability, v4l2_control, v4l2_fmtdesc, v4l2_format, v4l2_frmivalenum,
+    v4l2_frmsizeenum, v4l2_plane, v4l2_query_ext_ctrl, v4l2_querymenu, v4l2_requestbuffers,
+    v4l2_streamparm,
 };
 
 /// Memory planes of one buffer.
@@ -38,6 +39,12 @@ pub(super) unsafe trait Plain: Copy {}
 unsafe impl Plain for v4l2_buffer {}
 // SAFETY: as above.
 unsafe impl Plain for v4l2_capability {}
+// SAFETY: as above.
+unsafe impl Plain for v4l2_control {}
+// SAFETY: as above.
+unsafe impl Plain for v4l2_query_ext_ctrl {}
+// SAFETY: as above.
+unsafe impl Plain for v4l2_querymenu {}
 // SAFETY: as above.
 unsafe impl Plain for v4l2_fmtdesc {}
 // SAFETY: as above.
@@ -118,12 +125,38 @@ calls! {
     get_parameters(v4l2_streamparm) = VIDIOC_G_PARM;
     /// Sets the frame interval, and says which one it became.
     set_parameters(v4l2_streamparm) = VIDIOC_S_PARM;
+    /// What a control is, or the one after it.
+    query_control(v4l2_query_ext_ctrl) = VIDIOC_QUERY_EXT_CTRL;
+    /// An item of a menu control.
+    query_menu(v4l2_querymenu) = VIDIOC_QUERYMENU;
+    /// A control's value.
+    get_control(v4l2_control) = VIDIOC_G_CTRL;
+    /// Sets a control's value.
+    set_control(v4l2_control) = VIDIOC_S_CTRL;
     /// Makes (or with count 0 frees) the queue's buffers.
     request_buffers(v4l2_requestbuffers) = VIDIOC_REQBUFS;
     /// Starts the queue of a type.
     stream_on(libc::c_int) = VIDIOC_STREAMON;
     /// Stops the queue of a type, and takes every buffer back from the driver.
     stream_off(libc::c_int) = VIDIOC_STREAMOFF;
+}
+
+/// Item `index` of a menu in words, or as the number that it stands for (`numbers`); `None` where there
+/// is none.
+pub(super) fn menu_item(fd: &OwnedFd, id: u32, index: u32, numbers: bool) -> Option<String> {
+    let mut raw: v4l2_querymenu = zeroed();
+    (raw.id, raw.index) = (id, index);
+    query_menu(fd, &mut raw).ok()?;
+    let item = raw.__bindgen_anon_1;
+    if numbers {
+        // SAFETY: any bytes are a value of this integer, and all of the union was zeroed at first.
+        let number = unsafe { item.value };
+        Some(number.to_string())
+    } else {
+        // SAFETY: any bytes are a value of this array, and all of the union was zeroed at first.
+        let name = unsafe { item.name };
+        Some(super::node::text(&name))
+    }
 }
 
 /// A buffer of one queue, ready for an ioctl.

@@ -1,5 +1,6 @@
 //! A V4L2 camera as a source of frames: our own buffer queue over the kernel's.
 
+use super::controls::{Setting, agree, apply};
 use super::error::{CameraError, CameraErrorKind};
 use super::list::{Named, cameras};
 use super::mapping::Mapping;
@@ -10,7 +11,7 @@ use super::raw::{
     stream_on, v4l2_requestbuffers, zeroed,
 };
 use super::stamp::stamp;
-use crate::board::Io;
+use crate::board::{ControlSetting, Io};
 use crate::capture::{
     ArmError, Dequeue, Dequeued, FrameSource, MemoryKeeper, NotArmed, Readiness, SlotHome,
     SlotMemory, Slots, SourceError, UnarmedSource, check_caller_slots,
@@ -58,6 +59,8 @@ struct Device {
     queue: Queue,
     request: CameraRequest,
     format: StreamFormat,
+    /// What the profile sets.
+    controls: Box<[Setting]>,
 }
 
 impl Device {
@@ -180,6 +183,7 @@ impl UnarmedCamera {
             queue,
             request: *request,
             format,
+            controls: Box::default(),
         };
         let mut camera = Self {
             path: path.to_owned(),
@@ -205,6 +209,18 @@ impl UnarmedCamera {
             Ok(()) => {}
         }
         Ok(camera)
+    }
+
+    /// Sets controls, now and whenever the device has been opened again.
+    ///
+    /// # Errors
+    /// The control, what was found, what was expected.
+    pub fn set_controls(&mut self, wanted: &[ControlSetting]) -> Result<(), CameraError> {
+        let kernel = |error| CameraError::of_open(&self.path, error);
+        let fd = self.device.fd("VIDIOC_S_CTRL").map_err(kernel)?;
+        let controls = agree(fd, wanted).map_err(|kind| CameraError::new(&self.path, kind))?;
+        self.device.controls = controls;
+        Ok(())
     }
 
     /// The path that it was opened by.
@@ -404,9 +420,11 @@ impl V4l2Source {
             queue,
             ref request,
             ref format,
+            ref controls,
             ..
         } = self.device;
         renegotiate(&node.fd, queue, request, format)?;
+        apply(&node.fd, controls)?;
         self.device.fd = Some(node.fd);
         let made = self.make_buffers();
         if made.is_err() {

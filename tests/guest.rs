@@ -1,8 +1,8 @@
 //! Pinsight on a machine with real V4L2 cameras, NUMA nodes and hugepages: the guest of `tests/vm`.
 //!
-//! The guest is booted once. A script in it carries out named scenarios and leaves their exit codes,
-//! words and proofs; each test here asserts one promise about them. Where the guest cannot be had,
-//! every test fails and says why.
+//! The guest is booted twice: for cameras that work, and for cameras that fail. Each time a script in it
+//! carries out named scenarios and leaves their exit codes, words and proofs; each test here asserts one
+//! promise about them. Where the guest cannot be had, every test fails and says why.
 
 #[path = "vm/evidence.rs"]
 mod evidence;
@@ -35,6 +35,13 @@ fn capture() -> &'static Boot {
     BOOT.get_or_init(|| Boot::run("capture"))
 }
 
+/// A scenario of `tests/vm/checks/faults.sh`, from the boot that all tests of faults share.
+#[track_caller]
+fn fault(name: &'static str) -> Scenario {
+    static BOOT: OnceLock<Boot> = OnceLock::new();
+    BOOT.get_or_init(|| Boot::run("faults")).scenario(name)
+}
+
 /// Asserts that the program's own count of what happened after ready is zero throughout.
 #[track_caller]
 fn nothing_happened_after_ready(proof: &Proof) {
@@ -52,6 +59,64 @@ fn nothing_happened_after_ready(proof: &Proof) {
             proof.at("/after_ready")
         );
     }
+}
+
+/// Asserts that each scenario of a boot left the free hugepages of each node as it found them.
+#[track_caller]
+fn gives_the_hugepages_back(boot: &Boot, at_least: usize) {
+    let mut seen = 0;
+    for entry in fs::read_dir(&boot.share).unwrap_or_else(|e| panic!("{e}: {:?}", boot.trouble)) {
+        let folder = entry.expect("it can be listed").path();
+        if let (Ok(before), Ok(after)) = (
+            fs::read_to_string(folder.join("hugepages.before")),
+            fs::read_to_string(folder.join("hugepages.after")),
+        ) {
+            let name = folder.display();
+            assert_eq!(before, after, "free hugepages by node, {name}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= at_least, "only {seen} scenarios were looked at");
+}
+
+/// Asserts that results came again after a fault, that every camera's ledger closes over it, and that no
+/// hot thread entered the heap for it. Gives the proof.
+#[track_caller]
+fn came_back(scenario: &Scenario) -> Proof {
+    let proof = scenario.proof();
+    let (before, back, end) = (
+        scenario.number("results.before"),
+        scenario.number("results.back"),
+        scenario.number("results.end"),
+    );
+    assert!(
+        before >= 20 && end >= back + 20,
+        "results: {before} before, {back} when it was back, {end} at the end\n{}",
+        scenario.said()
+    );
+    for camera in 0..proof.at("/cameras").as_array().map_or(0, Vec::len) {
+        proof.ledger_closes(camera);
+    }
+    for count in [
+        "heap_calls",
+        "heap_growth_bytes",
+        "major_faults",
+        "migrations",
+    ] {
+        let found = proof.number(&format!("/after_ready/{count}"));
+        assert_eq!(found, 0, "{count}:\n{:#}", proof.at("/after_ready"));
+    }
+    proof
+}
+
+/// Asserts that two looks at a program saw the same files open and the same address space.
+#[track_caller]
+fn took_nothing(scenario: &Scenario) {
+    let (before, after) = (scenario.observed("before"), scenario.observed("after"));
+    assert_eq!(before.open_files, after.open_files, "open files");
+    assert_eq!(before.virtual_memory, after.virtual_memory, "address space");
+    assert_eq!(before.huge_bytes, after.huge_bytes, "hugepages by node");
+    assert_eq!(before.threads.len(), after.threads.len(), "threads");
 }
 
 /// Asserts that a picture shows vivid's 100 % colour bars, on three lines, in the middle of each bar.
@@ -221,16 +286,30 @@ fn yuyv_in_the_drivers_buffers_is_decoded_to_the_right_colours() {
 #[test]
 #[ignore = "needs the guest: make test"]
 fn the_drivers_sequence_is_followed_without_gaps() {
-    for name in ["userptr_nv12", "mmap_yuyv"] {
-        let proof = scenario(name).proof();
-        // The driver itself skips a number when its own thread, emulated here, comes late: one in a
-        // hundred is allowed for that. What the program would lose shows in `held_up`.
-        let lost = proof.number("/cameras/0/lost_in_driver");
-        assert!(
-            lost <= 3,
-            "{name}: {lost} frames lost in the driver:\n{:#}",
-            proof.at("/cameras")
-        );
+    let proof = scenario("loses_nothing").proof();
+    proof.frames_were_seen(45);
+    // The driver itself skips a number when its own thread, emulated here, comes late: the scenario has
+    // several attempts. What the program would lose, it would lose in each.
+    assert_eq!(
+        proof.number("/cameras/0/lost_in_driver"),
+        0,
+        "{:#}",
+        proof.at("/cameras")
+    );
+}
+
+#[test]
+#[ignore = "needs the guest: make test"]
+fn each_number_of_the_driver_is_a_frame_or_a_counted_loss() {
+    for name in [
+        "userptr_nv12",
+        "mmap_yuyv",
+        "dropped_by_driver",
+        "held_up",
+        "future_stamps",
+    ] {
+        let scenario = scenario(name);
+        scenario.proof().numbers_add_up(&scenario.events());
     }
 }
 
@@ -241,25 +320,18 @@ fn frames_that_the_driver_drops_are_counted_and_the_ledger_closes() {
     proof.ledger_closes(0);
     // One of five, at random, of the 150 frames or so that it takes to deliver 120.
     let lost = proof.number("/cameras/0/lost_in_driver");
-    assert!(
-        (8..=70).contains(&lost),
-        "{lost} lost:\n{:#}",
-        proof.at("/cameras")
-    );
+    assert!(lost >= 8, "{lost} lost:\n{:#}", proof.at("/cameras"));
 }
 
 #[test]
 #[ignore = "needs the guest: make test"]
-fn frames_skipped_while_the_program_was_held_up_are_counted_and_the_ledger_closes() {
+fn a_program_that_was_held_up_counts_what_it_missed_and_goes_on_with_the_same_stream() {
     let proof = scenario("held_up").proof();
     proof.ledger_closes(0);
     // Two seconds of 30 frames, less the buffers that the driver still had.
     let lost = proof.number("/cameras/0/lost_in_driver");
-    assert!(
-        (40..=70).contains(&lost),
-        "{lost} lost:\n{:#}",
-        proof.at("/cameras")
-    );
+    assert!(lost >= 40, "{lost} lost:\n{:#}", proof.at("/cameras"));
+    assert_eq!(proof.number("/cameras/0/restarts"), 0, "it was no silence");
 }
 
 #[test]
@@ -315,6 +387,28 @@ fn every_stage_of_every_result_is_timed() {
 fn after_ready_hot_threads_allocate_nothing_fault_no_page_and_do_not_migrate() {
     for name in ["userptr_nv12", "mmap_yuyv", "two_nodes"] {
         nothing_happened_after_ready(&scenario(name).proof());
+    }
+}
+
+#[test]
+#[ignore = "needs the guest: make test"]
+fn no_other_thread_enters_the_heap_after_ready_either() {
+    for name in ["userptr_nv12", "stop_on_sigterm", "recording"] {
+        let proof = scenario(name).proof();
+        let calls = proof.number("/after_ready/heap_calls_other_threads");
+        assert_eq!(calls, 0, "{name}:\n{:#}", proof.at("/after_ready"));
+    }
+}
+
+#[test]
+#[ignore = "needs the guest: make test"]
+fn a_kernel_that_is_eager_to_move_pages_leaves_ours_alone() {
+    let scenario = scenario("meddling_kernel");
+    nothing_happened_after_ready(&scenario.proof());
+    // The kernel did go round meanwhile, and found others' pages.
+    for count in ["numa_pte_updates", "full_scans"] {
+        let at = |moment| scenario.count(moment, count);
+        assert!(at("meddled.after") > at("meddled.before"), "{count}");
     }
 }
 
@@ -438,24 +532,7 @@ fn with_fallback_too_few_hugepages_mean_other_pages_and_it_is_said() {
 #[test]
 #[ignore = "needs the guest: make test"]
 fn every_end_gives_the_hugepages_back() {
-    let boot = capture();
-    let mut seen = 0;
-    for entry in fs::read_dir(&boot.share).unwrap_or_else(|e| panic!("{e}: {:?}", boot.trouble)) {
-        let folder = entry.expect("it can be listed").path();
-        if let (Ok(before), Ok(after)) = (
-            fs::read_to_string(folder.join("hugepages.before")),
-            fs::read_to_string(folder.join("hugepages.after")),
-        ) {
-            assert_eq!(
-                before,
-                after,
-                "free hugepages by node, {}",
-                folder.display()
-            );
-            seen += 1;
-        }
-    }
-    assert!(seen > 15, "only {seen} scenarios were looked at");
+    gives_the_hugepages_back(capture(), 15);
 }
 
 #[test]
@@ -490,11 +567,8 @@ fn results_recorded_in_the_guest_are_read_back() {
 fn each_result_is_one_line_of_json_while_the_program_runs() {
     let scenario = scenario("userptr_nv12");
     let results = scenario.proof().number("/cameras/0/inferred");
-    let events = scenario.text("events.jsonl");
-    for line in events.lines() {
-        serde_json::from_str::<Value>(line).unwrap_or_else(|e| panic!("{e} in {line}"));
-    }
-    assert_eq!(events.lines().count() as u64, results);
+    // The model of this board gives each frame a class, and so a line.
+    assert_eq!(scenario.events().len() as u64, results);
 }
 
 #[test]
@@ -539,4 +613,146 @@ fn probe_lists_nodes_hugepages_and_each_camera_with_its_formats() {
 #[ignore = "needs the guest: make test"]
 fn the_shipped_vivid_profile_runs_as_it_is() {
     scenario("shipped_profile").proof().frames_were_seen(60);
+}
+
+// ---------------------------------------------------------------------------------- cameras that fail
+
+fn restarts(proof: &Proof) -> u64 {
+    proof.number("/cameras/0/restarts")
+}
+
+fn reopens(proof: &Proof) -> u64 {
+    proof.number("/cameras/0/reopens")
+}
+
+#[test]
+#[ignore = "needs the guest: make test"]
+fn a_buffer_with_the_error_flag_is_a_damaged_frame_and_the_stream_goes_on() {
+    let scenario = fault("buffer_error");
+    let proof = came_back(&scenario);
+    assert_eq!(proof.number("/cameras/0/dropped/damaged"), 1);
+    assert_eq!((restarts(&proof), reopens(&proof)), (0, 0));
+    nothing_happened_after_ready(&proof);
+}
+
+#[test]
+#[ignore = "needs the guest: make test"]
+fn a_buffer_that_the_driver_refuses_costs_a_restart_of_the_stream() {
+    let scenario = fault("queue_error");
+    let proof = came_back(&scenario);
+    assert!(restarts(&proof) >= 1);
+    assert_eq!(reopens(&proof), 0);
+    scenario.stderr_names(&["VIDIOC_QBUF", "door"]);
+    took_nothing(&scenario);
+}
+
+#[test]
+#[ignore = "needs the guest: make test"]
+fn a_fatal_streaming_error_costs_a_restart_of_the_stream() {
+    let scenario = fault("fatal_streaming");
+    let proof = came_back(&scenario);
+    assert!(restarts(&proof) >= 1);
+    assert_eq!(reopens(&proof), 0);
+    took_nothing(&scenario);
+}
+
+#[test]
+#[ignore = "needs the guest: make test"]
+fn a_camera_that_is_gone_is_opened_again_and_nothing_is_left_behind() {
+    for (name, io) in [("disconnect", "userptr"), ("disconnect_mmap", "mmap")] {
+        let scenario = fault(name);
+        let proof = came_back(&scenario);
+        assert_eq!(proof.word("/cameras/0/io"), io);
+        assert_eq!(reopens(&proof), 1, "{name}");
+        scenario.stderr_names(&["camera door: the device is gone", "frames arrive again"]);
+        took_nothing(&scenario);
+    }
+}
+
+#[test]
+#[ignore = "needs the guest: make test"]
+fn a_camera_that_is_gone_again_and_again_leaves_files_memory_and_threads_as_they_were() {
+    let scenario = fault("disconnect_again_and_again");
+    assert_eq!(reopens(&came_back(&scenario)), 6);
+    took_nothing(&scenario);
+}
+
+#[test]
+#[ignore = "needs the guest: make test"]
+fn a_stream_that_falls_silent_is_restarted_until_frames_come() {
+    let scenario = fault("silence");
+    assert!(restarts(&came_back(&scenario)) >= 1);
+    scenario.stderr_names(&["camera door: it delivers no frames"]);
+    took_nothing(&scenario);
+}
+
+#[test]
+#[ignore = "needs the guest: make test"]
+fn a_node_that_disappears_and_comes_back_is_found_again() {
+    let scenario = fault("unbind");
+    assert_eq!(reopens(&came_back(&scenario)), 1);
+    took_nothing(&scenario);
+}
+
+#[test]
+#[ignore = "needs the guest: make test"]
+fn a_call_that_fails_on_the_way_back_is_tried_again() {
+    for name in [
+        "disconnect_then_reqbufs_error",
+        "disconnect_then_streamon_error",
+    ] {
+        let scenario = fault(name);
+        assert!(reopens(&came_back(&scenario)) >= 1, "{name}");
+        took_nothing(&scenario);
+    }
+}
+
+#[test]
+#[ignore = "needs the guest: make test"]
+fn a_camera_that_is_gone_does_not_hold_up_another_one() {
+    let scenario = fault("one_of_two");
+    let proof = came_back(&scenario);
+    assert_eq!((restarts(&proof), reopens(&proof)), (0, 0), "of the other");
+    assert!(proof.number("/cameras/1/reopens") >= 1);
+    // Three seconds at 30 Hz; a busy machine's guest judges fewer.
+    let (before, after) = (
+        scenario.number("door.before"),
+        scenario.number("door.after"),
+    );
+    assert!(after >= before + 15, "{before} results, then {after}");
+}
+
+#[test]
+#[ignore = "needs the guest: make test"]
+fn counters_that_pass_their_largest_value_are_followed() {
+    for name in ["wrapped_sequence", "wrapped_timestamp"] {
+        let proof = fault(name).proof();
+        proof.frames_were_seen(150);
+        // A wrap taken for a gap would be four thousand million frames, or centuries.
+        assert!(proof.number("/cameras/0/lost_in_driver") < 150, "{name}");
+        let longest = proof.number("/latency_ns/capture_to_result/max");
+        assert!(longest < 60_000_000_000, "{name}: {longest} ns");
+        assert_eq!((restarts(&proof), reopens(&proof)), (0, 0), "{name}");
+    }
+}
+
+#[test]
+#[ignore = "needs the guest: make test"]
+fn a_stream_that_does_not_start_at_first_is_a_camera_fault() {
+    fault("start_fails")
+        .ended_with(exit::CAMERA)
+        .stderr_names(&["VIDIOC_STREAMON", "door"]);
+}
+
+#[test]
+#[ignore = "needs the guest: make test"]
+fn a_driver_that_refuses_our_memory_at_the_last_moment_gives_its_own() {
+    let scenario = fault("late_refusal");
+    let proof = scenario.proof();
+    assert_eq!(proof.word("/cameras/0/io"), "mmap");
+    proof.frames_were_seen(30);
+    scenario.stderr_names(&["door", "refuses userptr", "mmap"]);
+    fault("late_refusal_userptr")
+        .ended_with(exit::CAMERA)
+        .stderr_names(&["VIDIOC_QBUF", "door"]);
 }

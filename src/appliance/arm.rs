@@ -13,11 +13,11 @@ use super::station::{Desk, Ending, Post, Station};
 use super::stop::Stop;
 use super::threads::{ViewSeed, WorkerSeed, capture_thread, worker_thread};
 use super::worker::Newest;
-use crate::board::Board;
 use crate::board::budget::{self, FrameNeed, Home};
+use crate::board::{Board, Io};
 use crate::capture::continuity::Continuity;
 use crate::capture::supervisor::{Limits, Supervisor};
-use crate::capture::{FrameSource, NotArmed, SlotHome, Slots, UnarmedSource};
+use crate::capture::{ArmError, FrameSource, NotArmed, SlotHome, Slots, UnarmedSource};
 use crate::frame::{FrameMeta, SlotTable, StreamFormat};
 use crate::latency::Histogram;
 use crate::ledger::ledger;
@@ -33,16 +33,16 @@ use crate::sys::poll::PollSet;
 use crate::sys::thread::{Children, Policy, Spawned, ThreadError, ThreadSpec, spawn};
 use crate::units::{KIB, NS_PER_MS};
 use std::collections::BTreeMap;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::sync::mpsc;
 
 /// One camera with its memory, before its threads exist.
-struct Lane {
-    source: Box<dyn FrameSource>,
-    io: String,
-    producer: LaneProducer,
-    taps: Vec<LaneTap>,
+pub(super) struct Lane {
+    pub(super) source: Box<dyn FrameSource>,
+    pub(super) io: String,
+    pub(super) producer: LaneProducer,
+    pub(super) taps: Vec<LaneTap>,
 }
 
 /// Makes everything that the board needs. Threads wait at the gate when this returns.
@@ -56,58 +56,131 @@ pub(super) fn arm(mut fitted: Fitted, options: &Options) -> Result<Armed, Failur
     if let Some(refusal) = fitted.refusal() {
         return Err(refusal);
     }
-    let sources = cameras::open_all(&fitted.board, options)?;
-    let needs: Vec<_> = sources
-        .iter()
-        .map(|source| FrameNeed {
-            image_bytes: source.format().size_bytes,
-            home: match source.slot_home() {
-                SlotHome::Caller => Home::Region,
-                SlotHome::Source => Home::Driver,
-            },
-        })
-        .collect();
-    let fitted = fitted.with_needs(&needs);
-    if let Some(refusal) = fitted.refusal() {
-        return Err(refusal);
-    }
+    let mut furnished = furnish(fitted, options, Fitted::refusal)?;
     // Standard error, as the log: standard output is for the events or the proof.
-    eprintln!("{}", fitted.budget);
-    let mut warnings = fitted.warnings();
+    // A log that is full or closed is no reason not to watch.
+    let _ = writeln!(std::io::stderr(), "{}", furnished.fitted.budget);
     if let Some(plan) = &options.faults {
-        warnings.push(format!("faults are on, as asked for: --faults {plan}"));
+        let warning = format!("faults are on, as asked for: --faults {plan}");
+        furnished.warnings.push(warning);
     }
-    let (mut arenas, places) = make_arenas(&fitted)?;
-    for arena in arenas.values() {
-        warnings.extend(arena.region().notes().iter().cloned());
+    for (lane, camera) in furnished.lanes.iter().zip(&furnished.fitted.board.cameras) {
+        let format = describe(&lane.source.format());
+        log::info!("camera {}: {format} by {}", camera.name, lane.io);
     }
-    let mut lanes = Vec::new();
-    for (index, source) in sources.into_iter().enumerate() {
-        let (arena, place) = places
-            .get(&index)
-            .and_then(|(node, place)| Some((arenas.get_mut(node)?, *place)))
-            .ok_or_else(|| Failure::new(Exit::Internal, "a camera without a region"))?;
-        let lane = cut_lane(&fitted.board, index, source, arena, place)?;
-        let name = &fitted.board.cameras[index].name;
-        log::info!(
-            "camera {name}: {} by {}",
-            describe(&lane.source.format()),
-            lane.io
-        );
-        lanes.push(lane);
-    }
-    for warning in &warnings {
+    for warning in &furnished.warnings {
         log::warn!("{warning}");
     }
-    Armed::start(fitted, options, lanes, arenas, warnings)
+    Armed::start(furnished, options)
+}
+
+/// Cameras opened, with their memory.
+pub(super) struct Furnished {
+    pub(super) fitted: Fitted,
+    pub(super) lanes: Vec<Lane>,
+    pub(super) arenas: Arenas,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Opens the cameras and gives them their memory. `refusal` judges the board once the cameras have said
+/// what they need. A driver that refuses the board's memory at the last moment has its own buffers made
+/// the slots, where `io` leaves the choice.
+///
+/// # Errors
+/// What cannot be had.
+pub(super) fn furnish(
+    mut fitted: Fitted,
+    options: &Options,
+    refusal: fn(&Fitted) -> Option<Failure>,
+) -> Result<Furnished, Failure> {
+    let mut fallen_back = Vec::new();
+    loop {
+        let sources = cameras::open_all(&fitted.board, options)?;
+        let needs: Vec<_> = sources.iter().map(|source| frame_need(&**source)).collect();
+        fitted = fitted.with_needs(&needs);
+        if let Some(refusal) = refusal(&fitted) {
+            return Err(refusal);
+        }
+        match cut_lanes(&fitted, sources) {
+            Ok((lanes, arenas)) => {
+                let mut warnings = fitted.warnings();
+                warnings.append(&mut fallen_back);
+                for arena in arenas.values() {
+                    warnings.extend(arena.region().notes().iter().cloned());
+                }
+                return Ok(Furnished {
+                    fitted,
+                    lanes,
+                    arenas,
+                    warnings,
+                });
+            }
+            Err(Uncut::Refused(failure)) => return Err(failure),
+            Err(Uncut::OwnBuffers { camera, error }) => {
+                let camera = &mut fitted.board.cameras[camera];
+                fallen_back.push(format!(
+                    "camera {}: the driver refuses userptr ({error}); its own buffers are the slots (mmap)",
+                    camera.name
+                ));
+                camera.io = Io::Mmap;
+            }
+        }
+    }
+}
+
+/// Why the lanes of a board were not made.
+enum Uncut {
+    Refused(Failure),
+    /// This camera's driver wants its own buffers to be the slots, which makes another budget.
+    OwnBuffers {
+        camera: usize,
+        error: ArmError,
+    },
+}
+
+/// Memory for every camera, and a lane over it.
+fn cut_lanes(
+    fitted: &Fitted,
+    sources: Vec<Box<dyn UnarmedSource>>,
+) -> Result<(Vec<Lane>, Arenas), Uncut> {
+    let (mut arenas, places) = make_arenas(fitted).map_err(Uncut::Refused)?;
+    let mut lanes = Vec::new();
+    for (index, source) in sources.into_iter().enumerate() {
+        let found = places
+            .get(&index)
+            .and_then(|(node, place)| Some((arenas.get_mut(node)?, *place)));
+        let Some((arena, place)) = found else {
+            let fault = "a camera without a region";
+            return Err(Uncut::Refused(Failure::new(Exit::Internal, fault)));
+        };
+        lanes.push(cut_lane(&fitted.board, index, source, arena, place)?);
+    }
+    Ok((lanes, arenas))
+}
+
+/// What the frames of an opened camera need.
+fn frame_need(source: &dyn UnarmedSource) -> FrameNeed {
+    FrameNeed {
+        image_bytes: source.format().size_bytes,
+        home: match source.slot_home() {
+            SlotHome::Caller => Home::Region,
+            SlotHome::Source => Home::Driver,
+        },
+    }
 }
 
 /// Bytes of a whole picture: a buffer with fewer is a damaged frame.
-fn image_bytes(format: &StreamFormat) -> u32 {
+pub(super) fn image_bytes(format: &StreamFormat) -> u32 {
     let bytes = format
         .pixel
         .image_bytes(format.stride_bytes, format.height_px);
     u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+/// The way of exchanging buffers alone, without the reason for it.
+fn word(io: &str) -> String {
+    let end = io.find([' ', ',']).unwrap_or(io.len());
+    io[..end].to_owned()
 }
 
 /// A negotiated format in words.
@@ -129,7 +202,7 @@ pub(super) fn describe(format: &StreamFormat) -> String {
 }
 
 /// Arenas by node.
-type Arenas = BTreeMap<usize, Arena>;
+pub(super) type Arenas = BTreeMap<usize, Arena>;
 /// A camera's node, and its place in the arena there.
 type Places = BTreeMap<usize, (usize, usize)>;
 
@@ -167,11 +240,11 @@ fn cut_lane(
     source: Box<dyn UnarmedSource>,
     arena: &mut Arena,
     place: usize,
-) -> Result<Lane, Failure> {
+) -> Result<Lane, Uncut> {
     let camera = &board.cameras[index];
     let name = &camera.name;
     let refuse = |exit: Exit, error: &dyn std::fmt::Display| {
-        Failure::new(exit, format!("camera {name}: {error}"))
+        Uncut::Refused(Failure::new(exit, format!("camera {name}: {error}")))
     };
     let slots = arena.slots(place);
     let driver_slots = u16::try_from(camera.driver_slots).unwrap_or(u16::MAX);
@@ -185,24 +258,22 @@ fn cut_lane(
         let (mut producer, taps) = make(arena.table(place).map_err(memory_error)?)?;
         let memory = lane_memory(&mut producer);
         let io = source.io();
-        match source.arm(Slots::Caller(&memory)) {
-            Ok(source) => {
-                return Ok(Lane {
-                    source,
-                    io,
-                    producer,
-                    taps,
-                });
-            }
+        return match source.arm(Slots::Caller(&memory)) {
+            Ok(source) => Ok(Lane {
+                source,
+                io,
+                producer,
+                taps,
+            }),
             Err(NotArmed {
                 source: back,
                 error,
-            }) if back.slot_home() == SlotHome::Source => {
-                log::warn!("camera {name}: {error}; the driver's own buffers become the slots");
-                return Err(refuse(Exit::Camera, &format!("{error}; set io = \"mmap\"")));
-            }
-            Err(NotArmed { error, .. }) => return Err(refuse(Exit::Camera, &error)),
-        }
+            }) if back.slot_home() == SlotHome::Source => Err(Uncut::OwnBuffers {
+                camera: index,
+                error,
+            }),
+            Err(NotArmed { error, .. }) => Err(refuse(Exit::Camera, &error)),
+        };
     }
     let io = source.io();
     let armed = source
@@ -229,13 +300,13 @@ pub(super) struct Armed {
 }
 
 impl Armed {
-    fn start(
-        fitted: Fitted,
-        options: &Options,
-        lanes: Vec<Lane>,
-        arenas: BTreeMap<usize, Arena>,
-        warnings: Vec<String>,
-    ) -> Result<Self, Failure> {
+    fn start(furnished: Furnished, options: &Options) -> Result<Self, Failure> {
+        let Furnished {
+            fitted,
+            lanes,
+            arenas,
+            warnings,
+        } = furnished;
         let board = &fitted.board;
         let names = Names {
             cameras: board
@@ -348,7 +419,7 @@ fn start_threads(
         let (capture_ledger, worker_ledger, ledger_view) = ledger();
         run.cameras.push(CameraAccount {
             name: camera.name.clone(),
-            io: lane.io,
+            io: word(&lane.io),
             format: describe(&lane.source.format()),
             ledger: ledger_view,
             lane: lane.producer.view(),

@@ -66,8 +66,8 @@ impl Fitted {
     /// What forbids a start, in words; `None` when nothing does.
     #[must_use]
     pub fn refusal(&self) -> Option<Failure> {
-        if let Err(error) = self.budget.within_limit() {
-            return Some(Failure::new(Exit::Machine, error));
+        if let Some(refusal) = self.over_budget() {
+            return Some(refusal);
         }
         let refusals: Vec<String> = self
             .findings
@@ -76,6 +76,12 @@ impl Fitted {
             .map(|finding| finding.misfit.to_string())
             .collect();
         (!refusals.is_empty()).then(|| Failure::new(Exit::Machine, refusals.join("\npinsight: ")))
+    }
+
+    /// The budget's refusal, where the board needs more memory than the profile allows.
+    pub(super) fn over_budget(&self) -> Option<Failure> {
+        let error = self.budget.within_limit().err()?;
+        Some(Failure::new(Exit::Machine, error))
     }
 
     /// What is less than asked for and does not forbid a start, in words.

@@ -11,6 +11,8 @@ pub(super) enum Phase {
     Stream,
     /// Ready: the watch begins.
     Watch,
+    /// The watch is over, and what the other threads did in it has been read: hot threads may end.
+    Over,
     /// Arming failed: threads end without having watched.
     Abandoned,
 }

@@ -19,6 +19,7 @@ mod housekeeping;
 mod messages;
 mod proof;
 mod report;
+mod snapshot;
 mod station;
 mod stop;
 mod threads;
@@ -28,11 +29,13 @@ pub use cameras::open_cameras;
 pub use exit::{Exit, Failure};
 pub use fitting::{Fitted, check_model, fit};
 pub use proof::Proof;
+pub use snapshot::{Snapshot, snapshot};
 
 use crate::board::Feed;
 use crate::capture::faults::FaultPlan;
 use crate::sys::clock::now_ns;
 use crate::sys::heap;
+use crate::sys::memory::exempt_from_balancing;
 use crate::sys::notify::Notifier;
 use crate::sys::signal::StopSignals;
 use crate::units::{NS_PER_MS, NS_PER_S};
@@ -69,6 +72,13 @@ pub struct Options {
 /// What does not fit, in words, with its exit code. Nothing is then left running.
 pub fn run(options: &Options) -> Result<Proof, Failure> {
     heap::self_test().map_err(|error| Failure::new(Exit::Internal, error))?;
+    // Before the first thread, too: they inherit the policy.
+    if let Err(errno) = exempt_from_balancing() {
+        log::warn!(
+            "set_mempolicy failed: {errno}; on a machine with several NUMA nodes, `sysctl kernel.numa_balancing=0` \
+             keeps the kernel from unmapping pages for a look at who uses them"
+        );
+    }
     for path in &options.writable {
         try_to_write(path)?;
     }

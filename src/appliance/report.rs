@@ -18,7 +18,7 @@ use crate::sync::{Arc, AtomicBool, Ordering};
 use crate::sys::arena::Arena;
 use crate::sys::clock::{now_ns, process_start_ns};
 use crate::sys::heap;
-use crate::sys::memory::{lock_all, locked_bytes};
+use crate::sys::memory::{exempt_from_collapse, lock_all, locked_bytes};
 use crate::sys::thread::{Spawned, ThreadPlaced};
 use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
@@ -82,6 +82,12 @@ impl Running {
 
     /// Locks all memory, starts the streams, turns the heap guard on, and begins the watch.
     pub(super) fn open_gate(&mut self) -> Result<(), Failure> {
+        // All regions are there, with whatever large pages they could have.
+        if let Err(errno) = exempt_from_collapse() {
+            log::warn!(
+                "prctl(PR_SET_THP_DISABLE) failed: {errno}; khugepaged may delay hot threads"
+            );
+        }
         if let Err(error) = lock_all() {
             if self.fitted.board.memory.on_shortage == OnShortage::Refuse {
                 return Err(Failure::new(Exit::Machine, error));
@@ -154,9 +160,9 @@ impl Running {
 
     /// Stops the streams, joins the threads, counts what was left, and closes the books.
     pub(super) fn finish(mut self) -> Result<Proof, Failure> {
-        // Before anything is taken down: that is what the other threads did while the watch was on.
-        let others = heap::other_counts();
         self.stop.ask();
+        let others = self.stop.others();
+        self.gate.advance(Phase::Over);
         let mut threads = Vec::new();
         let mut quiet = Vec::new();
         let mut captures = Vec::new();
@@ -268,10 +274,7 @@ impl Running {
             lost_in_driver: snapshot.lost_in_driver,
             repeated_sequence: snapshot.repeated_sequence,
             identity_holds: snapshot.identity_holds() && account.lane.illegal_changes() == 0,
-            // The first start is not one.
-            restarts: post.map_or(0, |post| {
-                post.supervisor.counts().restarts.saturating_sub(1)
-            }),
+            restarts: post.map_or(0, |post| post.supervisor.counts().restarts),
             reopens: post.map_or(0, |post| post.supervisor.counts().reopens),
             future_stamps: post.map_or(0, |post| post.continuity.counts().future),
             capture_to_result_ns: capture_to_result.summary(),

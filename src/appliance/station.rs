@@ -101,6 +101,7 @@ impl Station {
                 self.halt();
                 return Err((camera, error));
             }
+            post.supervisor.started(now_ns());
             post.supervisor.observe(Event::Done, now_ns());
         }
         Ok(())
@@ -157,17 +158,18 @@ impl Station {
 }
 
 impl Post {
-    /// One turn: does what the supervisor asks for. Gives the camera's ready bit if a frame was
-    /// published, and the time of the next turn.
+    /// One turn: takes what is there, then does what the supervisor asks for. Gives the camera's ready bit
+    /// if a frame was published, and the time of the next turn.
     fn turn(&mut self, desk: &mut Desk) -> (u64, u64) {
+        // First the frames: a program that was held up finds them waiting, and that is no silence.
+        let bits = if self.supervisor.serving() {
+            self.serve(desk)
+        } else {
+            0
+        };
         let now = now_ns();
         match self.supervisor.next(now) {
             Action::Serve { until_ns } => {
-                let bits = self.serve(desk);
-                if !self.supervisor.serving() {
-                    self.say_trouble(desk);
-                    return (bits, 0);
-                }
                 let due_ns = match self.source.readiness() {
                     Readiness::At(due_ns) => due_ns,
                     Readiness::Fd(_) => u64::MAX,
@@ -180,7 +182,7 @@ impl Post {
                 self.lend(now);
                 let outcome = self.start(now);
                 self.report(outcome);
-                (0, 0)
+                (bits, 0)
             }
             Action::Reopen => {
                 self.say_trouble(desk);
@@ -191,13 +193,13 @@ impl Post {
                 }
                 let outcome = self.source.reopen(now);
                 self.report(outcome);
-                (0, 0)
+                (bits, 0)
             }
             Action::ResetPort => {
                 self.report(Err(SourceError::new("USBDEVFS_RESET", nix::libc::ENOSYS)));
-                (0, 0)
+                (bits, 0)
             }
-            Action::Rest { until_ns } => (0, until_ns),
+            Action::Rest { until_ns } => (bits, until_ns),
         }
     }
 
@@ -243,7 +245,10 @@ impl Post {
                 if let Ok(slot) = self.producer.dequeued(index) {
                     self.producer.give_back(slot);
                 }
-                self.supervisor.observe(Event::Failed(error), now);
+                // A driver with fewer buffers than there are slots holds as many as it can.
+                if error.errno != nix::libc::ENOBUFS {
+                    self.supervisor.observe(Event::Failed(error), now);
+                }
                 break;
             }
         }

@@ -2,14 +2,18 @@
 
 use crate::ring::Doorbell;
 use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use crate::sys::heap::{self, HeapCounts};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::OnceLock;
 
 /// The stop of one run: a flag for threads that look, a descriptor for threads that poll, and the closed
 /// doorbell for threads that wait for frames.
 #[derive(Debug)]
 pub(super) struct Stop {
     asked: AtomicBool,
+    /// Heap calls of other threads until the stop was asked for: taking things down is no part of the watch.
+    others: OnceLock<HeapCounts>,
     event: EventFd,
     bell: Arc<Doorbell>,
     /// Results still wanted before the run ends by itself.
@@ -32,6 +36,7 @@ impl Stop {
     ) -> nix::Result<Self> {
         Ok(Self {
             asked: AtomicBool::new(false),
+            others: OnceLock::new(),
             event: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
             bell,
             wanted,
@@ -42,11 +47,20 @@ impl Stop {
 
     /// Asks every thread to end. Allocates nothing; may be called more than once.
     pub(super) fn ask(&self) {
+        self.others.get_or_init(heap::other_counts);
         // Release A: whoever sees the flag sees what the asker did before.
         self.asked.store(true, Ordering::Release);
         // The counter cannot overflow before 2^64 requests, and EAGAIN would mean "asked already".
         let _ = self.event.write(1);
         self.bell.close();
+    }
+
+    /// What threads that are not hot did on the heap before the stop was asked for.
+    pub(super) fn others(&self) -> HeapCounts {
+        self.others
+            .get()
+            .copied()
+            .unwrap_or_else(heap::other_counts)
     }
 
     /// Whether the run is over.

@@ -116,6 +116,7 @@ pub(super) fn worker_thread(
         return None;
     }
     let quiet = measured(&mut probe, &hot, |probe, hot| worker.run(probe, hot));
+    gate.wait_for(Phase::Over);
     Some(WorkerEnd {
         quiet,
         tally: worker.tally,
@@ -268,5 +269,6 @@ pub(super) fn capture_thread(
         return None;
     }
     let quiet = measured(&mut probe, &hot, |probe, _| station.run(probe));
+    gate.wait_for(Phase::Over);
     Some(CaptureEnd { quiet, station })
 }

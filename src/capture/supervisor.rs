@@ -201,6 +201,15 @@ impl Supervisor {
         }
     }
 
+    /// The stream was started without being asked for, as arming does: the camera is served.
+    pub fn started(&mut self, now_ns: u64) {
+        self.damaged_run = 0;
+        self.phase = Phase::Serving {
+            since_ns: now_ns,
+            sign_ns: now_ns,
+        };
+    }
+
     /// Why the camera is not well; `None` when a frame has come since.
     #[must_use]
     pub const fn trouble(&self) -> Option<Trouble> {
@@ -307,11 +316,7 @@ impl Supervisor {
         match rung {
             Rung::Restart => {
                 self.counts.restarts += 1;
-                self.damaged_run = 0;
-                self.phase = Phase::Serving {
-                    since_ns: now_ns,
-                    sign_ns: now_ns,
-                };
+                self.started(now_ns);
             }
             Rung::Reopen => {
                 self.counts.reopens += 1;
@@ -484,6 +489,16 @@ mod tests {
         supervisor.observe(Event::Damaged, 1030);
         assert_eq!(supervisor.next(1030), Action::Restart);
         assert_eq!(supervisor.trouble(), Some(Trouble::Damaged));
+    }
+
+    #[test]
+    fn a_stream_that_arming_started_is_served_and_counts_as_no_restart() {
+        let mut supervisor = Supervisor::new(limits(), 0);
+        supervisor.started(5);
+        let until_ns = 5 + TIME_OUT;
+        assert_eq!(supervisor.next(6), Action::Serve { until_ns });
+        assert_eq!(supervisor.counts().restarts, 0);
+        assert_eq!(supervisor.next(until_ns), Action::Restart);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod check;
 mod events;
 mod probe;
 mod run;
+mod snapshot;
 
 use crate::appliance::{Exit, Failure};
 use clap::{Parser, Subcommand};
@@ -41,6 +42,8 @@ enum Command {
     Check(check::Arguments),
     /// Show what this machine has: cores, nodes, hugepages, rights, cameras
     Probe(probe::Arguments),
+    /// Take one picture with a camera of the board, in the colours that the models get
+    Snapshot(snapshot::Arguments),
     /// Read a recording back, validated record by record
     Events(events::Arguments),
     /// Measure the design's claims on this machine, each beside what it replaces
@@ -69,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
+        Command::Snapshot(arguments) => snapshot::run(&arguments),
         Command::Events(arguments) => events::run(&arguments),
         #[cfg(feature = "bench")]
         Command::Bench(arguments) => bench::run(&arguments),

@@ -9,6 +9,7 @@ mod error;
 mod lock;
 mod placement;
 mod range;
+mod stay;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ pub use error::MemoryError;
 pub use lock::{LockError, lock_all, locked_bytes};
 pub use placement::Placement;
 pub(crate) use range::populate;
+pub use stay::{exempt_from_balancing, exempt_from_collapse};
 
 use crate::board::OnShortage;
 use crate::sys::hugepool;

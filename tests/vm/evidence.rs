@@ -46,7 +46,7 @@ impl Boot {
         let libraries = root.join(".cache/tflite/x86_64");
         let ran = Command::new(root.join("tests/vm/run"))
             .current_dir(root)
-            .args(["--time", "--timeout", "600", "--share"])
+            .args(["--time", "--timeout", "900", "--share"])
             .arg(share)
             .args([
                 "--env",
@@ -129,6 +129,34 @@ impl Scenario {
         }
     }
 
+    /// A whole number that the script left.
+    #[track_caller]
+    pub fn number(&self, file: &str) -> u64 {
+        let text = self.text(file);
+        text.trim()
+            .parse()
+            .unwrap_or_else(|e| panic!("{}/{file}: {e}: {text:?}", self.name))
+    }
+
+    /// The number behind a name, in a file of lines with one of each.
+    #[track_caller]
+    pub fn count(&self, file: &str, name: &str) -> u64 {
+        let text = self.text(file);
+        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+        lines
+            .find_map(|(key, value)| (key == name).then(|| value.parse().ok())?)
+            .unwrap_or_else(|| panic!("{}/{file} has no {name}:\n{text}", self.name))
+    }
+
+    /// Each line of the event log.
+    #[track_caller]
+    pub fn events(&self) -> Vec<Value> {
+        let parse = |line: &str| {
+            serde_json::from_str(line).unwrap_or_else(|e| panic!("{}: {e} in {line}", self.name))
+        };
+        self.text("events.jsonl").lines().map(parse).collect()
+    }
+
     /// The proof of a run that ended well.
     #[track_caller]
     pub fn proof(&self) -> Proof {
@@ -197,6 +225,27 @@ impl Proof {
             self.at(&format!("/cameras/{camera}/identity_holds")),
             &Value::Bool(true),
             "{:#}",
+            self.at("/cameras")
+        );
+    }
+
+    /// Holds the ledger's loss against what it did not count: the driver's numbers of the first and the
+    /// last result. Between them each number is a frame or a loss; a repeated one is two frames.
+    #[track_caller]
+    pub fn numbers_add_up(&self, events: &[Value]) {
+        let number = |event: Option<&Value>| {
+            let event = event.expect("there are results");
+            event["driver_sequence"].as_u64().expect("a number")
+        };
+        let of = |key: &str| self.number(&format!("/cameras/0/{key}"));
+        assert_eq!((of("restarts"), of("reopens")), (0, 0), "one stream");
+        let between = number(events.last()) - number(events.first()) + 1;
+        let counted = of("driver_frames") + of("lost_in_driver") - of("repeated_sequence");
+        // Before the first result and behind the last one there are frames that no result tells of.
+        const ENDS: u64 = 25;
+        assert!(
+            (between..=between + ENDS).contains(&counted),
+            "{counted} numbers counted, {between} from the first result to the last:\n{:#}",
             self.at("/cameras")
         );
     }

@@ -162,9 +162,16 @@ fn holders(device: &Path) -> Vec<String> {
     found
 }
 
-/// A four-character code as text.
-pub(super) fn fourcc_text(code: [u8; 4]) -> String {
-    String::from_utf8_lossy(&code).trim_end().to_owned()
+/// A four-character code as text. The highest bit stands for big-endian samples.
+#[must_use]
+pub fn fourcc_text(mut code: [u8; 4]) -> String {
+    let big_endian = code[3] & 0x80 != 0;
+    code[3] &= 0x7f;
+    let mut text = String::from_utf8_lossy(&code).trim_end().to_owned();
+    if big_endian {
+        text.push_str("-BE");
+    }
+    text
 }
 
 /// `a, b, c`, or `nothing`.

@@ -28,7 +28,7 @@ mod stamp;
 
 pub use colour::colour;
 pub use controls::OfferedControl;
-pub use error::{CameraError, CameraErrorKind};
+pub use error::{CameraError, CameraErrorKind, fourcc_text};
 pub use list::{Answer, Camera, OfferedFormat, OfferedSize, cameras};
 pub use negotiate::CameraRequest;
 pub use source::UnarmedCamera;

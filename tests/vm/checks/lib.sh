@@ -12,7 +12,8 @@
 
 here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 pinsight=${PINSIGHT:-target/release/pinsight}
-longest_s=60                            # a program that runs longer is killed: exit 137
+longest_s=180                           # a program that runs longer is killed: exit 137
+longest_wait_s=40                       # for something that takes a second on a machine with time
 
 fail() { echo "check: $*" >&2; exit 1; }
 
@@ -21,7 +22,7 @@ fail() { echo "check: $*" >&2; exit 1; }
 profile() {
     local file=$here/../boards/guest.toml change key value text
     case ${1:-} in *.toml) file=$here/../boards/$1; shift ;; esac
-    text=$(<"$file")
+    text=$(sed "s|= \"\\.\\./|= \"$(dirname "$(realpath "$file")")/../|" "$file")
     for change in "$@"; do
         key=${change%%=*} value=${change#*=}
         [ "$(grep -c "^$key = " <<<"$text")" = 1 ] || fail "$(basename "$file") has not exactly one '$key'"
@@ -49,8 +50,8 @@ start() {
     (sleep "$longest_s" && kill -KILL "$pid") 2>/dev/null & killer=$!
 }
 
-# run_board ARGUMENT...: start `pinsight run` with the scenario's profile, proof and events.
-run_board() { start run --board "$at/board.toml" --proof "$at/proof.json" --events "$at/events.jsonl" "$@"; }
+# run_board ARGUMENT...: start `pinsight run` with the scenario's profile, or $board, with proof and events.
+run_board() { start run --board "${board:-$at/board.toml}" --proof "$at/proof.json" --events "$at/events.jsonl" "$@"; }
 
 running() { kill -0 "$pid" 2>/dev/null; }
 
@@ -58,24 +59,45 @@ running() { kill -0 "$pid" 2>/dev/null; }
 ready() {
     local i
     for ((i = 0; i < 300; i++)); do
-        if grep -qiw ready "$at/stderr" "$at/stdout"; then return 0; fi
+        if grep -q 'ready after [0-9]* ms' "$at/stderr"; then return 0; fi
         running || return 1
         sleep 0.1
     done
     return 1
 }
 
+# results: how many results the event log of the running board holds.
+results() { local lines=(); [ ! -f "$at/events.jsonl" ] || mapfile -t lines <"$at/events.jsonl"; echo ${#lines[@]}; }
+
+# wait_results N: wait until there are so many; false when there are not in time.
+wait_results() {
+    local until=$((SECONDS + longest_wait_s))
+    while [ "$(results)" -lt "$1" ]; do
+        running && [ $SECONDS -lt $until ] || return 1
+        sleep 0.2
+    done
+}
+
+# said WORDS [N]: wait until the program has said so (N times); false when it has not in time.
+said() {
+    local until=$((SECONDS + longest_wait_s))
+    while [ "$(grep -c "$1" "$at/stderr")" -lt "${2:-1}" ]; do
+        running && [ $SECONDS -lt $until ] || return 1
+        sleep 0.2
+    done
+}
+
 # observe MOMENT: note what the kernel says of the running program, for those who do not take its
 # word: where its memory lies, and of each thread: name, cores, policy, faults, switches, migrations.
 observe() {
-    local task into=$at/$1
+    local task file into=$at/$1
     mkdir "$into"
     running || return 0
-    cat /proc/"$pid"/numa_maps >"$into/numa_maps"
-    cat /proc/"$pid"/status >"$into/status"
+    # No process is started for each file: an emulated one takes a tenth of a second.
+    for file in numa_maps status; do printf '%s\n' "$(</proc/"$pid"/$file)" >"$into/$file"; done
     ls -l /proc/"$pid"/fd >"$into/fds"
     for task in /proc/"$pid"/task/*; do
-        for file in status stat sched; do cat "$task/$file" >"$into/${task##*/}.$file"; done
+        for file in status stat sched; do printf '%s\n' "$(<"$task/$file")" >"$into/${task##*/}.$file"; done
     done 2>/dev/null
 }
 

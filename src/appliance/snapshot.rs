@@ -1,0 +1,260 @@
+//! One picture from one camera of a board, by the way that a frame takes in a run: the board's memory, the
+//! driver's queue, the lane, and the pass that makes a model's input.
+
+use super::Options;
+use super::arm::{Lane, describe, furnish, image_bytes};
+use super::exit::{Exit, Failure};
+use super::fitting::{self, Fitted};
+use crate::board::Fit;
+use crate::capture::continuity::Continuity;
+use crate::capture::{Dequeue, Dequeued, FrameSource, Readiness, SourceError};
+use crate::frame::{FrameMeta, StreamFormat};
+use crate::infer::{TensorInfo, TensorType};
+use crate::preprocess::Plan;
+use crate::ring::{LaneProducer, LaneTap};
+use crate::sys::clock::now_ns;
+use crate::sys::poll::PollSet;
+use crate::units::NS_PER_MS;
+use image::RgbImage;
+use std::path::Path;
+
+/// Longest side of a picture: that of the largest input tensor. A larger frame is halved until it fits.
+const LONGEST_PX: u32 = 4096;
+
+/// A picture, and what it was made from.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Red, green and blue as the models get them.
+    pub picture: RgbImage,
+    /// Negotiated format and way of exchanging buffers, in words.
+    pub format: String,
+    /// The driver's number of the frame.
+    pub sequence: u32,
+}
+
+/// Arms the one camera of the board, takes its `frames`-th whole frame, and lets go of it. No thread is
+/// started and no model is read.
+///
+/// # Errors
+/// The profile's faults; a camera that the board does not have; memory or a camera that cannot be had; no
+/// whole frame within the camera's `time-out-ms`.
+pub fn snapshot(board: &Path, camera: &str, frames: u32) -> Result<Snapshot, Failure> {
+    let fitted = with_one_camera(fitting::fit(board)?, camera)?;
+    let refuse = |error: &dyn std::fmt::Display| {
+        Failure::new(Exit::Camera, format!("camera {camera}: {error}"))
+    };
+    let mut furnished = furnish(fitted, &Options::default(), Fitted::over_budget)?;
+    let lane = furnished
+        .lanes
+        .pop()
+        .ok_or_else(|| Failure::new(Exit::Internal, "a camera without a lane"))?;
+    let format = format!("{} by {}", describe(&lane.source.format()), lane.io);
+    let time_out_ns = furnished.fitted.board.cameras[0].time_out_ms * NS_PER_MS;
+    let mut sitting = Sitting::new(lane, time_out_ns).map_err(|error| refuse(&error))?;
+    let taken = sitting.nth(frames);
+    // The driver stops writing before its slots go.
+    let _ = sitting.source.stop();
+    let frame = taken.map_err(|error| refuse(&error))?;
+    let picture = sitting.develop(&frame).map_err(|error| refuse(&error))?;
+    Ok(Snapshot {
+        picture,
+        format,
+        sequence: frame.sequence,
+    })
+}
+
+/// The board as if it had this camera alone.
+fn with_one_camera(mut fitted: Fitted, camera: &str) -> Result<Fitted, Failure> {
+    let cameras = &mut fitted.board.cameras;
+    let Some(wanted) = cameras.iter().position(|one| one.name == camera) else {
+        let names: Vec<&str> = cameras.iter().map(|one| one.name.as_str()).collect();
+        let names = names.join(", ");
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("--camera: found {camera}, expected a camera of the board: {names}"),
+        ));
+    };
+    cameras.swap(0, wanted);
+    cameras.truncate(1);
+    Ok(fitted)
+}
+
+/// Why there is no picture.
+#[derive(Debug)]
+enum SittingError {
+    Source(SourceError),
+    /// No whole frame within the time-out, and the damaged ones meanwhile.
+    Silent {
+        time_out_ms: u64,
+        damaged: u64,
+    },
+    /// The source has no more frames.
+    Ended {
+        whole: u32,
+        wanted: u32,
+    },
+    /// The frame did not pass the lane or the conversion.
+    Spoilt(String),
+}
+
+impl std::fmt::Display for SittingError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Source(error) => error.fmt(f),
+            Self::Silent {
+                time_out_ms,
+                damaged,
+            } => write!(
+                f,
+                "found no whole frame within time-out-ms = {time_out_ms} ({damaged} damaged ones), expected \
+                 a stream"
+            ),
+            Self::Ended { whole, wanted } => {
+                write!(f, "found {whole} frames, expected {wanted} (--frames)")
+            }
+            Self::Spoilt(why) => write!(f, "the frame is spoilt: {why}"),
+        }
+    }
+}
+
+impl From<SourceError> for SittingError {
+    fn from(error: SourceError) -> Self {
+        Self::Source(error)
+    }
+}
+
+/// A camera that streams.
+struct Sitting {
+    // Dropped first: the slots outlive what writes into them.
+    source: Box<dyn FrameSource>,
+    producer: LaneProducer,
+    tap: LaneTap,
+    format: StreamFormat,
+    time_out_ns: u64,
+}
+
+impl Sitting {
+    fn new(lane: Lane, time_out_ns: u64) -> Result<Self, SittingError> {
+        let tap = lane.taps.into_iter().next();
+        let mut sitting = Self {
+            format: lane.source.format(),
+            source: lane.source,
+            producer: lane.producer,
+            tap: tap.ok_or_else(|| SittingError::Spoilt("no reader".into()))?,
+            time_out_ns,
+        };
+        sitting.lend()?;
+        sitting.source.start(now_ns())?;
+        Ok(sitting)
+    }
+
+    /// Lends every free slot to the driver.
+    fn lend(&mut self) -> Result<(), SourceError> {
+        while let Some(slot) = self.producer.take_free() {
+            let index = self.producer.queued(slot);
+            self.source.queue(index, now_ns())?;
+        }
+        Ok(())
+    }
+
+    /// The `wanted`-th whole frame from now on, published.
+    fn nth(&mut self, wanted: u32) -> Result<Dequeued, SittingError> {
+        let mut polled = PollSet::new();
+        let mut deadline_ns = now_ns().saturating_add(self.time_out_ns);
+        let (mut whole, mut damaged) = (0, 0);
+        loop {
+            let now = now_ns();
+            if now >= deadline_ns {
+                return Err(SittingError::Silent {
+                    time_out_ms: self.time_out_ns / NS_PER_MS,
+                    damaged,
+                });
+            }
+            let frame = match self.source.dequeue(now)? {
+                Dequeue::Frame(frame) => frame,
+                Dequeue::NotReady => {
+                    self.wait(&mut polled, now, deadline_ns);
+                    continue;
+                }
+                Dequeue::Ended => return Err(SittingError::Ended { whole, wanted }),
+            };
+            let slot = self
+                .producer
+                .dequeued(frame.slot)
+                .map_err(|error| SittingError::Spoilt(error.to_string()))?;
+            if frame.damaged || frame.bytes_used < image_bytes(&self.format) {
+                damaged += 1;
+            } else {
+                whole += 1;
+                deadline_ns = now.saturating_add(self.time_out_ns);
+            }
+            if whole < wanted {
+                self.producer.give_back(slot);
+                self.lend()?;
+                continue;
+            }
+            let verdict = Continuity::new(self.format.interval_ns).judge(&frame, now);
+            let meta = FrameMeta::of(&self.format).map(|meta| FrameMeta {
+                driver_sequence: frame.sequence,
+                capture_ns: verdict.capture_ns,
+                dequeue_ns: now,
+                offset_bytes: frame.offset_bytes,
+                bytes_used: frame.bytes_used,
+                stamp: u32::from(verdict.stamp as u8),
+                ..meta
+            });
+            let slot = meta
+                .ok_or_else(|| SittingError::Spoilt("a picture too large".into()))
+                .and_then(|meta| {
+                    self.producer
+                        .fill(slot, &meta)
+                        .map_err(|error| SittingError::Spoilt(error.to_string()))
+                })?;
+            self.producer.publish(slot);
+            return Ok(frame);
+        }
+    }
+
+    fn wait(&self, polled: &mut PollSet, now_ns: u64, deadline_ns: u64) {
+        polled.clear();
+        let until_ns = match self.source.readiness() {
+            Readiness::Fd(descriptor) => {
+                polled.watch(descriptor);
+                deadline_ns
+            }
+            Readiness::At(due_ns) => due_ns.min(deadline_ns),
+        };
+        polled.wait(until_ns.saturating_sub(now_ns));
+    }
+
+    /// The published frame as a picture, by the pass that makes a model's input.
+    fn develop(&self, frame: &Dequeued) -> Result<RgbImage, SittingError> {
+        let spoilt = |error: &dyn std::fmt::Display| SittingError::Spoilt(error.to_string());
+        let lease = self
+            .tap
+            .claim_newest(|_| {})
+            .map_err(|error| spoilt(&error))?
+            .ok_or_else(|| spoilt(&"it was not published"))?;
+        lease.verify().map_err(|error| spoilt(&error))?;
+        if lease.header().driver_sequence != frame.sequence {
+            return Err(spoilt(&"another frame was published"));
+        }
+        let (mut width_px, mut height_px) = (self.format.width_px, self.format.height_px);
+        while width_px.max(height_px) > LONGEST_PX {
+            (width_px, height_px) = (width_px.div_ceil(2), height_px.div_ceil(2));
+        }
+        let tensor = TensorInfo {
+            name: "picture".into(),
+            shape: vec![1, height_px as usize, width_px as usize, 3],
+            kind: TensorType::U8,
+            scale: 1.0,
+            zero_point: 0,
+        };
+        let plan = Plan::new(&self.format, &tensor, Fit::Stretch, [0.0, 255.0])
+            .map_err(|error| spoilt(&error))?;
+        let mut bytes = vec![0; tensor.bytes()];
+        plan.run(lease.payload(), &mut bytes)
+            .map_err(|error| spoilt(&error))?;
+        RgbImage::from_raw(width_px, height_px, bytes).ok_or_else(|| spoilt(&"its size is wrong"))
+    }
+}

@@ -1,0 +1,144 @@
+//! `pinsight snapshot`, with cameras that need no kernel: the picture shows what the camera was given.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A board with two cameras: colour bars, and a picture of `photo.png` beside the profile.
+const BOARD: &str = r#"
+name = "desk"
+
+[memory]
+budget-mib = 64
+
+[[camera]]
+name = "bars"
+source = "pattern"
+format = "NV12"
+width-px = 640
+height-px = 360
+rate-hz = 100
+
+[[camera]]
+name = "photo"
+source = "image"
+path = "photo.png"
+pan-px = 0
+format = "YUYV"
+width-px = 320
+height-px = 240
+rate-hz = 100
+
+[[model]]
+name = "none"
+path = "not-read.tflite"
+sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
+decoder = "classify"
+labels = ["anything"]
+
+[[worker]]
+name = "eyes"
+cores = [0]
+model = "none"
+"#;
+
+struct Desk {
+    folder: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new(format_of_bars: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let board = BOARD.replacen("\"NV12\"", &format!("\"{format_of_bars}\""), 1);
+        std::fs::write(folder.path().join("board.toml"), board).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn snapshot(&self, camera: &str, out: &Path) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_pinsight"))
+            .args(["snapshot", "--frames", "2", "--camera", camera, "--board"])
+            .arg(self.path("board.toml"))
+            .arg(out)
+            .output()
+            .unwrap()
+    }
+
+    /// The picture that a camera gives.
+    #[track_caller]
+    fn picture(&self, camera: &str) -> image::RgbImage {
+        let out = self.path("out.png");
+        let output = self.snapshot(camera, &out);
+        assert!(output.status.success(), "{}", said(&output));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.contains(camera) && said.contains("out.png"), "{said}");
+        image::open(out).unwrap().into_rgb8()
+    }
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[track_caller]
+fn near(found: &image::Rgb<u8>, expected: [u8; 3], tolerance: u8) {
+    let near = found
+        .0
+        .iter()
+        .zip(expected)
+        .all(|(f, e)| f.abs_diff(e) <= tolerance);
+    assert!(near, "found {found:?}, expected {expected:?}");
+}
+
+#[test]
+fn colour_bars_have_their_colours_in_each_format() {
+    // 75 % of full scale; 8 bits of limited-range Y'CbCr and back are off by 2 at most.
+    const ON: u8 = 191;
+    for format in ["NV12", "YUYV"] {
+        let picture = Desk::new(format).picture("bars");
+        assert_eq!(picture.dimensions(), (640, 360));
+        for bar in 0..8 {
+            let channel = |bit: u32| if bar & bit == 0 { ON } else { 0 };
+            let expected = [channel(2), channel(4), channel(1)];
+            // Below the number strip and above the moving block, and below that.
+            for y in [60, 340] {
+                near(picture.get_pixel(bar * 80 + 40, y), expected, 3);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_photograph_comes_out_as_it_went_in() {
+    let desk = Desk::new("NV12");
+    let colours = [[200, 40, 30], [20, 120, 220]];
+    image::RgbImage::from_fn(320, 240, |x, _| image::Rgb(colours[usize::from(x >= 160)]))
+        .save(desk.path("photo.png"))
+        .unwrap();
+    let picture = desk.picture("photo");
+    assert_eq!(picture.dimensions(), (320, 240));
+    for (x, expected) in [(80, colours[0]), (240, colours[1])] {
+        near(picture.get_pixel(x, 120), expected, 4);
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_exit_code_and_no_picture_is_left() {
+    let desk = Desk::new("NV12");
+    let out = desk.path("out.png");
+    let no_folder = desk.path("no-such-folder/out.png");
+    let cases = [
+        ("door", &out, 2, "bars, photo"),
+        ("photo", &out, 5, "photo.png"),
+        ("bars", &no_folder, 7, "no-such-folder"),
+    ];
+    for (camera, out, code, word) in cases {
+        let output = desk.snapshot(camera, out);
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains(word), "{word:?} is not in {said}");
+        assert!(!out.exists());
+    }
+}

@@ -9,21 +9,21 @@ use super::gate::{Gate, Phase};
 use super::housekeeping::{Housekeeping, LiveLine, Names};
 use super::messages::{NoteReceiver, ResultReceiver, note_queue, result_queue};
 use super::report::{CameraAccount, Running};
+use super::signals::Signals;
 use super::station::{Desk, Ending, Post, Station};
 use super::stop::Stop;
 use super::threads::{ViewSeed, WorkerSeed, capture_thread, worker_thread};
-use super::worker::Newest;
 use crate::board::budget::{self, FrameNeed, Home};
 use crate::board::{Board, Io};
 use crate::capture::continuity::Continuity;
 use crate::capture::supervisor::{Limits, Supervisor};
 use crate::capture::{ArmError, FrameSource, NotArmed, SlotHome, Slots, UnarmedSource};
 use crate::frame::{FrameMeta, SlotTable, StreamFormat};
-use crate::latency::Histogram;
+use crate::latency::{Arrivals, Waits};
 use crate::ledger::ledger;
 use crate::record::{FileHeader, RECORD_BYTES, Recording};
 use crate::ring::{Doorbell, LaneProducer, LaneTap, lane};
-use crate::sync::{Arc, Padded};
+use crate::sync::Arc;
 use crate::sys::arena::{Arena, ArenaError, lane_memory};
 use crate::sys::clock::{now_ns, realtime_ns};
 use crate::sys::coreset::CoreSet;
@@ -408,7 +408,7 @@ fn start_threads(
     names: Names,
 ) -> Result<(), Failure> {
     let board = run.fitted.board.clone();
-    let newest: Newest = board.cameras.iter().map(|_| Padded::default()).collect();
+    let signals: Signals = board.cameras.iter().map(|_| Default::default()).collect();
     let mut results = Vec::new();
     let mut notes = Vec::new();
     let mut views: Vec<Vec<ViewSeed>> = board.workers.iter().map(|_| Vec::new()).collect();
@@ -449,9 +449,8 @@ fn start_threads(
             ledger: capture_ledger,
             meta,
             frame_bytes: image_bytes(&format),
-            newest: Arc::clone(&newest),
-            last_capture_ns: 0,
-            inter_arrival: Histogram::new(),
+            signals: Arc::clone(&signals),
+            arrivals: Arrivals::new(format.interval_ns),
             troubled: false,
             poll_failed: false,
             ending: Ending::Lasts,
@@ -473,7 +472,7 @@ fn start_threads(
             workers: board.workers.len(),
             arena: malloc_arena(&board, &worker.cores, &run.fitted)?,
             views: std::mem::take(&mut views[index]),
-            newest: Arc::clone(&newest),
+            signals: Arc::clone(&signals),
             bell: Arc::clone(&shared.bell),
             stop: Arc::clone(&shared.stop),
             results: results_in,
@@ -495,6 +494,7 @@ fn start_threads(
                 notes_lost: 0,
             },
             polled: PollSet::new(),
+            waits: Waits::default(),
         };
         capture.push((core, station));
     }

@@ -2,10 +2,11 @@
 
 use super::exit::{Exit, Failure};
 use super::messages::RESULT_BYTES;
+use super::worker::View;
 use crate::board::budget::{Budget, Fixed, FrameNeed};
 use crate::board::fit::{Finding, Moved, Severity};
 use crate::board::{self, Board, LoadError, Model};
-use crate::latency::{Histogram, StageHistograms};
+use crate::latency::{Arrivals, Histogram};
 use crate::record::RECORD_BYTES;
 use crate::sys::tflite::ModelFile;
 use crate::sys::topology::{self, Topology};
@@ -103,10 +104,10 @@ fn fixed(board: &Board) -> Fixed {
     let cameras = board.cameras.len() as u64;
     Fixed {
         result_bytes: RESULT_BYTES,
-        // Each worker has its stages, and two spacings for each camera; each camera its arrivals; the
-        // live line has one.
-        histogram_bytes: workers * StageHistograms::bytes()
-            + (workers * cameras * 2 + cameras + 1) * Histogram::bytes(),
+        // Each worker measures each camera; each camera has its arrivals; the live line has one.
+        histogram_bytes: workers * cameras * View::measured_bytes()
+            + cameras * Arrivals::bytes()
+            + Histogram::bytes(),
         stack_bytes: STACK_BYTES as u64,
         recording_bytes: RECORD_BYTES as u64,
         model_bytes: board

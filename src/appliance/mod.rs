@@ -19,6 +19,7 @@ mod housekeeping;
 mod messages;
 mod proof;
 mod report;
+mod signals;
 mod snapshot;
 mod station;
 mod stop;

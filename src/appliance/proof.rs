@@ -1,5 +1,9 @@
 //! The proof: what the run did, as JSON with fixed keys and as a table for a terminal.
 
+mod tail;
+
+pub use tail::{SlowResult, TailCauses};
+
 use crate::latency::{StageSummary, Summary};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -18,6 +22,10 @@ pub struct Proof {
     pub cameras: Vec<Camera>,
     /// Time by stage, over every judged frame.
     pub latency_ns: StageSummary,
+    /// The slowest results and why they were slow, slowest first.
+    pub tail: Vec<SlowResult>,
+    /// Slow results, by cause.
+    pub tail_causes: TailCauses,
     /// What hot threads did after ready that they should not have.
     pub after_ready: AfterReady,
     /// Memory held.
@@ -84,6 +92,10 @@ pub struct Camera {
     pub future_stamps: u64,
     /// Capture to result of this camera's frames.
     pub capture_to_result_ns: Summary,
+    /// Time by stage of this camera's frames.
+    pub latency_ns: StageSummary,
+    /// Age of the newest judged frame, over all moments from ready to the end.
+    pub age_of_knowledge_ns: Summary,
     /// Time from one frame to the next, by the driver's stamps.
     pub inter_arrival_ns: Summary,
     /// Time from one result to the next.
@@ -186,6 +198,22 @@ fn mib(bytes: u64) -> f64 {
     bytes as f64 / 1_048_576.0
 }
 
+/// One row of the latency table.
+fn write_times(f: &mut Formatter<'_>, name: &str, row: &Summary) -> fmt::Result {
+    writeln!(
+        f,
+        "  {name:<22}{:>8}{:>9.3}{:>9.3}{:>9.3}{:>9.3}{:>9.3}{:>9.3}{:>9.3}",
+        row.count,
+        ms(row.p50),
+        ms(row.p90),
+        ms(row.p99),
+        ms(row.p999),
+        ms(row.p9999),
+        ms(row.max),
+        row.stddev / 1e6
+    )
+}
+
 impl Display for Proof {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "PROOF  board {}  pinsight {}", self.board, self.version)?;
@@ -201,6 +229,7 @@ impl Display for Proof {
             self.run_ms / 1e3
         )?;
         self.write_latency(f)?;
+        self.write_tail(f)?;
         self.write_ledger(f)?;
         self.write_quiet(f)?;
         self.write_memory(f)?;
@@ -220,21 +249,20 @@ impl Proof {
     fn write_latency(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "\n  {:<22}{:>8}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}",
-            "latency, ms", "count", "P50", "P90", "P99", "P99.9", "max", "jitter"
+            "\n  {:<22}{:>8}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}",
+            "latency, ms", "count", "P50", "P90", "P99", "P99.9", "P99.99", "max", "jitter"
         )?;
         for (name, row) in self.latency_ns.rows() {
-            writeln!(
-                f,
-                "  {name:<22}{:>8}{:>9.3}{:>9.3}{:>9.3}{:>9.3}{:>9.3}{:>9.3}",
-                row.count,
-                ms(row.p50),
-                ms(row.p90),
-                ms(row.p99),
-                ms(row.p999),
-                ms(row.max),
-                row.stddev / 1e6
-            )?;
+            write_times(f, name, &row)?;
+        }
+        for camera in &self.cameras {
+            writeln!(f, "  {}", camera.name)?;
+            write_times(f, "  between frames", &camera.inter_arrival_ns)?;
+            write_times(f, "  between results", &camera.inter_result_ns)?;
+            if self.cameras.len() > 1 {
+                write_times(f, "  capture to result", &camera.capture_to_result_ns)?;
+                write_times(f, "  age of knowledge", &camera.age_of_knowledge_ns)?;
+            }
         }
         Ok(())
     }

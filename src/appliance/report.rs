@@ -6,12 +6,15 @@ use super::fitting::Fitted;
 use super::gate::{Gate, Phase};
 use super::housekeeping::Counters;
 use super::proof::{self, Proof};
+use super::signals::Signal;
 use super::station::INFERENCE_TAP;
 use super::stop::Stop;
 use super::threads::{CaptureEnd, Quiet, WorkerEnd};
 use crate::board::OnShortage;
 use crate::capture::SourceError;
-use crate::latency::{Histogram, StageHistograms};
+use crate::latency::{
+    AgeOfKnowledge, Cause, Histogram, Stage, StageHistograms, StageSummary, tail,
+};
 use crate::ledger::{LedgerView, Outcome};
 use crate::ring::{Doorbell, LaneView};
 use crate::sync::{Arc, AtomicBool, Ordering};
@@ -199,9 +202,12 @@ impl Running {
         workers: &[WorkerEnd],
         run_ns: u64,
     ) -> Proof {
-        let mut stages = StageHistograms::new();
-        for end in workers {
-            stages.add(&end.tally.stages);
+        let cameras: Vec<Measured> = (0..self.cameras.len())
+            .map(|index| measured(index, workers, self.ready_ns))
+            .collect();
+        let mut all = Measured::default();
+        for camera in &cameras {
+            all.add(camera);
         }
         let machine = &self.fitted.topology;
         #[allow(clippy::cast_precision_loss)] // for reading
@@ -215,10 +221,13 @@ impl Running {
                 governor: machine.governor().to_owned(),
                 isolated_cores: machine.isolated.iter().collect(),
             },
-            cameras: (0..self.cameras.len())
-                .map(|index| self.camera(index, captures, workers))
+            cameras: (0..)
+                .zip(&cameras)
+                .map(|(index, measured)| self.camera(index, captures, measured))
                 .collect(),
-            latency_ns: stages.summary(),
+            latency_ns: all.summary(),
+            tail: self.tail(workers),
+            tail_causes: tail_causes(workers),
             memory: self.memory(),
             threads: threads.iter().map(thread).collect(),
             ready_ms: ms(self.ready_after_ns()),
@@ -236,12 +245,7 @@ impl Running {
         }
     }
 
-    fn camera(
-        &self,
-        index: usize,
-        captures: &[CaptureEnd],
-        workers: &[WorkerEnd],
-    ) -> proof::Camera {
+    fn camera(&self, index: usize, captures: &[CaptureEnd], measured: &Measured) -> proof::Camera {
         let account = &self.cameras[index];
         let snapshot = account
             .ledger
@@ -250,12 +254,7 @@ impl Running {
             .iter()
             .flat_map(|end| &end.station.posts)
             .find(|post| usize::from(post.camera) == index);
-        let mut capture_to_result = Histogram::new();
-        let mut inter_result = Histogram::new();
-        for view in workers.iter().filter_map(|end| end.views.get(index)) {
-            capture_to_result.add(&view.capture_to_result);
-            inter_result.add(&view.inter_result);
-        }
+        let latency_ns = measured.summary();
         let dropped = snapshot.dropped;
         proof::Camera {
             name: account.name.clone(),
@@ -277,12 +276,51 @@ impl Running {
             restarts: post.map_or(0, |post| post.supervisor.counts().restarts),
             reopens: post.map_or(0, |post| post.supervisor.counts().reopens),
             future_stamps: post.map_or(0, |post| post.continuity.counts().future),
-            capture_to_result_ns: capture_to_result.summary(),
+            capture_to_result_ns: latency_ns.capture_to_result,
+            age_of_knowledge_ns: latency_ns.age_of_knowledge,
             inter_arrival_ns: post
-                .map(|post| post.inter_arrival.summary())
+                .map(|post| post.arrivals.spacing().summary())
                 .unwrap_or_default(),
-            inter_result_ns: inter_result.summary(),
+            inter_result_ns: measured.inter_result.summary(),
+            latency_ns,
         }
+    }
+
+    /// The slowest results of all workers, slowest first.
+    fn tail(&self, workers: &[WorkerEnd]) -> Vec<proof::SlowResult> {
+        let mut slowest: Vec<_> = workers
+            .iter()
+            .zip(&self.fitted.board.workers)
+            .flat_map(|(end, worker)| {
+                end.tally
+                    .tail
+                    .slowest
+                    .iter()
+                    .map(move |seen| (end, worker, seen))
+            })
+            .filter_map(|(end, worker, seen)| {
+                let camera = usize::from(seen.camera);
+                let verdict = end.views.get(camera)?.usual.explain(seen);
+                #[allow(clippy::cast_precision_loss)] // for reading
+                let at_ms = seen.stamps.result_ns.saturating_sub(self.ready_ns) as f64 / 1e6;
+                Some(proof::SlowResult {
+                    camera: self.cameras.get(camera)?.name.clone(),
+                    worker: worker.name.clone(),
+                    sequence: seen.sequence,
+                    at_ms,
+                    total_ns: Stage::CaptureToResult.of(&seen.stamps),
+                    stage: verdict.stage.name(),
+                    stage_ns: verdict.stage_ns,
+                    typical_ns: verdict.typical_ns,
+                    queued_ns: verdict.queued_ns,
+                    causes: verdict.causes,
+                    also: verdict.also,
+                })
+            })
+            .collect();
+        slowest.sort_by_key(|slow| std::cmp::Reverse(slow.total_ns));
+        slowest.truncate(tail::KEPT);
+        slowest
     }
 
     fn memory(&self) -> proof::Memory {
@@ -307,6 +345,59 @@ impl Running {
             pages: pages.join(", "),
             slot_bytes: self.arenas.values().map(Arena::slot_bytes).sum(),
         }
+    }
+}
+
+/// What the workers measured of one camera, or of all.
+#[derive(Default)]
+struct Measured {
+    stages: StageHistograms,
+    age: AgeOfKnowledge,
+    inter_result: Histogram,
+}
+
+impl Measured {
+    fn add(&mut self, other: &Self) {
+        self.stages.add(&other.stages);
+        self.age.add(&other.age);
+        self.inter_result.add(&other.inter_result);
+    }
+
+    fn summary(&self) -> StageSummary {
+        StageSummary {
+            age_of_knowledge: self.age.summary(),
+            ..self.stages.summary()
+        }
+    }
+}
+
+/// What all workers measured of one camera. The watch began at `ready_ns`.
+fn measured(camera: usize, workers: &[WorkerEnd], ready_ns: u64) -> Measured {
+    let mut sum = Measured::default();
+    for view in workers.iter().filter_map(|end| end.views.get(camera)) {
+        sum.stages.add(&view.stages);
+        sum.age.add(&view.age);
+        sum.inter_result.add(&view.inter_result);
+    }
+    let signal = workers.first().and_then(|end| end.signals.get(camera));
+    let known_ns = signal.map_or(0, Signal::known_ns).max(ready_ns);
+    let ended_ns = workers.iter().map(|end| end.tally.watched_ns.1).max();
+    sum.age.began();
+    sum.age.ended(known_ns, ended_ns.unwrap_or(known_ns));
+    sum
+}
+
+fn tail_causes(workers: &[WorkerEnd]) -> proof::TailCauses {
+    let mut counts = tail::CauseCounts::default();
+    for end in workers {
+        counts.add(&end.tally.tail.counts);
+    }
+    proof::TailCauses {
+        results: counts.results,
+        slow: counts.slow,
+        by_cause: Cause::ALL
+            .map(|cause| (cause.name(), counts.of(cause)))
+            .into(),
     }
 }
 

@@ -2,19 +2,19 @@
 //! its ring. One camera's trouble never makes another wait longer than the kernel calls of its restart.
 
 use super::messages::{Note, NoteSender};
+use super::signals::Signals;
 use super::stop::Stop;
-use super::worker::Newest;
 use crate::capture::continuity::Continuity;
 use crate::capture::supervisor::{Action, Event, Supervisor};
 use crate::capture::{Dequeue, Dequeued, FrameSource, Readiness, SourceError};
 use crate::frame::FrameMeta;
-use crate::latency::Histogram;
-use crate::ledger::{CaptureLedger, Outcome};
+use crate::latency::{Arrival, Arrivals, Waits};
+use crate::ledger::{CaptureLedger, Outcome, SequenceStep};
 use crate::ring::{Doorbell, LaneProducer};
-use crate::sync::{Arc, Ordering};
+use crate::sync::Arc;
 use crate::sys::clock::now_ns;
 use crate::sys::poll::PollSet;
-use crate::sys::thread::UsageProbe;
+use crate::sys::thread::{UsageProbe, sight};
 use crate::units::NS_PER_MS;
 use std::os::fd::AsRawFd as _;
 
@@ -42,9 +42,8 @@ pub(super) struct Post {
     /// Bytes of a whole frame; fewer are a damaged one.
     pub(super) frame_bytes: u32,
     /// Shared with the workers.
-    pub(super) newest: Newest,
-    pub(super) last_capture_ns: u64,
-    pub(super) inter_arrival: Histogram,
+    pub(super) signals: Signals,
+    pub(super) arrivals: Arrivals,
     /// It was said that this camera is in trouble.
     pub(super) troubled: bool,
     /// The last poll named an error of this camera's descriptor.
@@ -71,6 +70,8 @@ pub(super) struct Station {
     pub(super) stop: Arc<Stop>,
     pub(super) desk: Desk,
     pub(super) polled: PollSet,
+    /// This thread's counters when it went to wait.
+    pub(super) waits: Waits,
 }
 
 /// Where a capture thread leaves its notes.
@@ -115,7 +116,7 @@ impl Station {
             let mut wake_ns = now_ns().saturating_add(LOOK_NS);
             for post in &mut self.posts {
                 let (bits, next_ns) = match post.ending {
-                    Ending::Lasts => post.turn(&mut self.desk),
+                    Ending::Lasts => post.turn(&mut self.desk, &self.waits),
                     Ending::Judged { until_ns } => (0, post.see_off(until_ns, &self.stop)),
                     Ending::Over => (0, u64::MAX),
                 };
@@ -123,6 +124,12 @@ impl Station {
                 wake_ns = wake_ns.min(next_ns);
             }
             if rung != 0 {
+                let now = now_ns();
+                for post in &self.posts {
+                    if rung >> post.camera & 1 == 1 {
+                        post.signals[usize::from(post.camera)].ring(now);
+                    }
+                }
                 self.bell.ring(rung);
             }
             self.wait(wake_ns);
@@ -150,7 +157,9 @@ impl Station {
                 _ => self.polled.pass(),
             }
         }
-        self.polled.wait(wake_ns.saturating_sub(now_ns()));
+        let now = now_ns();
+        self.waits.waiting(sight(now));
+        self.polled.wait(wake_ns.saturating_sub(now));
         for (index, post) in self.posts.iter_mut().enumerate() {
             post.poll_failed = self.polled.failed(index + 1);
         }
@@ -160,10 +169,10 @@ impl Station {
 impl Post {
     /// One turn: takes what is there, then does what the supervisor asks for. Gives the camera's ready bit
     /// if a frame was published, and the time of the next turn.
-    fn turn(&mut self, desk: &mut Desk) -> (u64, u64) {
+    fn turn(&mut self, desk: &mut Desk, waits: &Waits) -> (u64, u64) {
         // First the frames: a program that was held up finds them waiting, and that is no silence.
         let bits = if self.supervisor.serving() {
-            self.serve(desk)
+            self.serve(desk, waits)
         } else {
             0
         };
@@ -257,7 +266,7 @@ impl Post {
     fn start(&mut self, now: u64) -> Result<(), SourceError> {
         self.source.start(now)?;
         self.continuity.restarted(now);
-        self.last_capture_ns = 0;
+        self.arrivals.restarted();
         Ok(())
     }
 
@@ -270,14 +279,16 @@ impl Post {
     }
 
     /// Takes the filled buffers and lends the free slots. Gives the ready bit.
-    fn serve(&mut self, desk: &mut Desk) -> u64 {
+    fn serve(&mut self, desk: &mut Desk, waits: &Waits) -> u64 {
         let mut bits = 0;
         self.lend(now_ns());
         for taken in 0..BURST {
             let now = now_ns();
             match self.source.dequeue(now) {
                 Ok(Dequeue::Frame(frame)) => {
-                    bits |= self.accept(&frame, now, desk);
+                    // Read again: a frame may have been captured while the driver handed it over.
+                    let now = now_ns();
+                    bits |= self.accept(&frame, now, waits, desk);
                     self.lend(now);
                 }
                 Ok(Dequeue::NotReady) => {
@@ -306,7 +317,7 @@ impl Post {
         bits
     }
 
-    fn accept(&mut self, frame: &Dequeued, now: u64, desk: &mut Desk) -> u64 {
+    fn accept(&mut self, frame: &Dequeued, now: u64, waits: &Waits, desk: &mut Desk) -> u64 {
         let Ok(slot) = self.producer.dequeued(frame.slot) else {
             // The driver named a buffer that it does not have: nothing of it can be believed.
             let error = SourceError::new("VIDIOC_DQBUF (unknown buffer)", nix::libc::EINVAL);
@@ -314,12 +325,13 @@ impl Post {
             return 0;
         };
         let verdict = self.continuity.judge(frame, now);
-        self.ledger.frame(frame.sequence);
-        if self.last_capture_ns != 0 {
-            self.inter_arrival
-                .record(verdict.capture_ns.saturating_sub(self.last_capture_ns));
-        }
-        self.last_capture_ns = verdict.capture_ns;
+        let step = self.ledger.frame(frame.sequence);
+        let arrival = Arrival {
+            capture_ns: verdict.capture_ns,
+            dequeue_ns: now,
+            numbers_missing: matches!(step, SequenceStep::Gap(_)),
+        };
+        let remarks = self.arrivals.arrived(&arrival, waits, || sight(now));
         if frame.damaged || frame.bytes_used < self.frame_bytes {
             self.ledger.count(Outcome::Damaged, 1);
             self.producer.give_back(slot);
@@ -332,14 +344,12 @@ impl Post {
             dequeue_ns: now,
             offset_bytes: frame.offset_bytes,
             bytes_used: frame.bytes_used,
-            stamp: u32::from(verdict.stamp as u8),
+            stamp: remarks.beside(verdict.stamp as u8),
             ..self.meta
         };
         match self.producer.fill(slot, &meta) {
             Ok(slot) => {
-                if let Some(newest) = self.newest.get(usize::from(self.camera)) {
-                    newest.store(verdict.capture_ns, Ordering::Relaxed);
-                }
+                self.signals[usize::from(self.camera)].publish(verdict.capture_ns);
                 if self.producer.publish(slot).evicted(INFERENCE_TAP) {
                     self.ledger.count(Outcome::Evicted, 1);
                 }

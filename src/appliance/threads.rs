@@ -3,14 +3,14 @@
 use super::exit::{Exit, Failure};
 use super::gate::{Gate, Phase};
 use super::messages::{NoteSender, ResultSender};
+use super::signals::Signals;
 use super::station::Station;
 use super::stop::Stop;
-use super::worker::{Newest, Tally, View, Worker};
+use super::worker::{Tally, View, Work, Worker};
 use crate::board;
 use crate::capture::SourceError;
 use crate::frame::StreamFormat;
 use crate::infer::{Engine, Pace, Scheduler, Share, outputs_of};
-use crate::latency::Histogram;
 use crate::ledger::WorkerLedger;
 use crate::postprocess::{Decoder, Detections};
 use crate::preprocess::Plan;
@@ -20,7 +20,7 @@ use crate::sync::Arc;
 use crate::sys::clock::now_ns;
 use crate::sys::heap::{self, HeapCounts, HotThread};
 use crate::sys::tflite::{ModelFile, Settings, TfliteEngine};
-use crate::sys::thread::{ThreadUsage, UsageProbe};
+use crate::sys::thread::{RunQueue, ThreadUsage, UsageProbe};
 use crate::units::{NS_PER_MS, NS_PER_US};
 use std::sync::mpsc::SyncSender;
 
@@ -72,7 +72,7 @@ pub(super) struct WorkerSeed {
     /// Serves the library's calls to malloc after ready, where the profile asks for it.
     pub(super) arena: Option<&'static heap::Arena>,
     pub(super) views: Vec<ViewSeed>,
-    pub(super) newest: Newest,
+    pub(super) signals: Signals,
     pub(super) bell: Arc<Doorbell>,
     pub(super) stop: Arc<Stop>,
     pub(super) results: ResultSender,
@@ -85,6 +85,7 @@ pub(super) struct WorkerEnd {
     pub(super) quiet: Quiet,
     pub(super) tally: Tally,
     pub(super) views: Vec<View>,
+    pub(super) signals: Signals,
 }
 
 /// The inference thread. Builds its interpreter here, so that the library's own threads inherit its
@@ -111,16 +112,20 @@ pub(super) fn worker_thread(
         }
     };
     let mut probe = UsageProbe::open();
+    let queue = RunQueue::open();
     let _ = ready.send(Ok(()));
     if !gate.wait_for(Phase::Watch) {
         return None;
     }
-    let quiet = measured(&mut probe, &hot, |probe, hot| worker.run(probe, hot));
+    let quiet = measured(&mut probe, &hot, |probe, hot| {
+        worker.run(probe, &queue, hot);
+    });
     gate.wait_for(Phase::Over);
     Some(WorkerEnd {
         quiet,
         tally: worker.tally,
         views: worker.views,
+        signals: worker.signals,
     })
 }
 
@@ -182,18 +187,10 @@ fn build(seed: WorkerSeed) -> Result<Worker<TfliteEngine>, Failure> {
         decoder,
         views: views
             .into_iter()
-            .map(|(view, plan)| View {
-                tap: view.tap,
-                plan,
-                ledger: view.ledger,
-                max_age_ns: view.max_age_ns,
-                last_result_ns: 0,
-                capture_to_result: Histogram::new(),
-                inter_result: Histogram::new(),
-            })
+            .map(|(view, plan)| View::new(view.tap, plan, view.ledger, view.max_age_ns))
             .collect(),
         scheduler,
-        newest: seed.newest,
+        signals: seed.signals,
         bell: seed.bell,
         shared_bell: seed.workers > 1,
         waiting: match seed.worker.wait {
@@ -208,6 +205,7 @@ fn build(seed: WorkerSeed) -> Result<Worker<TfliteEngine>, Failure> {
         notes: seed.notes,
         house: seed.house,
         tally: Tally::default(),
+        work: Work::default(),
         result,
     })
 }

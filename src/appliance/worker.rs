@@ -1,25 +1,28 @@
 //! The inference thread: whose frame is next, claim it, tensor, model, detections.
 
 use super::messages::{Note, NoteSender, ResultSender};
+use super::signals::Signals;
 use super::stop::Stop;
 use crate::infer::{Engine, Scheduler, outputs_of};
-use crate::latency::{Histogram, Stage, StageHistograms, Stamps};
+use crate::latency::{
+    AgeOfKnowledge, Coming, Disturbance, Histogram, Looks, Observed, Remarks, Sight, Stage,
+    StageHistograms, Stamps, Tail, Usual,
+};
 use crate::ledger::{Outcome, WorkerLedger};
 use crate::postprocess::Decoder;
 use crate::preprocess::Plan;
 use crate::record::FrameResult;
 use crate::ring::{Doorbell, LaneTap, Lease, Waiting};
-use crate::sync::{Arc, AtomicU64, Ordering, Padded};
+use crate::sync::Arc;
 use crate::sys::clock::now_ns;
 use crate::sys::heap::HotThread;
-use crate::sys::thread::UsageProbe;
-use crate::units::NS_PER_MS;
+use crate::sys::thread::{RunQueue, UsageProbe, sight};
+use crate::units::{NS_PER_MS, NS_PER_US};
 
 /// Longest wait between two looks at the stop flag.
 const LOOK_NS: u64 = 250 * NS_PER_MS;
-
-/// When each camera's newest frame was captured. A hint for the scheduler: it orders nothing.
-pub(super) type Newest = Arc<[Padded<AtomicU64>]>;
+/// A worker that has its frame so soon after the bell was not kept from it by another thread for longer.
+const PROMPT_NS: u64 = 100 * NS_PER_US;
 
 /// One camera, as a worker sees it.
 pub(super) struct View {
@@ -27,9 +30,30 @@ pub(super) struct View {
     pub(super) plan: Plan,
     pub(super) ledger: WorkerLedger,
     pub(super) max_age_ns: u64,
-    pub(super) last_result_ns: u64,
-    pub(super) capture_to_result: Histogram,
+    pub(super) stages: StageHistograms,
+    pub(super) age: AgeOfKnowledge,
     pub(super) inter_result: Histogram,
+    pub(super) usual: Usual,
+}
+
+impl View {
+    pub(super) fn new(tap: LaneTap, plan: Plan, ledger: WorkerLedger, max_age_ns: u64) -> Self {
+        Self {
+            tap,
+            plan,
+            ledger,
+            max_age_ns,
+            stages: StageHistograms::new(),
+            age: AgeOfKnowledge::new(),
+            inter_result: Histogram::new(),
+            usual: Usual::new(),
+        }
+    }
+
+    /// Bytes of what one worker measures of one camera.
+    pub(super) const fn measured_bytes() -> u64 {
+        StageHistograms::bytes() + AgeOfKnowledge::bytes() + Histogram::bytes() + Usual::bytes()
+    }
 }
 
 /// Everything that one worker owns, made at arming on its own thread.
@@ -39,7 +63,7 @@ pub(super) struct Worker<E> {
     pub(super) decoder: Decoder,
     pub(super) views: Vec<View>,
     pub(super) scheduler: Scheduler,
-    pub(super) newest: Newest,
+    pub(super) signals: Signals,
     pub(super) bell: Arc<Doorbell>,
     /// Other workers wait at the same bell.
     pub(super) shared_bell: bool,
@@ -49,6 +73,8 @@ pub(super) struct Worker<E> {
     pub(super) notes: NoteSender,
     pub(super) house: Arc<Doorbell>,
     pub(super) tally: Tally,
+    /// What was seen while it is made.
+    pub(super) work: Work,
     /// The result being made: large, and therefore made in place.
     pub(super) result: FrameResult,
 }
@@ -56,7 +82,11 @@ pub(super) struct Worker<E> {
 /// What a worker leaves behind.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    pub(super) stages: StageHistograms,
+    pub(super) tail: Tail,
+    /// When the watch began and ended for this worker.
+    pub(super) watched_ns: (u64, u64),
+    /// Its counters after the last result.
+    last: Sight,
     pub(super) results_lost: u64,
     pub(super) notes_lost: u64,
 }
@@ -73,17 +103,23 @@ enum Judged {
 
 impl<E: Engine> Worker<E> {
     /// Judges frames until the run is over.
-    pub(super) fn run(&mut self, probe: &mut UsageProbe, hot: &HotThread) {
+    pub(super) fn run(&mut self, probe: &mut UsageProbe, queue: &RunQueue, hot: &HotThread) {
         let mut pending = 0;
+        self.tally.watched_ns.0 = now_ns();
+        self.tally.last = look(queue, self.tally.watched_ns.0);
         while !self.stop.is_asked() {
             probe.sample();
+            let free_ns = now_ns();
+            let mut awake_ns = None;
             if pending == 0 {
                 self.bell
-                    .wait(self.waiting, now_ns().saturating_add(LOOK_NS), now_ns);
+                    .wait(self.waiting, free_ns.saturating_add(LOOK_NS), now_ns);
+                awake_ns = Some(now_ns());
             }
             pending |= self.bell.take();
-            let newest = |camera: usize| self.newest[camera].load(Ordering::Relaxed);
-            let Some(camera) = self.scheduler.next(pending, now_ns(), newest) else {
+            let newest = |camera: usize| self.signals[camera].newest_ns();
+            let now = awake_ns.unwrap_or(free_ns);
+            let Some(camera) = self.scheduler.next(pending, now, newest) else {
                 pending = 0;
                 continue;
             };
@@ -92,11 +128,18 @@ impl<E: Engine> Worker<E> {
                 self.bell.ring(pending);
                 pending = 0;
             }
-            self.serve(camera, hot);
+            let coming = Coming {
+                free_ns,
+                awake_ns,
+                // Before the claim: a frame that is claimed is not older than this stamp's.
+                rung_ns: self.signals[camera].rung_ns(),
+            };
+            self.serve(camera, coming, queue, hot);
         }
+        self.tally.watched_ns.1 = now_ns();
     }
 
-    fn serve(&mut self, camera: usize, hot: &HotThread) {
+    fn serve(&mut self, camera: usize, coming: Coming, queue: &RunQueue, hot: &HotThread) {
         let Some(view) = self.views.get_mut(camera) else {
             return;
         };
@@ -112,24 +155,46 @@ impl<E: Engine> Worker<E> {
             engine: &mut self.engine,
             decoder: &mut self.decoder,
             plan: &view.plan,
+            usual: &view.usual,
             stop: &self.stop,
             hot,
+            queue,
             notes: &mut self.notes,
             notes_lost: &mut self.tally.notes_lost,
+            coming,
+            last: &self.tally.last,
+            work: &mut self.work,
             result: &mut self.result,
         };
         match judge.judge(lease, lease_ns, view.max_age_ns) {
             Judged::Inferred => {
                 view.ledger.count(Outcome::Inferred, 1);
                 let stamps = &self.result.stamps;
-                self.tally.stages.record(stamps);
-                view.capture_to_result
-                    .record(Stage::CaptureToResult.of(stamps));
-                if view.last_result_ns != 0 {
-                    view.inter_result
-                        .record(stamps.result_ns - view.last_result_ns);
+                let work = &mut self.work;
+                work.looks.done(look(queue, stamps.result_ns));
+                view.stages.record(stamps);
+                let signal = &self.signals[camera];
+                if let Some(known_ns) = signal.learn(stamps.capture_ns) {
+                    // Nothing was known since the watch began.
+                    let known_ns = known_ns.max(self.tally.watched_ns.0);
+                    view.age
+                        .learned(known_ns, stamps.capture_ns, stamps.result_ns);
                 }
-                view.last_result_ns = stamps.result_ns;
+                if let Some(spacing_ns) = signal.since_result(stamps.result_ns) {
+                    view.inter_result.record(spacing_ns);
+                }
+                self.tally
+                    .tail
+                    .record(&mut view.usual, stamps, || Observed {
+                        camera: self.result.camera,
+                        sequence: self.result.sequence,
+                        stamps: *stamps,
+                        remarks: work.remarks,
+                        coming,
+                        waiting: work.waiting,
+                        working: work.looks,
+                    });
+                self.tally.last = *work.looks.last();
                 if self.results.enqueue(self.result.clone()).is_err() {
                     self.tally.results_lost += 1;
                 }
@@ -143,16 +208,39 @@ impl<E: Engine> Worker<E> {
     }
 }
 
+/// What a worker saw while it judged a frame.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    remarks: Remarks,
+    waiting: Disturbance,
+    looks: Looks,
+}
+
+/// A thread's counters with its time in line for its core: some 1.3 us, so not while a frame waits that is
+/// not slow already.
+fn look(queue: &RunQueue, now: u64) -> Sight {
+    Sight {
+        queued_ns: queue.waited_ns(),
+        ..sight(now)
+    }
+}
+
 /// What judging one frame needs of a worker, beside the lease.
 struct Judge<'worker, E> {
     index: u16,
     engine: &'worker mut E,
     decoder: &'worker mut Decoder,
     plan: &'worker Plan,
+    usual: &'worker Usual,
     stop: &'worker Stop,
     hot: &'worker HotThread,
+    queue: &'worker RunQueue,
     notes: &'worker mut NoteSender,
     notes_lost: &'worker mut u64,
+    coming: Coming,
+    /// This thread's counters after the last result.
+    last: &'worker Sight,
+    work: &'worker mut Work,
     result: &'worker mut FrameResult,
 }
 
@@ -182,10 +270,17 @@ impl<E: Engine> Judge<'_, E> {
         self.result.worker = self.index;
         self.result.sequence = header.sequence;
         self.result.driver_sequence = header.driver_sequence;
+        let leased = self.leased(lease_ns);
+        *self.work = Work {
+            remarks: Remarks::of(header.stamp),
+            waiting: self.last.until(&leased),
+            looks: Looks::leased(leased),
+        };
         let tensor = self.plan.run(lease.payload(), self.engine.input_bytes());
         // The slot goes back before the model runs: a slow model holds no frame memory.
         drop(lease);
         stamps.preprocessed_ns = now_ns();
+        self.look(Stage::Preprocess, &stamps, stamps.preprocessed_ns);
         if tensor.is_err() {
             self.note(Note::PreprocessFailed {
                 worker: self.index,
@@ -202,6 +297,7 @@ impl<E: Engine> Judge<'_, E> {
             return Judged::Failed;
         }
         stamps.invoked_ns = now_ns();
+        self.look(Stage::Invoke, &stamps, stamps.invoked_ns);
         let drawn = self.hot.counts().since(&before);
         if drawn.arena_overdrawn + drawn.arena_refused > 0 {
             // The reserve let the model end: this inference had more than its share.
@@ -214,6 +310,7 @@ impl<E: Engine> Judge<'_, E> {
                 .decode(&outputs, self.plan.mapping(), &mut self.result.detections);
         drop(outputs);
         stamps.result_ns = now_ns();
+        self.look(Stage::Postprocess, &stamps, stamps.result_ns);
         self.result.stamps = stamps;
         match decoded {
             Ok(stats) if stats.refused > 0 => {
@@ -229,6 +326,28 @@ impl<E: Engine> Judge<'_, E> {
             Judged::Inferred
         } else {
             Judged::Refused
+        }
+    }
+
+    /// This thread's counters at the lease. Its time in line for the core is read only if there can have
+    /// been some: else it is that of the last look.
+    fn leased(&self, lease_ns: u64) -> Sight {
+        let mut leased = sight(lease_ns);
+        let called_ns = self.coming.rung_ns.max(self.coming.free_ns);
+        let undisturbed = leased.involuntary_switches == self.last.involuntary_switches
+            && lease_ns.saturating_sub(called_ns) < PROMPT_NS;
+        leased.queued_ns = if undisturbed {
+            self.last.queued_ns
+        } else {
+            self.queue.waited_ns()
+        };
+        leased
+    }
+
+    /// Looks at what happened if `stage`, which has just ended at `now`, took longer than it usually does.
+    fn look(&mut self, stage: Stage, stamps: &Stamps, now: u64) {
+        if self.usual.is_long(stage, stage.of(stamps)) {
+            self.work.looks.slow(stage, look(self.queue, now));
         }
     }
 

@@ -30,7 +30,8 @@ pub struct FrameFacts {
     pub stride_bytes: u32,
     /// V4L2 four-character code.
     pub fourcc: [u8; 4],
-    /// What `capture_ns` marks, in the numbers of the capture stage.
+    /// Lowest byte: what `capture_ns` marks, in the numbers of the capture stage. Above it: what capture
+    /// noticed on the way (`latency::Remarks`).
     pub stamp: u32,
     /// Bytes from the start of the slot to the payload (V4L2 `data_offset`).
     pub offset_bytes: u32,
@@ -209,7 +210,8 @@ pub struct FrameMeta {
     pub stride_bytes: u32,
     /// V4L2 four-character code.
     pub fourcc: [u8; 4],
-    /// What `capture_ns` marks, in the numbers of the capture stage.
+    /// Lowest byte: what `capture_ns` marks, in the numbers of the capture stage. Above it: what capture
+    /// noticed on the way (`latency::Remarks`).
     pub stamp: u32,
 }
 

@@ -6,14 +6,17 @@ use serde::Serialize;
 /// Shortest time told apart.
 const LOWEST_NS: u64 = 16;
 /// Longest time told apart; longer ones count as this long, and `max` still says how long.
-const HIGHEST_NS: u64 = 100 * NS_PER_S;
+pub(super) const HIGHEST_NS: u64 = 100 * NS_PER_S;
 /// Significant decimal digits.
 const DIGITS: u8 = 3;
 
 /// Distribution of times in nanoseconds. Recording takes constant time and no memory.
+///
+/// A count is 32 bits wide and stays at its end: one and the same time, 30 times a second, for four
+/// years.
 #[derive(Clone, Debug)]
 pub struct Histogram {
-    counts: hdrhistogram::Histogram<u64>,
+    counts: hdrhistogram::Histogram<u32>,
     max_ns: u64,
 }
 
@@ -34,11 +37,11 @@ impl Histogram {
 
     /// Bytes of one histogram's counts.
     #[must_use]
-    pub fn bytes() -> u64 {
+    pub const fn bytes() -> u64 {
         // A bucket covers 2^11 steps (three digits); the first whole, each further one its upper half.
         let half = 1u64 << 10;
-        let buckets = u64::from((HIGHEST_NS / LOWEST_NS / (2 * half)).ilog2()) + 2;
-        (buckets + 1) * half * 8
+        let buckets = (HIGHEST_NS / LOWEST_NS / (2 * half)).ilog2() as u64 + 2;
+        (buckets + 1) * half * size_of::<u32>() as u64
     }
 
     /// Records one time.
@@ -68,6 +71,21 @@ impl Histogram {
             return 0;
         }
         self.counts.value_at_quantile(quantile).min(self.max_ns)
+    }
+
+    /// Each time that was recorded, as the shortest one that is not told apart from it, and how often;
+    /// shortest first.
+    pub(super) fn recorded(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.counts.iter_recorded().map(|step| {
+            let ns = self.counts.lowest_equivalent(step.value_iterated_to());
+            (ns, u64::from(step.count_at_value()))
+        })
+    }
+
+    /// Longest time recorded, exact; 0 when empty.
+    #[must_use]
+    pub const fn max_ns(&self) -> u64 {
+        self.max_ns
     }
 
     /// Forgets everything.
@@ -157,7 +175,7 @@ mod tests {
         let histogram = Histogram::new();
         assert_eq!(
             Histogram::bytes(),
-            histogram.counts.distinct_values() as u64 * 8
+            (histogram.counts.distinct_values() * size_of::<u32>()) as u64
         );
     }
 }

@@ -1,16 +1,46 @@
-//! Where the time of a frame went: stamps by stage, and their distributions.
+//! Where the time of a frame went: stamps by stage, their distributions, and why the slow ones were slow.
 //!
-//! Answers for: what is measured and how it is summed up. Does not answer for: reading a clock; every
-//! stamp is handed in.
+//! Answers for: what is measured, how it is summed up, and what is blamed for it. Does not answer for:
+//! reading a clock or a thread's counters; every stamp and every [`Sight`] is handed in. Recording takes
+//! constant time and no memory.
 //!
-//! Every latency starts at the driver's own capture stamp, never at the moment when a thread got round
-//! to looking: a stall of ours is in the numbers of every frame that lived through it, and the frames
-//! that it cost are in the ledger.
+//! # Nothing is left out
+//! A measurement that waits for the system it measures stops looking exactly when there is something to
+//! see (coordinated omission). Here:
+//!
+//! - Cameras do not wait for us. A frame's way begins at the driver's own capture stamp, never at the
+//!   moment when a thread got round to looking, so a stall of ours is in the figures of every frame that
+//!   lived through it.
+//! - Frames that a stall cost have no latency at all: they are in the ledger, by cause, and the percentiles
+//!   of capture to result are over those that were judged. Beside them stands the age of knowledge
+//!   ([`AgeOfKnowledge`]), over time and not over results, and no stall can hide from it.
+//! - Jitter is the standard deviation of each stage, and of the times between captures and between results.
+//!
+//! # The tail
+//! Each worker keeps the [`tail::KEPT`] slowest results with all that was seen of them, and counts the
+//! causes of every slow one: beyond its camera's 99th percentile or twice its median so far ([`Tail`]).
+//! The slow stage is the one that exceeded its own median so far by most ([`Usual`]); what is blamed for
+//! it is in [`attribution`].
 
+mod age;
+mod arrivals;
+pub mod attribution;
+mod cause;
 mod histogram;
+mod running;
+mod sight;
+pub mod tail;
 
+pub use age::AgeOfKnowledge;
+pub use arrivals::{Arrival, Arrivals, Remarks, Waits};
+pub use attribution::{Coming, Looks, Observed, Usual, Verdict};
+pub use cause::{Cause, Causes};
 pub use histogram::{Histogram, Summary};
+pub use running::RunningQuantile;
+pub use sight::{Disturbance, Sight};
+pub use tail::Tail;
 
+use crate::units::NS_PER_US;
 use serde::Serialize;
 
 /// One frame's way, CLOCK_MONOTONIC nanoseconds.
@@ -87,6 +117,12 @@ impl Stage {
     }
 }
 
+/// Whether `ns` is so much more than usual that it is worth knowing why: by an eighth, and by what a look
+/// at the counters and a clock's jitter come to several times over.
+const fn late(ns: u64, usual_ns: u64) -> bool {
+    ns > usual_ns + usual_ns / 8 + 20 * NS_PER_US
+}
+
 /// A histogram for each stage, all memory taken when it is made.
 #[derive(Debug, Clone)]
 pub struct StageHistograms {
@@ -113,7 +149,7 @@ impl StageHistograms {
 
     /// Bytes that one set of stage histograms holds.
     #[must_use]
-    pub fn bytes() -> u64 {
+    pub const fn bytes() -> u64 {
         (Stage::ALL.len() as u64 + 1) * Histogram::bytes()
     }
 
@@ -148,6 +184,7 @@ impl StageHistograms {
             postprocess: of(Stage::Postprocess),
             capture_to_result: of(Stage::CaptureToResult),
             capture_to_result_minus_invoke: self.overhead.summary(),
+            age_of_knowledge: Summary::default(),
         }
     }
 }
@@ -169,12 +206,16 @@ pub struct StageSummary {
     pub capture_to_result: Summary,
     /// The whole way without the model.
     pub capture_to_result_minus_invoke: Summary,
+    /// Age of the newest judged frame, over time and not over results; empty where only stages are summed
+    /// up.
+    pub age_of_knowledge: Summary,
 }
 
 impl StageSummary {
-    /// Name and figures of each stage, in order, then of the whole way without the model.
+    /// Name and figures of each stage, in order, then of the whole way without the model, and the age of
+    /// knowledge.
     #[must_use]
-    pub fn rows(&self) -> [(&'static str, Summary); 7] {
+    pub fn rows(&self) -> [(&'static str, Summary); 8] {
         [
             ("capture to dequeue", self.capture_to_dequeue),
             ("dequeue to lease", self.dequeue_to_lease),
@@ -183,6 +224,7 @@ impl StageSummary {
             ("postprocess", self.postprocess),
             ("capture to result", self.capture_to_result),
             ("  of it not the model", self.capture_to_result_minus_invoke),
+            ("age of knowledge", self.age_of_knowledge),
         ]
     }
 }

@@ -1,0 +1,103 @@
+//! What threads tell each other of one camera beside its frames. Hints and stamps: they order nothing.
+
+use crate::sync::{Arc, AtomicU64, Ordering, Padded};
+
+/// Every camera's signals, by its number.
+pub(super) type Signals = Arc<[Signal]>;
+
+/// One camera's signals. What capture writes and what workers write share no cache line.
+#[derive(Debug, Default)]
+pub(super) struct Signal {
+    capture: Padded<FromCapture>,
+    workers: Padded<FromWorkers>,
+}
+
+#[derive(Debug, Default)]
+struct FromCapture {
+    newest_ns: AtomicU64,
+    rung_ns: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct FromWorkers {
+    known_ns: AtomicU64,
+    result_ns: AtomicU64,
+}
+
+impl Signal {
+    /// The newest frame was captured at `capture_ns`: for the scheduler.
+    pub(super) fn publish(&self, capture_ns: u64) {
+        self.capture.newest_ns.store(capture_ns, Ordering::Relaxed);
+    }
+
+    /// When the newest frame was captured; 0 before the first one.
+    pub(super) fn newest_ns(&self) -> u64 {
+        self.capture.newest_ns.load(Ordering::Relaxed)
+    }
+
+    /// The bell is about to be rung for this camera. Whoever takes the bit sees this stamp or a later one
+    /// (the bell's D1).
+    pub(super) fn ring(&self, now_ns: u64) {
+        self.capture.rung_ns.store(now_ns, Ordering::Relaxed);
+    }
+
+    /// When the bell was last rung; 0 before the first time.
+    pub(super) fn rung_ns(&self) -> u64 {
+        self.capture.rung_ns.load(Ordering::Relaxed)
+    }
+
+    /// A frame captured at `capture_ns` was judged. Gives the capture stamp of the newest judged frame until
+    /// now, 0 for none; `None` if this one is not newer.
+    pub(super) fn learn(&self, capture_ns: u64) -> Option<u64> {
+        let known_ns = self
+            .workers
+            .known_ns
+            .fetch_max(capture_ns, Ordering::Relaxed);
+        (known_ns < capture_ns).then_some(known_ns)
+    }
+
+    /// Capture stamp of the newest judged frame; 0 for none.
+    pub(super) fn known_ns(&self) -> u64 {
+        self.workers.known_ns.load(Ordering::Relaxed)
+    }
+
+    /// A result was made. Gives the time since the one before it; `None` for the first one, and for one that
+    /// another worker's overtook.
+    pub(super) fn since_result(&self, result_ns: u64) -> Option<u64> {
+        let before_ns = self
+            .workers
+            .result_ns
+            .fetch_max(result_ns, Ordering::Relaxed);
+        (before_ns != 0)
+            .then(|| result_ns.checked_sub(before_ns))
+            .flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_newer_frame_is_learned() {
+        let signal = Signal::default();
+        let learned = [50, 90, 70, 90, 91].map(|capture_ns| signal.learn(capture_ns));
+        assert_eq!(learned, [Some(0), Some(50), None, None, Some(90)]);
+        assert_eq!(signal.known_ns(), 91);
+    }
+
+    #[test]
+    fn results_are_spaced_across_workers() {
+        let signal = Signal::default();
+        let spaced = [100, 130, 120, 160].map(|result_ns| signal.since_result(result_ns));
+        assert_eq!(spaced, [None, Some(30), None, Some(30)]);
+    }
+
+    #[test]
+    fn capture_and_workers_share_no_cache_line() {
+        use std::mem::offset_of;
+        assert_eq!(offset_of!(Signal, capture) % 128, 0);
+        assert_eq!(offset_of!(Signal, workers) % 128, 0);
+        assert_ne!(offset_of!(Signal, capture), offset_of!(Signal, workers));
+    }
+}

@@ -1,0 +1,131 @@
+//! Slow results are told with their reason: a whole run whose core is taken away again and again.
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+/// Threads that want one core all of the time.
+struct Hogs {
+    over: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Hogs {
+    fn on(core: core_affinity::CoreId, count: usize) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let hog = || {
+            let over = Arc::clone(&over);
+            std::thread::spawn(move || {
+                assert!(core_affinity::set_for_current(core));
+                while !over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            })
+        };
+        let threads = (0..count).map(|_| hog()).collect();
+        Self { over, threads }
+    }
+}
+
+impl Drop for Hogs {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The demo for some seconds, without real-time priorities and with a fast camera.
+fn run(dir: &Path) -> Value {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(repository.join("boards/demo.toml")).unwrap();
+    let text = text
+        .replace("../.cache", &repository.join(".cache").to_string_lossy())
+        .replace("fifo-priority = 60", "fifo-priority = 0")
+        .replace("fifo-priority = 50", "fifo-priority = 0")
+        .replace("rate-hz = 30", "rate-hz = 120");
+    let (board, proof) = (dir.join("board.toml"), dir.join("proof.json"));
+    std::fs::write(&board, text).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_pinsight"))
+        .args(["run", "--seconds", "5", "--board"])
+        .args([board.as_os_str(), "--proof".as_ref(), proof.as_os_str()])
+        .output()
+        .expect("the program starts");
+    assert!(output.status.success(), "{output:?}");
+    println!("{}", String::from_utf8_lossy(&output.stdout));
+    serde_json::from_slice(&std::fs::read(proof).unwrap()).unwrap()
+}
+
+fn count(causes: &Value, cause: &str) -> u64 {
+    causes[cause]
+        .as_u64()
+        .unwrap_or_else(|| panic!("{cause}: {causes}"))
+}
+
+#[test]
+fn a_core_that_is_taken_away_is_what_slow_results_are_blamed_on() {
+    // Where the demo's worker runs, on a machine with one core as well.
+    let cores = core_affinity::get_core_ids().expect("this machine tells its cores");
+    let core = *cores.get(1).unwrap_or(&cores[0]);
+    let dir = tempfile::tempdir().unwrap();
+    let hogs = Hogs::on(core, 2);
+    let proof = run(dir.path());
+    drop(hogs);
+
+    let tail = proof["tail"].as_array().unwrap();
+    assert!(!tail.is_empty() && tail.len() <= 16);
+    let mut last_ns = u64::MAX;
+    for slow in tail {
+        let total_ns = slow["total_ns"].as_u64().unwrap();
+        assert!(total_ns <= last_ns, "the slowest comes first");
+        last_ns = total_ns;
+        assert!(!slow["causes"].as_array().unwrap().is_empty(), "{slow}");
+        assert!(slow["stage_ns"].as_u64().unwrap() <= total_ns, "{slow}");
+    }
+
+    // The worker had no core, and nothing else was wrong.
+    let named =
+        |slow: &Value, cause: &str| slow["causes"].as_array().unwrap().contains(&cause.into());
+    let no_core = |slow: &&Value| named(slow, "involuntary_switch") || named(slow, "late_wake_up");
+    assert!(
+        2 * tail.iter().filter(no_core).count() > tail.len(),
+        "{tail:#?}"
+    );
+    let pushed_off = tail.iter().find(|slow| {
+        let in_line_ns = slow["queued_ns"].as_u64().unwrap_or(u64::MAX);
+        named(slow, "involuntary_switch") && 2 * in_line_ns > slow["stage_ns"].as_u64().unwrap()
+    });
+    assert!(pushed_off.is_some(), "{tail:#?}");
+
+    let causes = &proof["tail_causes"];
+    let slow = count(causes, "slow");
+    assert!(slow <= count(causes, "results"));
+    let by_cause = causes.as_object().unwrap().iter();
+    let blamed = by_cause.filter(|(key, _)| !["results", "slow"].contains(&key.as_str()));
+    assert!(
+        blamed
+            .map(|(_, count)| count.as_u64().unwrap())
+            .sum::<u64>()
+            >= slow
+    );
+    assert_eq!(
+        count(causes, "results"),
+        proof["latency_ns"]["capture_to_result"]["count"]
+            .as_u64()
+            .unwrap()
+    );
+
+    // What is known ages while the worker stands in line, frames that were never judged included.
+    let camera = &proof["cameras"][0];
+    let age = &camera["age_of_knowledge_ns"];
+    assert!(age["max"].as_u64() >= camera["capture_to_result_ns"]["max"].as_u64());
+    assert_eq!(
+        age["count"].as_u64().unwrap(),
+        count(causes, "results") + 1,
+        "one rise for each result, and the last one to the end"
+    );
+}

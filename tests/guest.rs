@@ -405,11 +405,10 @@ fn no_other_thread_enters_the_heap_after_ready_either() {
 fn a_kernel_that_is_eager_to_move_pages_leaves_ours_alone() {
     let scenario = scenario("meddling_kernel");
     nothing_happened_after_ready(&scenario.proof());
-    // The kernel did go round meanwhile, and found others' pages.
-    for count in ["numa_pte_updates", "full_scans"] {
-        let at = |moment| scenario.count(moment, count);
-        assert!(at("meddled.after") > at("meddled.before"), "{count}");
-    }
+    // The kernel did go round meanwhile, and found others' pages. How often it had the time for a full scan of
+    // same-page merging depends on the machine; that it unmapped pages to watch them does not.
+    let at = |moment| scenario.count(moment, "numa_pte_updates");
+    assert!(at("meddled.after") > at("meddled.before"));
 }
 
 #[test]

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
     use crate::sys::clock::now_ns;
     use crate::sys::coreset::CoreSet;
-    use crate::sys::thread::{ThreadUsage, UsageProbe};
+    use crate::sys::thread::{ThreadUsage, UsageProbe, current_cores, pin};
     use std::time::Duration;
 
     #[test]
@@ -99,20 +99,42 @@ mod tests {
         assert!(seen.core < CoreSet::CAPACITY);
     }
 
-    #[test]
-    fn time_in_line_is_less_than_the_time_that_passed() {
-        let queue = RunQueue::open();
-        // The clock is read outside of the two readings: what comes between counts for both.
+    /// Computes for this long.
+    fn busy(for_ns: u64) {
         let began_ns = now_ns();
-        let Some(before_ns) = queue.waited_ns() else {
-            println!("this kernel does not count it");
-            return;
-        };
-        for _ in 0..20 {
-            std::thread::sleep(Duration::from_micros(100));
+        while now_ns() - began_ns < for_ns {
+            std::hint::spin_loop();
         }
-        let waited_ns = queue.waited_ns().unwrap() - before_ns;
-        assert!(waited_ns <= now_ns() - began_ns);
-        assert!(waited_ns > 0, "each wake-up stands in line for a moment");
+    }
+
+    #[test]
+    fn a_thread_that_shares_its_core_stands_in_line_for_it() {
+        const BUSY_NS: u64 = 100_000_000;
+        let core = current_cores().unwrap().first().unwrap();
+        let on_the_core = move || pin(&CoreSet::single(core)).unwrap();
+        let other = std::thread::spawn(move || {
+            on_the_core();
+            busy(2 * BUSY_NS);
+        });
+        let (waited_ns, passed_ns) = std::thread::spawn(move || {
+            on_the_core();
+            let queue = RunQueue::open();
+            // The clock is read outside of the two readings: what comes between counts for both.
+            let began_ns = now_ns();
+            let before_ns = queue.waited_ns();
+            busy(BUSY_NS);
+            let waited_ns = queue
+                .waited_ns()
+                .zip(before_ns)
+                .map(|(after, before)| after - before);
+            (waited_ns, now_ns() - began_ns)
+        })
+        .join()
+        .unwrap();
+        other.join().unwrap();
+        match waited_ns {
+            Some(waited_ns) => assert!((1..=passed_ns).contains(&waited_ns), "{waited_ns}"),
+            None => assert!(!std::path::Path::new("/proc/self/schedstat").exists()),
+        }
     }
 }

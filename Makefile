@@ -58,7 +58,7 @@ test: setup-test ## every test: unit, property, command line, loom, and the gues
 	tests/mutants/run
 	$(call step,the guest: a kernel with real V4L2$(,) NUMA nodes and hugepages)
 	@tests/vm/setup
-	cargo test --release --test guest --test numa -- --ignored --nocapture --test-threads 1 2>&1 | tee $(TARGET)/guest.log
+	cargo test --release --test guest --test numa --test capture_guest -- --ignored --skip inside:: --nocapture --test-threads 1 2>&1 | tee $(TARGET)/guest.log
 	@$(call counted,$(TARGET)/guest.log,guest test)
 
 lint: ## format and lints, as CI judges them

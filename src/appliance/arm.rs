@@ -8,11 +8,11 @@ use super::fitting::{Fitted, STACK_BYTES};
 use super::gate::{Gate, Phase};
 use super::housekeeping::{Housekeeping, LiveLine, Names};
 use super::messages::{NoteReceiver, ResultReceiver, note_queue, result_queue};
-use super::report::{CameraAccount, Running};
+use super::report::{CameraAccount, CaptureThread, Running};
 use super::signals::Signals;
 use super::station::{Desk, Ending, Post, Station};
 use super::stop::Stop;
-use super::threads::{ViewSeed, WorkerSeed, capture_thread, worker_thread};
+use super::threads::{Armed as Told, ViewSeed, WorkerSeed, capture_thread, worker_thread};
 use crate::board::budget::{self, FrameNeed, Home};
 use crate::board::{Board, Io};
 use crate::capture::continuity::Continuity;
@@ -31,11 +31,12 @@ use crate::sys::heap;
 use crate::sys::memory::{Pages, Region, RegionRequest};
 use crate::sys::poll::PollSet;
 use crate::sys::thread::{Children, Policy, Spawned, ThreadError, ThreadSpec, spawn};
-use crate::units::{KIB, NS_PER_MS};
+use crate::units::{KIB, NS_PER_MS, NS_PER_S};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 /// One camera with its memory, before its threads exist.
 pub(super) struct Lane {
@@ -340,8 +341,7 @@ impl Armed {
             Err(failure) => {
                 shared.gate.advance(Phase::Abandoned);
                 shared.stop.ask();
-                run.abandon();
-                Err(failure)
+                Err(given_up(run, failure))
             }
         }
     }
@@ -353,12 +353,17 @@ impl Armed {
     pub(super) fn go(mut self) -> Result<Running, Failure> {
         match self.run.open_gate() {
             Ok(()) => Ok(self.run),
-            Err(failure) => {
-                self.run.abandon();
-                Err(failure)
-            }
+            Err(failure) => Err(given_up(self.run, failure)),
         }
     }
+}
+
+/// Ends what was started. The failure stays the one that came first.
+fn given_up(run: Running, failure: Failure) -> Failure {
+    if let Some(further) = run.abandon() {
+        log::error!("{}", further.message);
+    }
+    failure
 }
 
 /// What the threads of a run have in common.
@@ -423,6 +428,7 @@ fn start_threads(
             format: describe(&lane.source.format()),
             ledger: ledger_view,
             lane: lane.producer.view(),
+            signals: Arc::clone(&signals),
         });
         for (of_worker, tap) in views.iter_mut().zip(lane.taps) {
             of_worker.push(ViewSeed {
@@ -506,6 +512,7 @@ fn start_threads(
     for (core, station) in capture {
         let (ready, told) = mpsc::sync_channel(1);
         let gate = Arc::clone(&shared.gate);
+        let cameras = u32::try_from(station.posts.len()).unwrap_or(u32::MAX);
         let name = format!("capture{core}");
         let spec = spec(
             &board,
@@ -515,7 +522,11 @@ fn start_threads(
             Children::Reset,
         );
         let thread = placed(spawn(spec, move |_| capture_thread(station, &ready, &gate)))?;
-        run.capture.push((thread, told));
+        run.capture.push(CaptureThread {
+            thread,
+            started: told,
+            cameras,
+        });
     }
     Ok(())
 }
@@ -543,8 +554,12 @@ fn malloc_arena(
         .map_err(|error| Failure::new(Exit::Machine, error))
 }
 
+/// Time that a worker gets for each step of arming: building its model, and warming up on one camera.
+const STEP_NS: u64 = 60 * NS_PER_S;
+
 fn start_worker(run: &mut Running, shared: &Shared, seed: WorkerSeed) -> Result<(), Failure> {
-    let (ready, told) = mpsc::sync_channel(1);
+    let (ready, told) = mpsc::channel();
+    let name = seed.worker.name.clone();
     let gate = Arc::clone(&shared.gate);
     let spec = spec(
         &run.fitted.board,
@@ -555,8 +570,23 @@ fn start_worker(run: &mut Running, shared: &Shared, seed: WorkerSeed) -> Result<
     );
     let thread = placed(spawn(spec, move |_| worker_thread(seed, &ready, &gate)))?;
     run.workers.push(thread);
-    told.recv()
-        .unwrap_or_else(|_| Err(Failure::new(Exit::Internal, "a worker thread died")))
+    let found = loop {
+        match told.recv_timeout(Duration::from_nanos(STEP_NS)) {
+            Ok(Told::Step) => {}
+            Ok(Told::Ready(outcome)) => return outcome,
+            Err(RecvTimeoutError::Disconnected) => break "died; please report it".to_owned(),
+            Err(RecvTimeoutError::Timeout) => {
+                let seconds = STEP_NS / NS_PER_S;
+                break format!(
+                    "has not built its model, or warmed up on one camera, within {seconds} s"
+                );
+            }
+        }
+    };
+    Err(Failure::new(
+        Exit::Internal,
+        format!("worker {name} {found}"),
+    ))
 }
 
 fn start_housekeeping(

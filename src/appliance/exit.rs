@@ -8,7 +8,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Done as asked.
     Ok = 0,
-    /// A fault of the program itself: the ledger does not close, or a thread died.
+    /// A fault of the program itself: the ledger does not close, or a thread died or hangs.
     Internal = 1,
     /// Arguments.
     Usage = 2,

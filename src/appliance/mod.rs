@@ -17,6 +17,7 @@ mod fitting;
 mod gate;
 mod housekeeping;
 mod messages;
+mod muster;
 mod proof;
 mod report;
 mod signals;
@@ -30,6 +31,7 @@ pub use cameras::open_cameras;
 pub use exit::{Exit, Failure};
 pub use fitting::{Fitted, check_model, fit};
 pub use proof::Proof;
+pub use report::Ended;
 pub use snapshot::{Snapshot, snapshot};
 
 use crate::board::Feed;
@@ -67,11 +69,11 @@ pub struct Options {
 }
 
 /// Arms the board, watches until the time is over, enough was judged, or SIGTERM or SIGINT comes, and
-/// gives the proof.
+/// gives the proof. Threads that do not end within 10 s of the stop are named in it, and left behind.
 ///
 /// # Errors
-/// What does not fit, in words, with its exit code. Nothing is then left running.
-pub fn run(options: &Options) -> Result<Proof, Failure> {
+/// What does not fit, in words, with its exit code. Nothing is then left running but what hangs.
+pub fn run(options: &Options) -> Result<Ended, Failure> {
     heap::self_test().map_err(|error| Failure::new(Exit::Internal, error))?;
     // Before the first thread, too: they inherit the policy.
     if let Err(errno) = exempt_from_balancing() {
@@ -123,7 +125,7 @@ pub fn run(options: &Options) -> Result<Proof, Failure> {
     }
     // A second signal ends a stop that a driver or a model holds up.
     signals.release();
-    running.finish()
+    Ok(running.finish())
 }
 
 /// Shows that a file can be written, and leaves everything as it was.

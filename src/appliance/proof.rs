@@ -32,8 +32,8 @@ pub struct Proof {
     pub memory: Memory,
     /// Where each thread ran.
     pub threads: Vec<Thread>,
-    /// Process start to ready.
-    pub ready_ms: f64,
+    /// Process start to ready; nothing where the kernel does not say when the process started.
+    pub ready_ms: Option<f64>,
     /// Ready to the end of the run.
     pub run_ms: f64,
     /// Detections over all judged frames.
@@ -222,12 +222,12 @@ impl Display for Proof {
             "  {}  Linux {}  governor {}",
             self.machine.cpu, self.machine.kernel, self.machine.governor
         )?;
-        writeln!(
-            f,
-            "  ready after {:.0} ms, ran {:.1} s",
-            self.ready_ms,
-            self.run_ms / 1e3
-        )?;
+        if let Some(ready_ms) = self.ready_ms {
+            write!(f, "  ready after {ready_ms:.0} ms,")?;
+        } else {
+            f.write_str(" ")?;
+        }
+        writeln!(f, " ran {:.1} s", self.run_ms / 1e3)?;
         self.write_latency(f)?;
         self.write_tail(f)?;
         self.write_ledger(f)?;

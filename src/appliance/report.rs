@@ -5,13 +5,13 @@ use super::exit::{Exit, Failure};
 use super::fitting::Fitted;
 use super::gate::{Gate, Phase};
 use super::housekeeping::Counters;
+use super::muster::Muster;
 use super::proof::{self, Proof};
-use super::signals::Signal;
+use super::signals::{Signal, Signals};
 use super::station::INFERENCE_TAP;
 use super::stop::Stop;
-use super::threads::{CaptureEnd, Quiet, WorkerEnd};
+use super::threads::{CaptureEnd, NotStarted, Quiet, WorkerEnd};
 use crate::board::OnShortage;
-use crate::capture::SourceError;
 use crate::latency::{
     AgeOfKnowledge, Cause, Histogram, Stage, StageHistograms, StageSummary, tail,
 };
@@ -23,8 +23,10 @@ use crate::sys::clock::{now_ns, process_start_ns};
 use crate::sys::heap;
 use crate::sys::memory::{exempt_from_collapse, lock_all, locked_bytes};
 use crate::sys::thread::{Spawned, ThreadPlaced};
+use crate::units::{NS_PER_MS, NS_PER_S};
 use std::collections::BTreeMap;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 /// One camera's books.
 pub(super) struct CameraAccount {
@@ -33,16 +35,43 @@ pub(super) struct CameraAccount {
     pub(super) format: String,
     pub(super) ledger: LedgerView,
     pub(super) lane: LaneView,
+    pub(super) signals: Signals,
 }
 
-type CaptureStarted = Receiver<Result<(), (u16, SourceError)>>;
+impl CameraAccount {
+    /// Frames that have not ended: in the ring, leased, or in a model that has given the slot back.
+    fn in_flight(&self) -> u64 {
+        let signal = self.signals.get(usize::from(self.lane.camera()));
+        u64::from(self.lane.live(INFERENCE_TAP)) + signal.map_or(0, Signal::being_judged)
+    }
+}
+
+/// Time that one camera gets to start its stream. Slow ones, on a bus that is reset first, take some.
+const START_NS: u64 = 10 * NS_PER_S;
+
+/// A capture thread, and what it says when its streams have started.
+pub(super) struct CaptureThread {
+    pub(super) thread: Spawned<Option<CaptureEnd>>,
+    pub(super) started: Receiver<Result<(), NotStarted>>,
+    /// Cameras that it serves.
+    pub(super) cameras: u32,
+}
+
+/// A run that is over.
+#[derive(Debug)]
+pub struct Ended {
+    /// What it did, as far as it can be told.
+    pub proof: Proof,
+    /// A thread died or did not end: the proof lacks what it measured.
+    pub failure: Option<Failure>,
+}
 
 /// A run with its threads.
 pub(super) struct Running {
     pub(super) fitted: Fitted,
     pub(super) cameras: Vec<CameraAccount>,
     pub(super) workers: Vec<Spawned<Option<WorkerEnd>>>,
-    pub(super) capture: Vec<(Spawned<Option<CaptureEnd>>, CaptureStarted)>,
+    pub(super) capture: Vec<CaptureThread>,
     pub(super) housekeeping: Option<Spawned<()>>,
     pub(super) finish: Arc<AtomicBool>,
     pub(super) counters: Arc<Counters>,
@@ -100,31 +129,52 @@ impl Running {
         }
         self.locked_bytes = locked_bytes().unwrap_or(0);
         self.gate.advance(Phase::Stream);
-        for (_, started) in &self.capture {
-            let outcome = started
-                .recv()
-                .map_err(|_| Failure::new(Exit::Internal, "a capture thread died"))?;
-            if let Err((camera, error)) = outcome {
-                let name = self
-                    .cameras
-                    .get(usize::from(camera))
-                    .map_or("?", |c| c.name.as_str());
-                return Err(Failure::new(
-                    Exit::Camera,
-                    format!("camera {name}: {error}"),
-                ));
-            }
+        for capture in &self.capture {
+            self.started(capture)?;
         }
         self.ready_ns = now_ns();
-        log::info!("ready after {} ms", self.ready_after_ns() / 1_000_000);
+        match self.ready_after_ns() {
+            Some(after_ns) => log::info!("ready after {} ms", after_ns / NS_PER_MS),
+            None => log::info!("ready"),
+        }
         self.guard = Some(heap::guard_on());
         self.gate.advance(Phase::Watch);
         Ok(())
     }
 
-    fn ready_after_ns(&self) -> u64 {
-        self.ready_ns
-            .saturating_sub(process_start_ns().unwrap_or(self.ready_ns))
+    /// Waits until a capture thread has started its streams.
+    fn started(&self, capture: &CaptureThread) -> Result<(), Failure> {
+        let name = &capture.thread.placed.name;
+        let wait_ns = START_NS * u64::from(capture.cameras.max(1));
+        let told = capture.started.recv_timeout(Duration::from_nanos(wait_ns));
+        let (exit, message) = match told {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(NotStarted::Thread(failure))) => {
+                (failure.exit, format!("thread {name}: {}", failure.message))
+            }
+            Ok(Err(NotStarted::Camera(camera, error))) => {
+                let camera = self.cameras.get(usize::from(camera));
+                let camera = camera.map_or("?", |camera| &camera.name);
+                (Exit::Camera, format!("camera {camera}: {error}"))
+            }
+            Err(RecvTimeoutError::Disconnected) => (
+                Exit::Internal,
+                format!("thread {name} died; please report it"),
+            ),
+            Err(RecvTimeoutError::Timeout) => (
+                Exit::Internal,
+                format!(
+                    "thread {name}: its cameras' streams did not start within {} s: a driver holds it up",
+                    wait_ns / NS_PER_S
+                ),
+            ),
+        };
+        Err(Failure::new(exit, message))
+    }
+
+    /// Process start to ready; `None` where the kernel does not say when the process started.
+    fn ready_after_ns(&self) -> Option<u64> {
+        Some(self.ready_ns.saturating_sub(process_start_ns()?))
     }
 
     /// CLOCK_MONOTONIC of ready.
@@ -136,63 +186,82 @@ impl Running {
     pub(super) fn is_over(&self) -> bool {
         self.stop.is_asked()
             || self.workers.iter().any(Spawned::is_finished)
-            || self.capture.iter().any(|(thread, _)| thread.is_finished())
+            || self.capture.iter().any(|c| c.thread.is_finished())
     }
 
-    /// Ends the threads of an arming that failed.
-    pub(super) fn abandon(mut self) {
+    /// Ends the threads of an arming that failed. Gives the failure of those that do not end.
+    pub(super) fn abandon(mut self) -> Option<Failure> {
         self.gate.advance(Phase::Abandoned);
         self.stop.ask();
-        for (thread, _) in self.capture.drain(..) {
-            let _ = thread.join();
+        let mut muster = Muster::new(now_ns());
+        for capture in self.capture.drain(..) {
+            muster.see_off(capture.thread);
         }
         for thread in self.workers.drain(..) {
-            let _ = thread.join();
+            muster.see_off(thread);
         }
-        self.end_housekeeping();
+        self.end_housekeeping(&mut muster);
+        self.let_go(&muster);
+        muster.failure()
     }
 
-    fn end_housekeeping(&mut self) {
+    fn end_housekeeping(&mut self, muster: &mut Muster) {
         // Release B: housekeeping sees everything that the joined threads sent.
         self.finish.store(true, Ordering::Release);
         self.house.ring(1);
+        muster.anew(now_ns());
         if let Some(thread) = self.housekeeping.take() {
-            let _ = thread.join();
+            muster.see_off(thread);
         }
     }
 
-    /// Stops the streams, joins the threads, counts what was left, and closes the books.
-    pub(super) fn finish(mut self) -> Result<Proof, Failure> {
+    /// Gives memory back, unless a thread is left that may touch it.
+    fn let_go(self, muster: &Muster) {
+        if muster.is_stuck() {
+            std::mem::forget(self);
+        }
+    }
+
+    /// Stops the streams, joins the threads, counts what was left, and closes the books. A thread that
+    /// died or does not end costs what it measured, and nothing else.
+    pub(super) fn finish(mut self) -> Ended {
         self.stop.ask();
         let others = self.stop.others();
         self.gate.advance(Phase::Over);
+        let mut muster = Muster::new(now_ns());
         let mut threads = Vec::new();
-        let mut quiet = Vec::new();
         let mut captures = Vec::new();
-        for (thread, _) in std::mem::take(&mut self.capture) {
-            threads.push(thread.placed.clone());
-            captures.push(end_of(thread)?);
+        for capture in std::mem::take(&mut self.capture) {
+            threads.push(capture.thread.placed.clone());
+            captures.extend(muster.end_of(capture.thread));
         }
         let mut workers = Vec::new();
         for thread in std::mem::take(&mut self.workers) {
             threads.push(thread.placed.clone());
-            workers.push(end_of(thread)?);
+            workers.extend(muster.end_of(thread));
         }
         let run_ns = now_ns().saturating_sub(self.ready_ns);
         drop(self.guard.take());
         if let Some(thread) = &self.housekeeping {
             threads.push(thread.placed.clone());
         }
-        self.end_housekeeping();
+        self.end_housekeeping(&mut muster);
         for end in &workers {
             refuse_the_rest(end);
         }
-        quiet.extend(captures.iter().map(|end| end.quiet));
-        quiet.extend(workers.iter().map(|end| end.quiet));
-        Ok(Proof {
+        let captured = captures.iter().map(|end| end.quiet);
+        let quiet: Vec<Quiet> = captured
+            .chain(workers.iter().map(|end| end.quiet))
+            .collect();
+        let proof = Proof {
             after_ready: after_ready(&quiet, &others),
             ..self.prove(&threads, &captures, &workers, run_ns)
-        })
+        };
+        self.let_go(&muster);
+        Ended {
+            proof,
+            failure: muster.failure(),
+        }
     }
 
     fn prove(
@@ -230,7 +299,7 @@ impl Running {
             tail_causes: tail_causes(workers),
             memory: self.memory(),
             threads: threads.iter().map(thread).collect(),
-            ready_ms: ms(self.ready_after_ns()),
+            ready_ms: self.ready_after_ns().map(ms),
             run_ms: ms(run_ns),
             detections: self.counters.detections.load(Ordering::Relaxed),
             results_lost: workers.iter().map(|end| end.tally.results_lost).sum(),
@@ -247,9 +316,7 @@ impl Running {
 
     fn camera(&self, index: usize, captures: &[CaptureEnd], measured: &Measured) -> proof::Camera {
         let account = &self.cameras[index];
-        let snapshot = account
-            .ledger
-            .snapshot(|| account.lane.live(INFERENCE_TAP).into());
+        let snapshot = account.ledger.snapshot(|| account.in_flight());
         let post = captures
             .iter()
             .flat_map(|end| &end.station.posts)
@@ -398,17 +465,6 @@ fn tail_causes(workers: &[WorkerEnd]) -> proof::TailCauses {
         by_cause: Cause::ALL
             .map(|cause| (cause.name(), counts.of(cause)))
             .into(),
-    }
-}
-
-fn end_of<T>(thread: Spawned<Option<T>>) -> Result<T, Failure> {
-    let name = thread.placed.name.clone();
-    match thread.join() {
-        Ok(Some(end)) => Ok(end),
-        Ok(None) | Err(_) => Err(Failure::new(
-            Exit::Internal,
-            format!("thread {name} died; please report it"),
-        )),
     }
 }
 

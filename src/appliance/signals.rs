@@ -22,6 +22,7 @@ struct FromCapture {
 struct FromWorkers {
     known_ns: AtomicU64,
     result_ns: AtomicU64,
+    judged: AtomicU64,
 }
 
 impl Signal {
@@ -59,6 +60,21 @@ impl Signal {
     /// Capture stamp of the newest judged frame; 0 for none.
     pub(super) fn known_ns(&self) -> u64 {
         self.workers.known_ns.load(Ordering::Relaxed)
+    }
+
+    /// A frame's slot went back, and its model is about to run.
+    pub(super) fn judging(&self) {
+        self.workers.judged.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The frame of [`Self::judging`] is in a column of the ledger.
+    pub(super) fn judged(&self) {
+        self.workers.judged.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Frames without a slot that are in no column yet.
+    pub(super) fn being_judged(&self) -> u64 {
+        self.workers.judged.load(Ordering::Relaxed)
     }
 
     /// A result was made. Gives the time since the one before it; `None` for the first one, and for one that

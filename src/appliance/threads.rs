@@ -22,7 +22,7 @@ use crate::sys::heap::{self, HeapCounts, HotThread};
 use crate::sys::tflite::{ModelFile, Settings, TfliteEngine};
 use crate::sys::thread::{RunQueue, ThreadUsage, UsageProbe};
 use crate::units::{NS_PER_MS, NS_PER_US};
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{Sender, SyncSender};
 
 /// Whole passes before ready: the first ones fill caches, allocate in the library and fault pages in.
 const WARM_UP_PASSES: usize = 8;
@@ -80,6 +80,22 @@ pub(super) struct WorkerSeed {
     pub(super) house: Arc<Doorbell>,
 }
 
+/// What a worker tells whoever arms it.
+pub(super) enum Armed {
+    /// One more step is done: its model is built, or it is warm for one camera.
+    Step,
+    /// It is ready, or cannot be.
+    Ready(Result<(), Failure>),
+}
+
+/// Why the streams of a capture thread did not start.
+pub(super) enum NotStarted {
+    /// The thread could not prepare itself.
+    Thread(Failure),
+    /// This camera's stream does not start.
+    Camera(u16, SourceError),
+}
+
 /// What a worker's thread leaves behind.
 pub(super) struct WorkerEnd {
     pub(super) quiet: Quiet,
@@ -92,7 +108,7 @@ pub(super) struct WorkerEnd {
 /// cores.
 pub(super) fn worker_thread(
     seed: WorkerSeed,
-    ready: &SyncSender<Result<(), Failure>>,
+    ready: &Sender<Armed>,
     gate: &Gate,
 ) -> Option<WorkerEnd> {
     let arena = seed.arena;
@@ -101,19 +117,19 @@ pub(super) fn worker_thread(
             hot.attach(arena)
                 .map_err(|error| Failure::new(Exit::Internal, error))?;
         }
-        Ok((build(seed)?, hot))
+        Ok((build(seed, ready)?, hot))
     });
     // Whoever arms waits for this.
     let (mut worker, hot) = match made {
         Ok(made) => made,
         Err(failure) => {
-            let _ = ready.send(Err(failure));
+            let _ = ready.send(Armed::Ready(Err(failure)));
             return None;
         }
     };
     let mut probe = UsageProbe::open();
     let queue = RunQueue::open();
-    let _ = ready.send(Ok(()));
+    let _ = ready.send(Armed::Ready(Ok(())));
     if !gate.wait_for(Phase::Watch) {
         return None;
     }
@@ -129,7 +145,7 @@ pub(super) fn worker_thread(
     })
 }
 
-fn build(seed: WorkerSeed) -> Result<Worker<TfliteEngine>, Failure> {
+fn build(seed: WorkerSeed, told: &Sender<Armed>) -> Result<Worker<TfliteEngine>, Failure> {
     let refuse = |error: &dyn std::fmt::Display| {
         Failure::new(Exit::Model, format!("model {}: {error}", seed.model.name))
     };
@@ -138,6 +154,7 @@ fn build(seed: WorkerSeed) -> Result<Worker<TfliteEngine>, Failure> {
     let settings = Settings::from(&seed.model);
     let mut engine = TfliteEngine::build(file, settings).map_err(|error| refuse(&error))?;
     log::info!("model {}: {}", seed.model.name, engine.graph());
+    let _ = told.send(Armed::Step);
     let mut decoder = Decoder::new(&(&seed.model).into(), engine.input(), engine.outputs())
         .map_err(|error| refuse(&error))?;
     let mut views = Vec::new();
@@ -161,8 +178,11 @@ fn build(seed: WorkerSeed) -> Result<Worker<TfliteEngine>, Failure> {
         views.push((view, plan));
     }
     let mut result = FrameResult::default();
-    warm_up(&mut engine, &mut decoder, &views, &mut result.detections)
-        .map_err(|error| refuse(&error))?;
+    for (view, plan) in &views {
+        warm_up(&mut engine, &mut decoder, plan, &mut result.detections)
+            .map_err(|error| refuse(&format!("camera {}: {error}", view.name)))?;
+        let _ = told.send(Armed::Step);
+    }
     let service_ns = time_of_one(&mut engine).map_err(|error| refuse(&error))?;
     let interval_ns = views
         .iter()
@@ -210,23 +230,21 @@ fn build(seed: WorkerSeed) -> Result<Worker<TfliteEngine>, Failure> {
     })
 }
 
-/// Whole passes over a black frame of each camera.
+/// Whole passes over a black frame of one camera.
 fn warm_up(
     engine: &mut TfliteEngine,
     decoder: &mut Decoder,
-    views: &[(ViewSeed, Plan)],
+    plan: &Plan,
     detections: &mut Detections,
 ) -> Result<(), String> {
-    for (view, plan) in views {
-        let frame = vec![0; plan.frame_bytes()];
-        for _ in 0..WARM_UP_PASSES {
-            plan.run(&frame, engine.input_bytes())
-                .map_err(|error| format!("camera {}: {error}", view.name))?;
-            engine.invoke().map_err(|error| error.to_string())?;
-            decoder
-                .decode(&outputs_of(engine), plan.mapping(), detections)
-                .map_err(|error| error.to_string())?;
-        }
+    let frame = vec![0; plan.frame_bytes()];
+    for _ in 0..WARM_UP_PASSES {
+        plan.run(&frame, engine.input_bytes())
+            .map_err(|error| error.to_string())?;
+        engine.invoke().map_err(|error| error.to_string())?;
+        decoder
+            .decode(&outputs_of(engine), plan.mapping(), detections)
+            .map_err(|error| error.to_string())?;
     }
     detections.clear();
     Ok(())
@@ -247,18 +265,24 @@ pub(super) struct CaptureEnd {
 /// The capture thread: starts its streams when all memory is locked, and watches when all is ready.
 pub(super) fn capture_thread(
     mut station: Station,
-    ready: &SyncSender<Result<(), (u16, SourceError)>>,
+    ready: &SyncSender<Result<(), NotStarted>>,
     gate: &Gate,
 ) -> Option<CaptureEnd> {
     let mut probe = UsageProbe::open();
-    let hot = hot().ok()?;
+    let hot = match hot() {
+        Ok(hot) => hot,
+        Err(failure) => {
+            let _ = ready.send(Err(NotStarted::Thread(failure)));
+            return None;
+        }
+    };
     if !gate.wait_for(Phase::Stream) {
         return None;
     }
     let started = station.start();
     let failed = started.is_err();
     // Whoever arms waits for this.
-    let _ = ready.send(started);
+    let _ = ready.send(started.map_err(|(camera, error)| NotStarted::Camera(camera, error)));
     if failed {
         return None;
     }

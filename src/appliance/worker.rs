@@ -1,7 +1,7 @@
 //! The inference thread: whose frame is next, claim it, tensor, model, detections.
 
 use super::messages::{Note, NoteSender, ResultSender};
-use super::signals::Signals;
+use super::signals::{Signal, Signals};
 use super::stop::Stop;
 use crate::infer::{Engine, Scheduler, outputs_of};
 use crate::latency::{
@@ -150,7 +150,10 @@ impl<E: Engine> Worker<E> {
         };
         let lease_ns = now_ns();
         self.scheduler.served(camera, lease_ns);
+        let signal = &self.signals[camera];
+        let mut claimed = Claimed::new(ledger, signal);
         let judge = Judge {
+            claimed: &mut claimed,
             index: self.index,
             engine: &mut self.engine,
             decoder: &mut self.decoder,
@@ -168,12 +171,11 @@ impl<E: Engine> Worker<E> {
         };
         match judge.judge(lease, lease_ns, view.max_age_ns) {
             Judged::Inferred => {
-                view.ledger.count(Outcome::Inferred, 1);
+                claimed.ends(Outcome::Inferred);
                 let stamps = &self.result.stamps;
                 let work = &mut self.work;
                 work.looks.done(look(queue, stamps.result_ns));
                 view.stages.record(stamps);
-                let signal = &self.signals[camera];
                 if let Some(known_ns) = signal.learn(stamps.capture_ns) {
                     // Nothing was known since the watch began.
                     let known_ns = known_ns.max(self.tally.watched_ns.0);
@@ -200,10 +202,48 @@ impl<E: Engine> Worker<E> {
                 }
                 self.house.ring(1);
             }
-            Judged::Stale => view.ledger.count(Outcome::Stale, 1),
-            Judged::Damaged => view.ledger.count(Outcome::Damaged, 1),
-            Judged::Failed => view.ledger.count(Outcome::Failed, 1),
-            Judged::Refused => view.ledger.count(Outcome::Refused, 1),
+            Judged::Stale => claimed.ends(Outcome::Stale),
+            Judged::Damaged => claimed.ends(Outcome::Damaged),
+            Judged::Failed => claimed.ends(Outcome::Failed),
+            Judged::Refused => claimed.ends(Outcome::Refused),
+        }
+    }
+}
+
+/// A claimed frame. It ends in one column, as a failed one if judging it panics; a frame whose model never
+/// returns stays visible as one in flight.
+struct Claimed<'view> {
+    ledger: &'view WorkerLedger,
+    signal: &'view Signal,
+    given_back: bool,
+    outcome: Outcome,
+}
+
+impl<'view> Claimed<'view> {
+    const fn new(ledger: &'view WorkerLedger, signal: &'view Signal) -> Self {
+        Self {
+            ledger,
+            signal,
+            given_back: false,
+            outcome: Outcome::Failed,
+        }
+    }
+
+    fn slot_given_back(&mut self) {
+        self.given_back = true;
+        self.signal.judging();
+    }
+
+    fn ends(mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Claimed<'_> {
+    fn drop(&mut self) {
+        self.ledger.count(self.outcome, 1);
+        if self.given_back {
+            self.signal.judged();
         }
     }
 }
@@ -226,7 +266,8 @@ fn look(queue: &RunQueue, now: u64) -> Sight {
 }
 
 /// What judging one frame needs of a worker, beside the lease.
-struct Judge<'worker, E> {
+struct Judge<'worker, 'view, E> {
+    claimed: &'worker mut Claimed<'view>,
     index: u16,
     engine: &'worker mut E,
     decoder: &'worker mut Decoder,
@@ -244,7 +285,7 @@ struct Judge<'worker, E> {
     result: &'worker mut FrameResult,
 }
 
-impl<E: Engine> Judge<'_, E> {
+impl<E: Engine> Judge<'_, '_, E> {
     fn judge(mut self, lease: Lease<'_>, lease_ns: u64, max_age_ns: u64) -> Judged {
         let header = lease.header();
         let camera = header.camera;
@@ -279,6 +320,7 @@ impl<E: Engine> Judge<'_, E> {
         let tensor = self.plan.run(lease.payload(), self.engine.input_bytes());
         // The slot goes back before the model runs: a slow model holds no frame memory.
         drop(lease);
+        self.claimed.slot_given_back();
         stamps.preprocessed_ns = now_ns();
         self.look(Stage::Preprocess, &stamps, stamps.preprocessed_ns);
         if tensor.is_err() {

@@ -9,6 +9,7 @@ use crate::frame::StreamFormat;
 use crate::limits::MAX_SLOTS;
 use crate::units::NS_PER_MS;
 use nix::libc;
+use std::time::Duration;
 
 /// How often each fault happens, and how long it lasts. Chances are per frame, 0..=1, except `error`.
 ///
@@ -39,6 +40,12 @@ pub struct FaultPlan {
     pub jump: f64,
     /// `jump-ms`
     pub jump_ms: u64,
+    /// `hang`: the call that takes the frame does not come back for `hang-ms` (default 3600000).
+    pub hang: f64,
+    /// `hang-ms`
+    pub hang_ms: u64,
+    /// `die`: the thread that takes the frame panics.
+    pub die: f64,
     /// `error`: a call of `start`, `queue`, `dequeue`, `stop` or `reopen` fails with EIO.
     pub error: f64,
 }
@@ -58,6 +65,9 @@ impl Default for FaultPlan {
             loss_ms: 500,
             jump: 0.0,
             jump_ms: 1000,
+            hang: 0.0,
+            hang_ms: 3_600_000,
+            die: 0.0,
             error: 0.0,
         }
     }
@@ -87,6 +97,8 @@ impl std::fmt::Display for FaultPlan {
             ("stall", self.stall),
             ("loss", self.loss),
             ("jump", self.jump),
+            ("hang", self.hang),
+            ("die", self.die),
             ("error", self.error),
         ] {
             if chance > 0.0 {
@@ -98,6 +110,7 @@ impl std::fmt::Display for FaultPlan {
             ("stall-ms", self.stall_ms, default.stall_ms),
             ("loss-ms", self.loss_ms, default.loss_ms),
             ("jump-ms", self.jump_ms, default.jump_ms),
+            ("hang-ms", self.hang_ms, default.hang_ms),
         ] {
             if ms != usual_ms {
                 write!(f, ",{key}={ms}")?;
@@ -125,7 +138,7 @@ impl std::fmt::Display for FaultPlanError {
 impl std::error::Error for FaultPlanError {}
 
 const KEYS: &str = "KEY=VALUE with a key of seed, drop, damage, short, delay, delay-ms, stall, stall-ms, \
-                    loss, loss-ms, jump, jump-ms, error";
+                    loss, loss-ms, jump, jump-ms, hang, hang-ms, die, error";
 
 impl std::str::FromStr for FaultPlan {
     type Err = FaultPlanError;
@@ -174,6 +187,9 @@ impl std::str::FromStr for FaultPlan {
                 "loss-ms" => plan.loss_ms = time()?,
                 "jump" => plan.jump = chance()?,
                 "jump-ms" => plan.jump_ms = time()?,
+                "hang" => plan.hang = chance()?,
+                "hang-ms" => plan.hang_ms = time()?,
+                "die" => plan.die = chance()?,
                 "error" => plan.error = chance()?,
                 _ => return Err(error(KEYS)),
             }
@@ -296,6 +312,14 @@ impl<S: FrameSource> Faults<S> {
             ..
         } = self;
         counts.frames += 1;
+        // No number is drawn for what the plan leaves out: other plans stay what they were.
+        if plan.hang > 0.0 && random.happens(plan.hang) {
+            std::thread::sleep(Duration::from_millis(plan.hang_ms));
+        }
+        assert!(
+            plan.die == 0.0 || !random.happens(plan.die),
+            "as the plan of faults asked for"
+        );
         if frame.capture_ns < self.stalled_until_ns {
             counts.stalled += 1;
             return Fate::Swallowed;

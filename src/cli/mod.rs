@@ -10,13 +10,14 @@ mod run;
 mod snapshot;
 
 use crate::appliance::{Exit, Failure};
+use crate::sys::ending::{leave, log_panics};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done as asked
-  1  internal: the ledger does not close, or a thread died
+  1  internal: the ledger does not close, or a thread died or hangs
   2  usage: the arguments
   3  profile: the board file
   4  machine: cores, nodes, memory, rights
@@ -56,15 +57,26 @@ pub fn main() -> ExitCode {
     // Before the first thread: one heap for all of them.
     crate::sys::heap::settle();
     crate::sys::logger::init(log::LevelFilter::Info);
+    log_panics();
+    // A panic of this thread is a failure like others; those of other threads end there.
+    let code = std::panic::catch_unwind(command).unwrap_or(Exit::Internal);
+    if code != Exit::Ok {
+        // A thread that hangs may be left, in a library whose destructors are then better not run.
+        leave(code as u8);
+    }
+    code.into()
+}
+
+fn command() -> Exit {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version come this way too, and are not failures.
             let _ = error.print();
             return if error.use_stderr() {
-                Exit::Usage.into()
+                Exit::Usage
             } else {
-                Exit::Ok.into()
+                Exit::Ok
             };
         }
     };
@@ -78,10 +90,10 @@ pub fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match outcome {
-        Ok(()) => Exit::Ok.into(),
+        Ok(()) => Exit::Ok,
         Err(Failure { exit, message }) => {
             complain(&format_args!("pinsight: {message}\n"));
-            exit.into()
+            exit
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `pinsight run`: arm, watch, prove.
 
-use crate::appliance::{self, Exit, Failure, Options};
+use crate::appliance::{self, Ended, Exit, Failure, Options};
 use crate::board::Feed;
 use crate::capture::faults::FaultPlan;
 use clap::Args;
@@ -33,8 +33,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE|-", value_parser = feed)]
     camera: Option<Feed>,
     /// Let every camera fail as planned, to see what becomes of it: seed=N, then chances of 0 to 1 for
-    /// drop, damage, short, delay, stall, loss, jump and error, as in seed=7,drop=0.01,loss=0.001; times
-    /// by delay-ms, stall-ms, loss-ms and jump-ms
+    /// drop, damage, short, delay, stall, loss, jump, hang, die and error, as in
+    /// seed=7,drop=0.01,loss=0.001; times by delay-ms, stall-ms, loss-ms, jump-ms and hang-ms
     #[arg(long, value_name = "PLAN")]
     faults: Option<FaultPlan>,
 }
@@ -57,7 +57,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     ];
     each_its_own(&files)?;
     let proof_file = arguments.proof;
-    let proof = appliance::run(&Options {
+    let Ended { proof, failure } = appliance::run(&Options {
         board: arguments.board,
         seconds: arguments.seconds,
         frames: arguments.frames,
@@ -69,7 +69,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         writable: proof_file.iter().cloned().collect(),
     })?;
     // Shown whether it can be written or not, and written whether it can be shown or not.
-    let shown = if events_on_stdout {
+    let mut shown = if events_on_stdout {
         super::complain(&proof);
         Ok(())
     } else {
@@ -78,9 +78,16 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Some(path) = proof_file {
         let json = serde_json::to_vec_pretty(&proof)
             .map_err(|error| Failure::new(Exit::Internal, format!("proof: {error}")))?;
-        std::fs::write(&path, json).map_err(|error| {
+        let written = std::fs::write(&path, json).map_err(|error| {
             Failure::new(Exit::Storage, format!("proof {}: {error}", path.display()))
-        })?;
+        });
+        shown = shown.and(written);
+    }
+    if let Some(failure) = failure {
+        if let Err(beside) = shown {
+            super::complain(&format_args!("pinsight: {}\n", beside.message));
+        }
+        return Err(failure);
     }
     shown?;
     if proof.identity_holds() {

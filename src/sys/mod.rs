@@ -4,6 +4,7 @@ pub mod arena;
 pub mod clock;
 pub mod coreset;
 pub mod cpu;
+pub mod ending;
 pub mod heap;
 pub mod hugepool;
 pub mod logger;

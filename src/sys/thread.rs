@@ -21,10 +21,12 @@ use nix::libc;
 use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::{Pid, gettid};
+use std::convert::Infallible;
 use std::ffi::c_void;
 use std::ptr::NonNull;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Bytes of a thread's name that the kernel keeps (TASK_COMM_LEN less the end).
 pub const KERNEL_NAME_BYTES: usize = 15;
@@ -196,6 +198,11 @@ pub enum ThreadError {
 impl std::fmt::Display for ThreadError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Spawn(error) if error.raw_os_error() == Some(libc::EAGAIN) => write!(
+                f,
+                "thread cannot be started: {error}; raise TasksMax of the service (LimitNPROC, or nproc in \
+                 limits.conf)"
+            ),
             Self::Spawn(error) => write!(f, "thread cannot be started: {error}"),
             Self::Pin {
                 cores,
@@ -231,6 +238,8 @@ pub struct Spawned<T> {
     /// What the kernel says of it.
     pub placed: ThreadPlaced,
     handle: JoinHandle<Option<T>>,
+    /// Nothing is ever sent: it closes when the thread's function has ended, by a panic too.
+    ended: mpsc::Receiver<Infallible>,
 }
 
 impl<T> Spawned<T> {
@@ -250,6 +259,14 @@ impl<T> Spawned<T> {
     pub fn is_finished(&self) -> bool {
         self.handle.is_finished()
     }
+
+    /// Waits at most `timeout_ns` for its end; false when it has not ended by then. After `true`,
+    /// [`Self::join`] does not wait.
+    #[must_use]
+    pub fn ends_within(&self, timeout_ns: u64) -> bool {
+        let waited = self.ended.recv_timeout(Duration::from_nanos(timeout_ns));
+        !matches!(waited, Err(RecvTimeoutError::Timeout))
+    }
 }
 
 /// Starts a thread that places itself, and waits until it has. `f` runs when the placement is as
@@ -263,10 +280,12 @@ where
     F: FnOnce(&ThreadPlaced) -> T + Send + 'static,
 {
     let (report, handshake) = mpsc::sync_channel(1);
+    let (alive, ended) = mpsc::channel::<Infallible>();
     let handle = std::thread::Builder::new()
         .name(kernel_name(&spec.name).to_owned())
         .stack_size(spec.stack_bytes)
         .spawn(move || {
+            let _alive = alive;
             // First of all: what follows, the stack's pages included, then happens on its cores.
             let placed = place(&spec);
             let mine = placed.as_ref().ok().cloned();
@@ -277,7 +296,11 @@ where
         })
         .map_err(ThreadError::Spawn)?;
     match handshake.recv() {
-        Ok(Ok(placed)) => Ok(Spawned { placed, handle }),
+        Ok(Ok(placed)) => Ok(Spawned {
+            placed,
+            handle,
+            ended,
+        }),
         Ok(Err(error)) => {
             let _ = handle.join();
             Err(error)

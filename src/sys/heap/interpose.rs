@@ -10,6 +10,7 @@ use super::{ARENA, Arena, MODE, PROBED, Pool, Record, arena, mode, record};
 use crate::sync::{AtomicUsize, Ordering};
 use nix::errno::Errno;
 use nix::libc::{self, c_int, c_void};
+use std::io::Write as _;
 
 unsafe extern "C" {
     fn __libc_malloc(size: usize) -> *mut c_void;
@@ -139,7 +140,8 @@ fn trap(mode: usize) {
         MODE.fetch_and(!(mode::TRAP | mode::GUARD), Ordering::Relaxed);
         ARENA.set(std::ptr::null());
         let trace = std::backtrace::Backtrace::force_capture();
-        eprintln!("a hot thread entered the heap:\n{trace}");
+        // Standard error may be closed.
+        let _ = writeln!(std::io::stderr(), "a hot thread entered the heap:\n{trace}");
         std::process::abort();
     }
 }

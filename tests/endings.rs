@@ -1,0 +1,62 @@
+//! Ends that were not planned: threads that hang or die, and what the run still tells.
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// The demo board until `faults` strike: the run's output, and its proof.
+fn run_with(faults: &str) -> (Output, Value) {
+    let dir = tempfile::tempdir().unwrap();
+    let proof = dir.path().join("proof.json");
+    let output = Command::new(env!("CARGO_BIN_EXE_pinsight"))
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
+        .args(["run", "--board", "boards/demo.toml", "--seconds", "2"])
+        .args(["--faults", faults, "--proof", proof.to_str().unwrap()])
+        .output()
+        .expect("the program starts");
+    let proof = std::fs::read(&proof).expect("what there is is proved");
+    (output, serde_json::from_slice(&proof).unwrap())
+}
+
+/// It ended with the code for faults of its own, named the thread, and showed the proof.
+#[track_caller]
+fn told(output: &Output, words: &str) {
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains(words), "{message}");
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(shown.contains("PROOF  board demo"), "{shown}");
+}
+
+#[test]
+fn a_thread_that_hangs_is_named_after_the_deadline_and_the_proof_is_given() {
+    let (output, proof) = run_with("seed=1,hang=0.2");
+    told(
+        &output,
+        "thread capture0 did not end within 10 s of the stop: a driver, a model or a disk holds it up",
+    );
+    let camera = &proof["cameras"][0];
+    assert_eq!(camera["identity_holds"], true, "{camera}");
+    assert!(camera["inferred"].as_u64().unwrap() > 0, "{camera}");
+    assert_eq!(proof["latency_ns"]["invoke"]["count"], camera["inferred"]);
+}
+
+#[test]
+fn a_thread_that_dies_costs_nobody_else_s_proof() {
+    let (output, proof) = run_with("seed=1,die=0.2");
+    told(
+        &output,
+        "thread capture0 (as the plan of faults asked for) died; please report it",
+    );
+    let message = String::from_utf8_lossy(&output.stderr);
+    let line = message.lines().find(|line| line.starts_with("<3>thread"));
+    let line = line.unwrap_or_else(|| panic!("the log says it too: {message}"));
+    assert!(
+        line.contains("capture0 died at src/capture/faults.rs:"),
+        "{line}"
+    );
+    let camera = &proof["cameras"][0];
+    assert_eq!(camera["identity_holds"], true, "{camera}");
+    assert!(camera["inferred"].as_u64().unwrap() > 0, "{camera}");
+    assert_eq!(proof["latency_ns"]["invoke"]["count"], camera["inferred"]);
+}

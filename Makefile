@@ -27,7 +27,7 @@ step = @printf '\n== %s\n' "$(1)"
 # A filter that matches nothing passes, so what ran is counted: $(call counted,LOG,WHAT)
 counted = grep -qE '^running [1-9][0-9]* tests?$$' $(1) || { echo "make: no $(2) ran" >&2; exit 1; }
 
-.PHONY: help setup setup-test run test lint bench clean
+.PHONY: help setup setup-test run test lint bench bench-preprocess clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -87,10 +87,25 @@ bench: setup ## every claim of the design beside what it replaces; writes benche
 	else \
 		echo "go is not installed, so its rows are left out; on Debian and Ubuntu: apt-get install golang-go"; \
 	fi
+	@$(MAKE) bench-preprocess
 	$(call step,ring and doorbell beside their peers)
 	cargo bench --bench ring --bench doorbell
 	@BENCH_CONDITIONS="$$(date -u +%F), commit $$(git rev-parse --short HEAD)$$(git diff --quiet HEAD -- src benches || echo ' and changes'), $$(rustc --version), cargo's release profile$${RUSTFLAGS:+ with RUSTFLAGS $$RUSTFLAGS}" \
 		cargo bench --quiet --bench table
+
+bench-preprocess: setup ## camera buffer to tensor beside OpenCV, yuv and fast_image_resize
+	$(call step,building (release); the peers take some minutes once)
+	cargo build --release
+	cargo build --release --locked --manifest-path benches/preprocess-peers/Cargo.toml --target-dir $(TARGET)/peers
+	@test -x .cache/bench-venv/bin/python || python3 -m venv .cache/bench-venv
+	@.cache/bench-venv/bin/python -c 'import cv2, numpy' 2> /dev/null \
+		|| .cache/bench-venv/bin/pip install -q --disable-pip-version-check opencv-python-headless==5.0.0.93 numpy==2.4.6
+	@mkdir -p $(BENCH)
+	$(call step,ours)
+	$(PINSIGHT) bench preprocess --json $(BENCH)/preprocess.json --svg $(BENCH)/preprocess.svg
+	$(call step,the peers)
+	.cache/bench-venv/bin/python benches/preprocess_peers.py --json $(BENCH)/preprocess-opencv.json \
+		--rust $(TARGET)/peers/release/preprocess-peers --ours $(BENCH)/preprocess.json
 
 clean: ## remove what was built; the fetched files stay in .cache
 	cargo clean

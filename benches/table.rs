@@ -104,6 +104,14 @@ fn section(results: &Results) -> Result<String, String> {
         ("leak", "`bench leak`"),
         ("numa", "`bench numa`"),
         ("stages", "`bench stages`"),
+        (
+            "preprocess",
+            "`bench preprocess`: camera buffer to tensor, in one pass",
+        ),
+        (
+            "preprocess-opencv",
+            "The peers of `bench preprocess`: OpenCV, yuv with fast_image_resize",
+        ),
     ] {
         generic(&mut text, results, bench, title);
     }

@@ -17,6 +17,7 @@ pub mod channel;
 pub mod header;
 pub mod leak;
 pub mod numa;
+pub mod preprocess;
 pub mod queue;
 pub mod sharing;
 pub mod stages;

@@ -1,7 +1,9 @@
 //! `pinsight bench`: the claims of the design, measured on this machine.
 
 use crate::appliance::{Exit, Failure};
-use crate::bench::{BenchError, Report, channel, header, leak, numa, queue, sharing, stages};
+use crate::bench::{
+    BenchError, Report, channel, header, leak, numa, preprocess, queue, sharing, stages,
+};
 use clap::{Args, Subcommand};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -35,6 +37,8 @@ enum Experiment {
     Numa(NumaArguments),
     /// Where do three stages in a row wait, pinned and unpinned?
     Stages(StagesArguments),
+    /// What does a tensor cost, from camera buffer to the last element, beside moving its bytes?
+    Preprocess(PreprocessArguments),
 }
 
 #[derive(Debug, Args)]
@@ -123,6 +127,13 @@ struct StagesArguments {
     /// Measured seconds of each design
     #[arg(long, default_value_t = stages::Settings::default().seconds)]
     seconds: u32,
+}
+
+#[derive(Debug, Args)]
+struct PreprocessArguments {
+    /// Passes of each case; the median counts
+    #[arg(long, default_value_t = preprocess::Settings::default().passes)]
+    passes: usize,
 }
 
 fn three(list: &str) -> Result<[u64; 3], String> {
@@ -234,6 +245,12 @@ fn measure(experiment: &Experiment, progress: impl FnMut(&str) + Send) -> Result
                 seconds: arguments.seconds,
             };
             stages::run(&settings, progress)
+        }
+        Experiment::Preprocess(arguments) => {
+            let settings = preprocess::Settings {
+                passes: arguments.passes,
+            };
+            preprocess::run(&settings, progress)
         }
     };
     report.map_err(failure)

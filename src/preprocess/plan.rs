@@ -241,6 +241,13 @@ impl Plan {
         self.frame_bytes
     }
 
+    /// Bytes of the rows that one pass reads: what it has to move at least, where a row's columns lie
+    /// closer together than cache lines.
+    #[must_use]
+    pub fn read_bytes(&self) -> usize {
+        self.sampling.read_bytes(&self.rows)
+    }
+
     /// Bytes of the tensor.
     #[must_use]
     pub const fn tensor_bytes(&self) -> usize {

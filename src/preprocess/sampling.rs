@@ -155,6 +155,18 @@ impl Sampling {
         bytes(ends.max().unwrap_or(0))
     }
 
+    /// Bytes of the distinct rows that are read.
+    pub(super) fn read_bytes(&self, rows: &[Row]) -> usize {
+        let mut starts: Vec<(usize, usize)> = rows
+            .iter()
+            .flat_map(|row| row.at)
+            .flat_map(|at| at.into_iter().zip(self.span).take(self.samples().len()))
+            .collect();
+        starts.sort_unstable();
+        starts.dedup_by_key(|start| start.0);
+        starts.iter().map(|start| start.1).sum()
+    }
+
     /// `count` positions over `region`: start and size in camera pixels along an axis.
     fn extent(&self, axis: usize, region: [f64; 2], count: usize, resample: Resample) -> Extent {
         let [start, size] = region.map(|px| px / f64::from(self.layout.block_px));

@@ -2,6 +2,8 @@
 
 /// Cameras of one board: one ready bit each in the doorbell's word.
 pub const MAX_CAMERAS: usize = 64;
+/// Records of one recording.
+pub const MAX_RECORDS: u32 = 10_000_000;
 /// Frame slots of one camera: one bit each in the lane's return words.
 pub const MAX_SLOTS: usize = 512;
 /// Positions of one frame ring.

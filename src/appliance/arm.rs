@@ -2,8 +2,8 @@
 
 use super::Options;
 use super::cameras;
-use super::events::EventLog;
 use super::exit::{Exit, Failure};
+use super::files::Files;
 use super::fitting::{Fitted, STACK_BYTES};
 use super::gate::{Gate, Phase};
 use super::housekeeping::{Housekeeping, LiveLine, Names};
@@ -21,7 +21,6 @@ use crate::capture::{ArmError, FrameSource, NotArmed, SlotHome, Slots, UnarmedSo
 use crate::frame::{FrameMeta, SlotTable, StreamFormat};
 use crate::latency::{Arrivals, Waits};
 use crate::ledger::ledger;
-use crate::record::{FileHeader, RECORD_BYTES, Recording};
 use crate::ring::{Doorbell, LaneProducer, LaneTap, lane};
 use crate::sync::Arc;
 use crate::sys::arena::{Arena, ArenaError, lane_memory};
@@ -57,6 +56,8 @@ pub(super) fn arm(mut fitted: Fitted, options: &Options) -> Result<Armed, Failur
     if let Some(refusal) = fitted.refusal() {
         return Err(refusal);
     }
+    // Before cameras and memory: a disk that is missing is known at once.
+    let files = Files::open(&fitted.board, options)?;
     let mut furnished = furnish(fitted, options, Fitted::refusal)?;
     // Standard error, as the log: standard output is for the events or the proof.
     // A log that is full or closed is no reason not to watch.
@@ -72,7 +73,7 @@ pub(super) fn arm(mut fitted: Fitted, options: &Options) -> Result<Armed, Failur
     for warning in &furnished.warnings {
         log::warn!("{warning}");
     }
-    Armed::start(furnished, options)
+    Armed::start(furnished, files, options)
 }
 
 /// Cameras opened, with their memory.
@@ -301,7 +302,7 @@ pub(super) struct Armed {
 }
 
 impl Armed {
-    fn start(furnished: Furnished, options: &Options) -> Result<Self, Failure> {
+    fn start(furnished: Furnished, files: Files, options: &Options) -> Result<Self, Failure> {
         let Furnished {
             fitted,
             lanes,
@@ -336,7 +337,7 @@ impl Armed {
             bell,
         };
         let mut run = Running::new(fitted, arenas, warnings, &shared);
-        match start_threads(&mut run, &shared, options, lanes, names) {
+        match start_threads(&mut run, &shared, files, lanes, names) {
             Ok(()) => Ok(Self { run }),
             Err(failure) => {
                 shared.gate.advance(Phase::Abandoned);
@@ -408,7 +409,7 @@ fn placed<T>(spawned: Result<Spawned<T>, ThreadError>) -> Result<Spawned<T>, Fai
 fn start_threads(
     run: &mut Running,
     shared: &Shared,
-    options: &Options,
+    files: Files,
     lanes: Vec<Lane>,
     names: Names,
 ) -> Result<(), Failure> {
@@ -505,7 +506,7 @@ fn start_threads(
         capture.push((core, station));
     }
 
-    start_housekeeping(run, shared, options, names, results, notes)?;
+    start_housekeeping(run, shared, files, names, results, notes)?;
     for seed in seeds {
         start_worker(run, shared, seed)?;
     }
@@ -592,36 +593,13 @@ fn start_worker(run: &mut Running, shared: &Shared, seed: WorkerSeed) -> Result<
 fn start_housekeeping(
     run: &mut Running,
     shared: &Shared,
-    options: &Options,
+    files: Files,
     names: Names,
     results: Vec<ResultReceiver>,
     notes: Vec<NoteReceiver>,
 ) -> Result<(), Failure> {
     let board = &run.fitted.board;
-    let events = match &options.events {
-        None => None,
-        Some(path) => Some(EventLog::open(path).map_err(|error| {
-            Failure::new(
-                Exit::Storage,
-                format!("event log {}: {error}", path.display()),
-            )
-        })?),
-    };
-    let recording = match &options.record {
-        None => None,
-        Some(path) => {
-            let header = FileHeader {
-                board: board.name.clone(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                cameras: names.cameras.clone(),
-                labels: names.labels.clone(),
-                capacity: board.housekeeping.record_results,
-                record_bytes: RECORD_BYTES as u64,
-            };
-            let made = Recording::create(path, &header);
-            Some(made.map_err(|error| Failure::new(Exit::Storage, error))?)
-        }
-    };
+    let Files { events, recording } = files;
     let terminal = std::io::stderr();
     let live = if terminal.is_terminal() {
         terminal

@@ -13,6 +13,7 @@ mod arm;
 mod cameras;
 mod events;
 mod exit;
+mod files;
 mod fitting;
 mod gate;
 mod housekeeping;

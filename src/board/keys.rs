@@ -257,7 +257,7 @@ pub(super) fn housekeeping(mut t: Table<'_, '_>) -> (Housekeeping, Places) {
         queue_results: t.key("queue-results").or(queue, "64"),
         record_results: t
             .key("record-results")
-            .or(whole(16..=10_000_000, "results"), "16384"),
+            .or(whole(16..=crate::limits::MAX_RECORDS, "results"), "16384"),
     };
     (housekeeping, t.finish())
 }

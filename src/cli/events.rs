@@ -32,7 +32,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         wanted.drain(..wanted.len().saturating_sub(tail));
     }
     let mut text = String::new();
+    let mut run = None;
     for record in &wanted {
+        begin(&mut text, &mut run, record);
         line(&mut text, &reading.header, record);
     }
     let summary = reading.summary();
@@ -50,6 +52,22 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         );
     }
     Ok(())
+}
+
+/// Says where the records of another run begin. Run and boot of the record before are in `before`.
+fn begin(text: &mut String, before: &mut Option<(u32, u64)>, record: &ArchivedResultRecord) {
+    let (run, boot) = (record.run.to_native(), record.boot.to_native());
+    let began = match *before {
+        Some(known) if known == (run, boot) => return,
+        // 0 is a boot that is not known.
+        Some((_, known)) if known != boot && known != 0 && boot != 0 => {
+            "the machine had started anew"
+        }
+        Some(_) => "the program had started anew",
+        None => "the first one here",
+    };
+    *before = Some((run, boot));
+    let _ = writeln!(text, "run {run}: {began}");
 }
 
 fn line(text: &mut String, header: &FileHeader, record: &ArchivedResultRecord) {

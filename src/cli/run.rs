@@ -19,13 +19,14 @@ pub(super) struct Arguments {
     /// Stop after N judged frames
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     frames: Option<u64>,
-    /// Write the proof as JSON
-    #[arg(long, value_name = "FILE")]
+    /// Write the proof as JSON; - is standard output, and the table then goes to standard error
+    #[arg(long, value_name = "FILE|-")]
     proof: Option<PathBuf>,
     /// Append one JSON line for each result with detections; - is standard output
     #[arg(long, value_name = "FILE|-")]
     events: Option<PathBuf>,
-    /// Keep the newest results in a preallocated file, for `pinsight events`
+    /// Keep the newest results in a preallocated file, for `pinsight events`. One of this board is continued;
+    /// one of another board is moved to FILE.old
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     /// Watch a Y4M stream in the place of the board's only camera: a file, or - for standard input.
@@ -48,7 +49,9 @@ fn feed(text: &str) -> Result<Feed, std::convert::Infallible> {
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
-    let events_on_stdout = arguments.events.as_deref() == Some(Path::new("-"));
+    let is_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
+    let proof_on_stdout = is_stdout(&arguments.proof);
+    let taken = proof_on_stdout || is_stdout(&arguments.events);
     let files = [
         ("--board", Some(&arguments.board)),
         ("--proof", arguments.proof.as_ref()),
@@ -66,10 +69,14 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         camera: arguments.camera,
         faults: arguments.faults,
         // Nothing is half-done at the end: a proof that cannot be written is known before the start.
-        writable: proof_file.iter().cloned().collect(),
+        writable: proof_file
+            .iter()
+            .filter(|_| !proof_on_stdout)
+            .cloned()
+            .collect(),
     })?;
     // Shown whether it can be written or not, and written whether it can be shown or not.
-    let mut shown = if events_on_stdout {
+    let mut shown = if taken {
         super::complain(&proof);
         Ok(())
     } else {
@@ -78,9 +85,13 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Some(path) = proof_file {
         let json = serde_json::to_vec_pretty(&proof)
             .map_err(|error| Failure::new(Exit::Internal, format!("proof: {error}")))?;
-        let written = std::fs::write(&path, json).map_err(|error| {
-            Failure::new(Exit::Storage, format!("proof {}: {error}", path.display()))
-        });
+        let written = if proof_on_stdout {
+            super::print(&format_args!("{}\n", String::from_utf8_lossy(&json)))
+        } else {
+            std::fs::write(&path, json).map_err(|error| {
+                Failure::new(Exit::Storage, format!("proof {}: {error}", path.display()))
+            })
+        };
         shown = shown.and(written);
     }
     if let Some(failure) = failure {

@@ -3,13 +3,17 @@
 //! Answers for: the record's layout, the file's layout, and what is still readable after a power cut at
 //! any byte. Does not answer for: where the file lives or when it is synced.
 
+mod layout;
+mod reading;
 mod recording;
 mod result;
+#[cfg(test)]
+mod tests;
 
-pub use recording::{
-    FileHeader, RECORD_BYTES, ReadError, Reading, Recording, RecordingError, Summary,
-};
+pub use layout::{FileHeader, RECORD_BYTES};
+pub use reading::{ReadError, Reading, Summary};
+pub use recording::{Origin, Recording, RecordingError};
 pub use result::{
     ArchivedRecordedDetection, ArchivedResultRecord, FrameResult, RECORDED_DETECTIONS,
-    RecordedDetection, ResultRecord,
+    RecordedDetection, ResultRecord, Run,
 };

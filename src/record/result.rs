@@ -40,6 +40,15 @@ pub struct RecordedDetection {
     pub height_px: u16,
 }
 
+/// What tells the records of one run of the program from those of another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Run {
+    /// Counts the runs that wrote into the file, from 1.
+    pub number: u32,
+    /// The boot of the machine: another number, another boot. 0 where it is not known.
+    pub boot: u64,
+}
+
 /// One judged frame on disk.
 #[derive(Clone, Debug, Default, PartialEq, rkyv::Archive, rkyv::Serialize)]
 pub struct ResultRecord {
@@ -49,10 +58,14 @@ pub struct ResultRecord {
     pub sequence: u64,
     /// CLOCK_REALTIME of the result, in nanoseconds since 1970.
     pub utc_ns: u64,
-    /// CLOCK_MONOTONIC of the driver's capture stamp.
+    /// CLOCK_MONOTONIC of the driver's capture stamp: to be compared within one boot.
     pub capture_ns: u64,
+    /// [`Run::boot`].
+    pub boot: u64,
     /// Nanoseconds from capture to dequeue, lease, tensor, end of the model, result.
     pub since_capture_ns: [u64; 5],
+    /// [`Run::number`].
+    pub run: u32,
     /// The driver's own sequence number.
     pub driver_sequence: u32,
     /// Index of the camera in the file's header.
@@ -94,7 +107,7 @@ impl From<&Detection> for RecordedDetection {
 impl ResultRecord {
     /// The record of one result.
     #[must_use]
-    pub fn of(result: &FrameResult, number: u64, utc_ns: u64) -> Self {
+    pub fn of(result: &FrameResult, run: Run, number: u64, utc_ns: u64) -> Self {
         let stamps = &result.stamps;
         let since = |stamp_ns: u64| stamp_ns.saturating_sub(stamps.capture_ns);
         let mut detections = [RecordedDetection::default(); RECORDED_DETECTIONS];
@@ -106,6 +119,8 @@ impl ResultRecord {
             sequence: result.sequence,
             utc_ns,
             capture_ns: stamps.capture_ns,
+            boot: run.boot,
+            run: run.number,
             since_capture_ns: [
                 since(stamps.dequeue_ns),
                 since(stamps.lease_ns),

@@ -54,6 +54,19 @@ pub fn process_start_ns() -> Option<u64> {
     Some(boottime_ns.saturating_sub(asleep_ns))
 }
 
+/// A number that tells this boot of the machine from others: the first half of the kernel's boot id. `None`
+/// where it cannot be read.
+#[must_use]
+pub fn boot_id() -> Option<u64> {
+    let mut buffer = [0; 64];
+    let path = Path::new("/proc/sys/kernel/random/boot_id");
+    let text = procfs::read(path, &mut buffer).ok()?;
+    let digits = text.iter().filter(|byte| **byte != b'-').take(16);
+    digits.copied().try_fold(0, |id, digit| {
+        Some(id << 4 | u64::from(char::from(digit).to_digit(16)?))
+    })
+}
+
 /// Field 22 of /proc/pid/stat. The name, field 2, may itself hold blanks and brackets.
 fn start_ticks(stat: &[u8]) -> Option<u64> {
     let name_end = stat.iter().rposition(|&byte| byte == b')')?;
@@ -82,6 +95,13 @@ mod tests {
         let start = process_start_ns().expect("Linux has /proc");
         assert!(start > 0);
         assert!(start <= now_ns());
+    }
+
+    #[test]
+    fn a_boot_has_one_number() {
+        let boot = boot_id().expect("Linux has a boot id");
+        assert_ne!(boot, 0);
+        assert_eq!(boot_id(), Some(boot));
     }
 
     #[test]

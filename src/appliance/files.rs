@@ -1,0 +1,60 @@
+//! The files that a run writes while it watches, opened before anything else is.
+
+use super::Options;
+use super::events::EventLog;
+use super::exit::{Exit, Failure};
+use crate::board::Board;
+use crate::record::{FileHeader, RECORD_BYTES, Recording};
+use crate::sys::clock::boot_id;
+
+/// What housekeeping writes to.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    pub(super) events: Option<EventLog>,
+    pub(super) recording: Option<Recording>,
+}
+
+impl Files {
+    /// Opens what `options` name; with several refusals, the first one's words.
+    pub(super) fn open(board: &Board, options: &Options) -> Result<Self, Failure> {
+        let mut files = Self::default();
+        if let Some(path) = &options.events {
+            let opened = EventLog::open(path).map_err(|error| {
+                let advice = if error.raw_os_error() == Some(nix::libc::ENXIO) {
+                    "start its reader first"
+                } else {
+                    "name a file in a directory that exists and is writable"
+                };
+                let path = path.display();
+                Failure::new(
+                    Exit::Storage,
+                    format!("event log {path}: {error}; {advice}"),
+                )
+            });
+            files.events = Some(opened?);
+        }
+        if let Some(path) = &options.record {
+            let opened = Recording::open(path, &header(board), boot_id().unwrap_or(0));
+            let (recording, origin) = opened.map_err(|error| Failure::new(Exit::Storage, error))?;
+            log::info!("recording {}: {origin}", path.display());
+            files.recording = Some(recording);
+        }
+        Ok(files)
+    }
+}
+
+/// What the indices in the board's records mean.
+fn header(board: &Board) -> FileHeader {
+    let labels = |name: &str| {
+        let model = board.models.iter().find(|model| model.name == name);
+        model.map_or(vec![], |model| model.labels.clone())
+    };
+    FileHeader {
+        board: board.name.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        cameras: board.cameras.iter().map(|c| c.name.clone()).collect(),
+        labels: board.workers.iter().map(|w| labels(&w.model)).collect(),
+        capacity: board.housekeeping.record_results,
+        record_bytes: RECORD_BYTES as u64,
+    }
+}

@@ -25,7 +25,7 @@ pub enum Outcome {
     Inferred = 0,
     /// A newer one pushed it out before any worker claimed it.
     Evicted = 1,
-    /// It was claimed too old, or passed over for a newer one.
+    /// It was claimed too old, passed over for a newer one, or came with the number of the frame before it.
     Stale = 2,
     /// It came with the driver's error flag, short, torn or undecodable.
     Damaged = 3,
@@ -47,11 +47,15 @@ impl Outcome {
     ];
 }
 
+/// Frames that a driver may lose between the start of a stream and its first frame: as many as it can have
+/// buffers (`VIDEO_MAX_FRAME`).
+pub const LOST_AT_START: u32 = 32;
+
 /// What one sequence number says, seen after the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SequenceStep {
-    /// The first of a stream.
-    First,
+    /// The first of a stream; so many frames of the stream are missing before it.
+    First(u32),
     /// The one that was due.
     Next,
     /// So many frames are missing before it.
@@ -66,9 +70,15 @@ pub enum SequenceStep {
 ///
 /// Numbers are 32 bits wide and wrap. A step forward of less than 2^31 is progress, a step back is a new
 /// stream. The span counts, for each stream, the numbers from its first to its last frame.
+///
+/// A stream that was started counts from 0, so a small first number tells of frames that were lost before
+/// it: up to [`LOST_AT_START`], and unless the number follows the last one of the stream before. Drivers that
+/// do not start anew have other numbers, which tell nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SequenceTracker {
     last: Option<u32>,
+    /// The last number of the stream before.
+    before: Option<u32>,
     span: u64,
     lost: u64,
     repeated: u64,
@@ -81,6 +91,7 @@ impl SequenceTracker {
     pub const fn new() -> Self {
         Self {
             last: None,
+            before: None,
             span: 0,
             lost: 0,
             repeated: 0,
@@ -90,6 +101,9 @@ impl SequenceTracker {
 
     /// The stream was stopped: the next frame is the first of a new one, whatever its number.
     pub const fn restart(&mut self) {
+        if self.last.is_some() {
+            self.before = self.last;
+        }
         self.last = None;
     }
 
@@ -97,14 +111,19 @@ impl SequenceTracker {
     #[inline]
     pub fn observe(&mut self, sequence: u32) -> SequenceStep {
         let step = match self.last.map(|last| sequence.wrapping_sub(last)) {
-            None => SequenceStep::First,
+            None => SequenceStep::First(self.lost_at_start(sequence)),
             Some(0) => SequenceStep::Repeat,
             Some(1) => SequenceStep::Next,
             Some(ahead) if ahead < 1 << 31 => SequenceStep::Gap(ahead - 1),
             Some(_) => SequenceStep::Restart,
         };
         match step {
-            SequenceStep::First | SequenceStep::Restart => {
+            SequenceStep::First(missing) => {
+                self.streams += 1;
+                self.lost += u64::from(missing);
+                self.span += u64::from(missing) + 1;
+            }
+            SequenceStep::Restart => {
                 self.streams += 1;
                 self.span += 1;
             }
@@ -119,7 +138,17 @@ impl SequenceTracker {
         step
     }
 
-    /// Numbers from the first to the last frame of each stream, summed.
+    fn lost_at_start(&self, first: u32) -> u32 {
+        let goes_on = self.before.map(|last| last.wrapping_add(1)) == Some(first);
+        if goes_on || first > LOST_AT_START {
+            0
+        } else {
+            first
+        }
+    }
+
+    /// Numbers from the first to the last frame of each stream, summed; from 0 where frames were lost before
+    /// the first one.
     #[must_use]
     pub const fn span(&self) -> u64 {
         self.span
@@ -206,9 +235,11 @@ impl CaptureLedger {
                 .repeated
                 .store(self.tracker.repeated(), Ordering::Relaxed),
             SequenceStep::Gap(_) => side.lost.store(self.tracker.lost(), Ordering::Relaxed),
-            SequenceStep::First | SequenceStep::Restart => side
-                .streams
-                .store(self.tracker.streams(), Ordering::Relaxed),
+            SequenceStep::First(_) | SequenceStep::Restart => {
+                side.streams
+                    .store(self.tracker.streams(), Ordering::Relaxed);
+                side.lost.store(self.tracker.lost(), Ordering::Relaxed);
+            }
         }
         step
     }
@@ -299,7 +330,7 @@ impl LedgerView {
 pub struct Dropped {
     /// Pushed out by a newer one before any worker claimed it.
     pub evicted: u64,
-    /// Claimed too old, or passed over for a newer one.
+    /// Claimed too old, passed over for a newer one, or a repetition.
     pub stale: u64,
     /// Driver's error flag, short, torn or undecodable.
     pub damaged: u64,
@@ -385,7 +416,7 @@ mod tests {
         assert_eq!(
             seen,
             [
-                SequenceStep::First,
+                SequenceStep::First(4),
                 SequenceStep::Next,
                 SequenceStep::Gap(2),
                 SequenceStep::Repeat,
@@ -394,8 +425,32 @@ mod tests {
         );
         assert_eq!(
             (tracker.span(), tracker.lost(), tracker.repeated()),
-            (6, 2, 1)
+            (10, 6, 1)
         );
+    }
+
+    #[test]
+    fn frames_lost_before_the_first_one_are_counted_as_far_as_it_can_be_true() {
+        let first = |before: Option<u32>, number: u32| {
+            let mut tracker = SequenceTracker::new();
+            if let Some(before) = before {
+                tracker.observe(before);
+                tracker.restart();
+                // Told twice is told once.
+                tracker.restart();
+            }
+            let lost = tracker.lost();
+            tracker.observe(number);
+            tracker.lost() - lost
+        };
+        assert_eq!(first(None, 0), 0);
+        assert_eq!(first(None, 5), 5);
+        assert_eq!(first(None, LOST_AT_START), u64::from(LOST_AT_START));
+        assert_eq!(first(None, LOST_AT_START + 1), 0, "it began elsewhere");
+        assert_eq!(first(Some(100), 5), 5);
+        assert_eq!(first(Some(4), 5), 0, "it goes on where it was");
+        assert_eq!(first(Some(5), 5), 5);
+        assert_eq!(first(Some(u32::MAX), 0), 0);
     }
 
     #[test]
@@ -429,12 +484,12 @@ mod tests {
         let mut tracker = SequenceTracker::new();
         tracker.observe(7);
         tracker.restart();
-        assert_eq!(tracker.observe(500), SequenceStep::First);
+        assert_eq!(tracker.observe(500), SequenceStep::First(0));
         tracker.restart();
-        assert_eq!(tracker.observe(500), SequenceStep::First);
+        assert_eq!(tracker.observe(500), SequenceStep::First(0));
         assert_eq!(
             (tracker.span(), tracker.lost(), tracker.repeated()),
-            (3, 0, 0)
+            (10, 7, 0)
         );
     }
 
@@ -458,7 +513,8 @@ mod tests {
                 number = number.wrapping_add(*rise);
                 tracker.observe(number);
             }
-            let span = 1 + rises.iter().map(|rise| u64::from(*rise)).sum::<u64>();
+            let before = if first > LOST_AT_START { 0 } else { u64::from(first) };
+            let span = before + 1 + rises.iter().map(|rise| u64::from(*rise)).sum::<u64>();
             let frames = 1 + rises.len() as u64;
             prop_assert_eq!(tracker.span(), span);
             prop_assert_eq!(tracker.span(), frames + tracker.lost());

@@ -1,7 +1,7 @@
 //! The ledger's identities under random faults, over the real lane: 10^5 frames for each seed.
 
 use pinsight::frame::{FrameMeta, SlotTable};
-use pinsight::ledger::{LedgerSnapshot, Outcome, SequenceStep, ledger};
+use pinsight::ledger::{LOST_AT_START, LedgerSnapshot, Outcome, SequenceStep, ledger};
 use pinsight::ring::{LaneTap, TapNeed, lane, slots_needed};
 
 /// SplitMix64.
@@ -43,12 +43,23 @@ impl Driver {
     fn deliver(&mut self, random: &mut Random) -> (u32, bool) {
         let stopped = self.streaming && random.once_in(500);
         if stopped || !self.streaming {
+            let before = self.next;
             // Mostly near the wrap, so that it is met often.
             self.next = match random.below(3) {
                 0 => 0,
                 1 => u32::MAX - 40,
                 _ => u32::try_from(random.below(1 << 32)).unwrap(),
             };
+            // Or a little behind the start: so many were lost before it.
+            let missing = match random.below(4) {
+                0 => u32::try_from(1 + random.below(LOST_AT_START.into())).unwrap(),
+                _ => 0,
+            };
+            if missing > 0 && missing != before.wrapping_add(1) {
+                self.next = missing;
+                self.lost += u64::from(missing);
+                self.span += u64::from(missing);
+            }
             self.streams += 1;
             self.span += 1;
             self.streaming = true;

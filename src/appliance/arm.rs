@@ -16,6 +16,7 @@ use super::threads::{Armed as Told, ViewSeed, WorkerSeed, capture_thread, worker
 use crate::board::budget::{self, FrameNeed, Home};
 use crate::board::{Board, Io};
 use crate::capture::continuity::Continuity;
+use crate::capture::repeats::Repeats;
 use crate::capture::supervisor::{Limits, Supervisor};
 use crate::capture::{ArmError, FrameSource, NotArmed, SlotHome, Slots, UnarmedSource};
 use crate::frame::{FrameMeta, SlotTable, StreamFormat};
@@ -453,6 +454,7 @@ fn start_threads(
             producer: lane.producer,
             supervisor: Supervisor::new(Limits::new(camera.time_out_ms * NS_PER_MS), now_ns()),
             continuity: Continuity::new(format.interval_ns),
+            repeats: Repeats::new(),
             ledger: capture_ledger,
             meta,
             frame_bytes: image_bytes(&format),

@@ -78,7 +78,7 @@ pub struct Camera {
     pub dropped: Dropped,
     /// Frames still on their way.
     pub in_flight: u64,
-    /// Gaps in the driver's sequence.
+    /// Gaps in the driver's sequence, and what is missing before the first number of a stream.
     pub lost_in_driver: u64,
     /// Sequence numbers that the driver gave twice.
     pub repeated_sequence: u64,
@@ -107,7 +107,7 @@ pub struct Camera {
 pub struct Dropped {
     /// Pushed out by a newer frame before a worker claimed it.
     pub evicted: u64,
-    /// Older than `max-age-ms` when claimed, or passed over for a newer one.
+    /// Older than `max-age-ms` when claimed, passed over for a newer one, or a repetition.
     pub stale: u64,
     /// Marked by the driver, short, or torn.
     pub damaged: u64,

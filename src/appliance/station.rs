@@ -5,6 +5,7 @@ use super::messages::{Note, NoteSender};
 use super::signals::Signals;
 use super::stop::Stop;
 use crate::capture::continuity::Continuity;
+use crate::capture::repeats::Repeats;
 use crate::capture::supervisor::{Action, Event, Supervisor};
 use crate::capture::{Dequeue, Dequeued, FrameSource, Readiness, SourceError};
 use crate::frame::FrameMeta;
@@ -36,6 +37,7 @@ pub(super) struct Post {
     pub(super) producer: LaneProducer,
     pub(super) supervisor: Supervisor,
     pub(super) continuity: Continuity,
+    pub(super) repeats: Repeats,
     pub(super) ledger: CaptureLedger,
     /// Header fields that are the same for every frame of this camera.
     pub(super) meta: FrameMeta,
@@ -266,6 +268,7 @@ impl Post {
     fn start(&mut self, now: u64) -> Result<(), SourceError> {
         self.source.start(now)?;
         self.continuity.restarted(now);
+        self.repeats.restarted();
         self.arrivals.restarted();
         Ok(())
     }
@@ -338,6 +341,13 @@ impl Post {
             self.supervisor.observe(Event::Damaged, now);
             return 0;
         }
+        let repeated = step == SequenceStep::Repeat;
+        if self.repeats.is_old(repeated, frame) {
+            self.ledger.count(Outcome::Stale, 1);
+            self.producer.give_back(slot);
+            self.supervisor.observe(Event::Repeated, now);
+            return 0;
+        }
         let meta = FrameMeta {
             driver_sequence: frame.sequence,
             capture_ns: verdict.capture_ns,
@@ -370,3 +380,6 @@ impl Post {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,8 @@
 //!
 //! Answers for: the contract between a source of frames and the thread that serves it, the sources that
 //! need no kernel ([`pattern`], [`image`]), what a stream of bytes is made of ([`y4m`], [`assembly`]),
-//! [`faults`] that wrap any source, and the two pure judges of a
-//! stream, [`continuity`] and [`supervisor`]. Does not answer for: V4L2 itself (`sys::v4l2`), rings
+//! [`faults`] that wrap any source, and the pure judges of a
+//! stream, [`continuity`], [`repeats`] and [`supervisor`]. Does not answer for: V4L2 itself (`sys::v4l2`), rings
 //! (`ring`), or threads (`appliance`).
 //!
 //! ```text
@@ -19,6 +19,7 @@ pub mod image;
 mod memory;
 mod paint;
 pub mod pattern;
+pub mod repeats;
 pub mod supervisor;
 pub mod y4m;
 

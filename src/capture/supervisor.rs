@@ -23,7 +23,7 @@ pub struct Limits {
     /// A stream silent for this long is restarted; and one that serves for this long is forgiven its
     /// earlier failures.
     pub time_out_ns: u64,
-    /// Damaged frames in a row after which the stream is restarted.
+    /// Damaged or repeated frames in a row after which the stream is restarted.
     pub damaged_in_a_row: u32,
     /// Attempts without a frame after which the device is reopened instead of restarted.
     pub restarts: u32,
@@ -60,6 +60,8 @@ pub enum Event {
     Frame,
     /// A frame arrived that the driver marked as damaged, or that was short. It was counted and re-queued.
     Damaged,
+    /// A frame arrived that had been there before. It was counted and re-queued.
+    Repeated,
     /// Waiting for, taking or giving back a buffer failed.
     Failed(SourceError),
     /// The action that was asked for succeeded.
@@ -96,6 +98,8 @@ pub enum Trouble {
     Silent,
     /// Nothing but damaged frames.
     Damaged,
+    /// Nothing but the same frame.
+    Frozen,
     /// The device is gone.
     Gone,
     /// Another process holds the device.
@@ -125,6 +129,7 @@ impl std::fmt::Display for Trouble {
         match self {
             Self::Silent => f.write_str("it delivers no frames"),
             Self::Damaged => f.write_str("it delivers only damaged frames"),
+            Self::Frozen => f.write_str("it delivers the same frame again and again"),
             Self::Gone => f.write_str("the device is gone: a loose cable, or it restarted itself"),
             Self::Busy => f.write_str("another process holds the device"),
             Self::Denied => f.write_str("no permission for the device: is the user in group video?"),
@@ -144,7 +149,7 @@ pub struct SupervisorCounts {
     pub time_outs: u64,
     /// Operations that failed while serving.
     pub failures: u64,
-    /// Runs of damaged frames that led to a restart.
+    /// Runs of damaged or repeated frames that led to a restart.
     pub damage_runs: u64,
     /// Restarts that succeeded.
     pub restarts: u64,
@@ -275,7 +280,7 @@ impl Supervisor {
                     self.reopens = 0;
                 }
             }
-            (Phase::Serving { since_ns, .. }, Event::Damaged) => {
+            (Phase::Serving { since_ns, .. }, Event::Damaged | Event::Repeated) => {
                 self.phase = Phase::Serving {
                     since_ns,
                     sign_ns: now_ns,
@@ -283,7 +288,12 @@ impl Supervisor {
                 self.damaged_run = self.damaged_run.saturating_add(1);
                 if self.damaged_run >= self.limits.damaged_in_a_row {
                     self.counts.damage_runs += 1;
-                    self.recover(Trouble::Damaged, Rung::Restart, now_ns);
+                    let trouble = if event == Event::Damaged {
+                        Trouble::Damaged
+                    } else {
+                        Trouble::Frozen
+                    };
+                    self.recover(trouble, Rung::Restart, now_ns);
                 }
             }
             (Phase::Serving { .. }, Event::Failed(error) | Event::NotDone(error)) => {
@@ -307,7 +317,10 @@ impl Supervisor {
                 self.recover(trouble, rung, now_ns);
             }
             (Phase::Serving { .. }, Event::Done)
-            | (Phase::Recovering { .. }, Event::Frame | Event::Damaged | Event::Failed(_)) => {}
+            | (
+                Phase::Recovering { .. },
+                Event::Frame | Event::Damaged | Event::Repeated | Event::Failed(_),
+            ) => {}
         }
     }
 
@@ -626,6 +639,7 @@ mod tests {
         prop_oneof![
             Just(Event::Frame),
             Just(Event::Damaged),
+            Just(Event::Repeated),
             Just(Event::Done),
             error.clone().prop_map(Event::Failed),
             error.prop_map(Event::NotDone),

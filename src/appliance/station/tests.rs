@@ -1,0 +1,322 @@
+//! A capture thread and its cameras, with sources that do as they are told. Nothing here waits for time.
+
+use super::{Desk, Ending, INFERENCE_TAP, Post, Station};
+use crate::appliance::messages::{Note, NoteReceiver, note_queue};
+use crate::appliance::signals::Signals;
+use crate::appliance::stop::Stop;
+use crate::capture::continuity::Continuity;
+use crate::capture::repeats::Repeats;
+use crate::capture::supervisor::{Limits, Supervisor, Trouble};
+use crate::capture::{
+    Dequeue, Dequeued, FrameSource, MemoryKeeper, Readiness, SlotMemory, SourceError, StampKind,
+};
+use crate::frame::{
+    Colour, Encoding, FrameMeta, PixelFormat, Quantization, SlotTable, StreamFormat,
+};
+use crate::latency::{Arrivals, Waits};
+use crate::ledger::{LedgerSnapshot, LedgerView, ledger};
+use crate::ring::{Doorbell, LaneTap, LaneView, TapNeed, lane, slots_needed};
+use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::sys::clock::now_ns;
+use crate::sys::poll::PollSet;
+use crate::sys::thread::UsageProbe;
+use crate::units::NS_PER_S;
+use std::collections::VecDeque;
+
+const FORMAT: StreamFormat = StreamFormat {
+    pixel: PixelFormat::Grey,
+    width_px: 4,
+    height_px: 2,
+    stride_bytes: 4,
+    size_bytes: 8,
+    colour: Colour {
+        encoding: Encoding::Bt709,
+        quantization: Quantization::Limited,
+    },
+    interval_ns: 0,
+};
+
+/// What a source does when it is asked for a frame.
+#[derive(Clone, Copy, Debug)]
+enum Does {
+    /// A frame with this number.
+    Frame(u32),
+    /// The same frame again, time and all.
+    Again,
+    Damaged(u32),
+    /// It fails so.
+    Fails(i32),
+}
+
+/// Frames by a list, then silence. A device that fails with ENODEV is gone: it is never found again.
+struct Scripted {
+    does: VecDeque<Does>,
+    held: VecDeque<u16>,
+    last: Option<Dequeued>,
+    gone: bool,
+    /// Calls of `reopen`.
+    opened: Arc<AtomicU64>,
+    /// Told once the list is done.
+    done: Arc<Stop>,
+}
+
+impl FrameSource for Scripted {
+    fn format(&self) -> StreamFormat {
+        FORMAT
+    }
+    fn slots(&self) -> &[SlotMemory] {
+        &[]
+    }
+    fn keeper(&self) -> Option<MemoryKeeper> {
+        None
+    }
+    fn start(&mut self, _: u64) -> Result<(), SourceError> {
+        match self.gone {
+            true => Err(SourceError::new("start", nix::libc::ENODEV)),
+            false => Ok(()),
+        }
+    }
+    fn queue(&mut self, slot: u16, _: u64) -> Result<(), SourceError> {
+        self.held.push_back(slot);
+        Ok(())
+    }
+    fn dequeue(&mut self, now_ns: u64) -> Result<Dequeue, SourceError> {
+        let Some(does) = self.does.pop_front() else {
+            return Ok(Dequeue::NotReady);
+        };
+        if self.does.is_empty() {
+            self.done.camera_ended();
+        }
+        let slot = self.held.pop_front().expect("a free slot");
+        let frame = |sequence, damaged| Dequeued {
+            slot,
+            sequence,
+            capture_ns: now_ns,
+            offset_bytes: 0,
+            bytes_used: 8,
+            stamp: StampKind::EndOfFrame,
+            damaged,
+        };
+        let frame = match does {
+            Does::Frame(number) => frame(number, false),
+            Does::Damaged(number) => frame(number, true),
+            Does::Again => Dequeued {
+                slot,
+                ..self.last.expect("a frame before")
+            },
+            Does::Fails(errno) => {
+                self.held.push_front(slot);
+                self.gone = errno == nix::libc::ENODEV;
+                return Err(SourceError::new("dequeue", errno));
+            }
+        };
+        self.last = Some(frame);
+        Ok(Dequeue::Frame(frame))
+    }
+    fn readiness(&self) -> Readiness {
+        Readiness::At(if self.does.is_empty() { u64::MAX } else { 0 })
+    }
+    fn stop(&mut self) -> Result<(), SourceError> {
+        self.held.clear();
+        Ok(())
+    }
+    fn reopen(&mut self, _: u64) -> Result<(), SourceError> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        match self.gone {
+            true => Err(SourceError::new("open", nix::libc::ENOENT)),
+            false => Ok(()),
+        }
+    }
+}
+
+/// What is kept of a camera beside its post.
+struct Seen {
+    ledger: LedgerView,
+    lane: LaneView,
+    taps: Vec<LaneTap>,
+    opened: Arc<AtomicU64>,
+}
+
+impl Seen {
+    fn snapshot(&self) -> LedgerSnapshot {
+        self.ledger
+            .snapshot(|| self.lane.live(INFERENCE_TAP).into())
+    }
+}
+
+/// One capture thread over cameras that do as these lists say. It runs until every list is done.
+struct Bench {
+    station: Station,
+    seen: Vec<Seen>,
+    notes: NoteReceiver,
+}
+
+impl Bench {
+    fn new(lists: Vec<Vec<Does>>) -> Self {
+        let bell = Arc::new(Doorbell::new());
+        let house = Arc::new(Doorbell::new());
+        let listed = lists.iter().filter(|list| !list.is_empty()).count();
+        let stop = Arc::new(Stop::new(Arc::clone(&bell), None, listed).unwrap());
+        let signals: Signals = lists.iter().map(|_| Default::default()).collect();
+        let (mut posts, mut seen) = (Vec::new(), Vec::new());
+        for (camera, list) in (0..).zip(lists) {
+            let tap = TapNeed {
+                capacity: 1,
+                readers: 1,
+                leases: 1,
+            };
+            let slots = u16::try_from(slots_needed(4, &[tap])).unwrap();
+            let (producer, taps) = lane(camera, SlotTable::on_heap(slots, 8), 4, &[tap]).unwrap();
+            let (capture, _, view) = ledger();
+            let opened = Arc::new(AtomicU64::new(0));
+            seen.push(Seen {
+                ledger: view,
+                lane: producer.view(),
+                taps,
+                opened: Arc::clone(&opened),
+            });
+            posts.push(Post {
+                camera,
+                source: Box::new(Scripted {
+                    does: list.into(),
+                    held: VecDeque::new(),
+                    last: None,
+                    gone: false,
+                    opened,
+                    done: Arc::clone(&stop),
+                }),
+                producer,
+                supervisor: Supervisor::new(Limits::new(60 * NS_PER_S), now_ns()),
+                continuity: Continuity::new(0),
+                repeats: Repeats::new(),
+                ledger: capture,
+                meta: FrameMeta::of(&FORMAT).unwrap(),
+                frame_bytes: 8,
+                signals: Arc::clone(&signals),
+                arrivals: Arrivals::new(0),
+                troubled: false,
+                poll_failed: false,
+                ending: Ending::Lasts,
+            });
+        }
+        let (notes_in, notes) = note_queue();
+        let station = Station {
+            posts,
+            bell,
+            house,
+            stop,
+            desk: Desk {
+                notes: notes_in,
+                notes_lost: 0,
+            },
+            polled: PollSet::new(),
+            waits: Waits::default(),
+        };
+        Self {
+            station,
+            seen,
+            notes,
+        }
+    }
+
+    /// Runs to the end of the lists. What each camera's ledger says then.
+    fn run(&mut self) -> Vec<LedgerSnapshot> {
+        self.station.start().expect("every stream starts");
+        self.station.run(&mut UsageProbe::open());
+        let snapshots: Vec<_> = self.seen.iter().map(Seen::snapshot).collect();
+        for snapshot in &snapshots {
+            assert!(snapshot.identity_holds(), "{snapshot:?}");
+        }
+        snapshots
+    }
+
+    fn troubles(&mut self) -> Vec<(u16, Trouble)> {
+        std::iter::from_fn(|| self.notes.dequeue())
+            .filter_map(|note| match note {
+                Note::CameraTrouble { camera, trouble } => Some((camera, trouble)),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+#[test]
+fn a_frame_that_repeats_the_number_before_it_is_counted_and_never_reaches_a_worker() {
+    use Does::{Again, Damaged, Frame};
+    let list = vec![Frame(0), Frame(1), Frame(1), Again, Damaged(2), Frame(3)];
+    let mut bench = Bench::new(vec![list]);
+    let ledger = bench.run()[0];
+    assert_eq!((ledger.driver_frames, ledger.repeated_sequence), (6, 2));
+    assert_eq!((ledger.dropped.stale, ledger.dropped.damaged), (2, 1));
+    // A worker finds the newest; the two before it were evicted, the repetitions never came so far.
+    assert_eq!((ledger.dropped.evicted, ledger.in_flight), (2, 1));
+    let lease = bench.seen[0].taps[0].claim_newest(|_| {}).unwrap().unwrap();
+    assert_eq!(lease.header().driver_sequence, 3);
+}
+
+#[test]
+fn a_camera_that_gives_the_same_frame_for_ever_is_started_again_and_named_so() {
+    let again = std::iter::repeat_n(Does::Again, 40);
+    let list = std::iter::once(Does::Frame(7)).chain(again).collect();
+    let mut bench = Bench::new(vec![list]);
+    let ledger = bench.run()[0];
+    // After the restart the frame is the first of a stream, which is judged, and no repetition.
+    assert_eq!((ledger.driver_frames, ledger.repeated_sequence), (41, 39));
+    assert_eq!((ledger.dropped.stale, ledger.streams), (39, 2));
+    assert_eq!(bench.troubles(), [(0, Trouble::Frozen)]);
+}
+
+#[test]
+fn frames_lost_before_the_first_one_of_each_stream_are_counted() {
+    use Does::{Fails, Frame};
+    let list = vec![
+        Frame(5),
+        Frame(6),
+        Fails(nix::libc::EIO),
+        Frame(2),
+        Frame(4),
+    ];
+    let mut bench = Bench::new(vec![list]);
+    let ledger = bench.run()[0];
+    assert_eq!((ledger.driver_frames, ledger.streams), (4, 2));
+    assert_eq!(ledger.lost_in_driver, 5 + 2 + 1);
+    assert_eq!(ledger.sequence_span, 7 + 5);
+}
+
+#[test]
+fn dead_silent_and_broken_cameras_take_no_frame_of_their_neighbours_on_one_thread() {
+    const FRAMES: u32 = 400;
+    let mut lists: Vec<Vec<Does>> = (0..16)
+        .map(|_| (0..FRAMES).map(Does::Frame).collect())
+        .collect();
+    lists[3] = vec![Does::Frame(0), Does::Fails(nix::libc::ENODEV)];
+    lists[7] = vec![];
+    lists[11] = (0..40).map(Does::Damaged).collect();
+    let mut bench = Bench::new(lists);
+    let ledgers = bench.run();
+    for (camera, ledger) in ledgers.iter().enumerate() {
+        let frames = match camera {
+            3 => 1,
+            7 => 0,
+            11 => 40,
+            _ => u64::from(FRAMES),
+        };
+        assert_eq!(ledger.driver_frames, frames, "camera {camera}: {ledger:?}");
+        assert_eq!(ledger.lost_in_driver, 0, "camera {camera}");
+        let damaged = if camera == 11 { frames } else { 0 };
+        assert_eq!(ledger.dropped.damaged, damaged, "camera {camera}");
+    }
+    let opened: Vec<u64> = bench
+        .seen
+        .iter()
+        .map(|seen| seen.opened.load(Ordering::Relaxed))
+        .collect();
+    assert!(opened[3] > 0, "it was looked for");
+    assert!(
+        (0..16).all(|camera| camera == 3 || opened[camera] == 0),
+        "{opened:?}"
+    );
+    let mut troubles = bench.troubles();
+    troubles.sort_by_key(|(camera, _)| *camera);
+    assert_eq!(troubles, [(3, Trouble::Gone), (11, Trouble::Damaged)]);
+}

@@ -7,7 +7,7 @@ use super::files::Files;
 use super::fitting::{Fitted, STACK_BYTES};
 use super::gate::{Gate, Phase};
 use super::housekeeping::{Housekeeping, LiveLine, Names};
-use super::messages::{NoteReceiver, ResultReceiver, note_queue, result_queue};
+use super::messages::{NoteReceiver, ResultReceiver, Said, note_queue, result_queue};
 use super::report::{CameraAccount, CaptureThread, Running};
 use super::signals::Signals;
 use super::station::{Desk, Ending, Post, Station};
@@ -622,6 +622,7 @@ fn start_housekeeping(
         live,
         finish: Arc::clone(&run.finish),
         counters: Arc::clone(&run.counters),
+        said: Said::new(),
     };
     let spec = spec(
         board,

@@ -2,7 +2,7 @@
 //! fixed buffers and waits for nobody but the disk.
 
 use super::events::EventLog;
-use super::messages::{Note, NoteReceiver, ResultReceiver};
+use super::messages::{Note, NoteReceiver, ResultReceiver, Said, Times};
 use crate::latency::{Histogram, Stage};
 use crate::record::{FrameResult, Recording};
 use crate::ring::{Doorbell, Waiting};
@@ -29,6 +29,7 @@ pub(super) struct Housekeeping {
     /// Set when every hot thread has ended: what is in the queues then is all there will be.
     pub(super) finish: Arc<AtomicBool>,
     pub(super) counters: Arc<Counters>,
+    pub(super) said: Said,
 }
 
 /// Names by index, as log lines show them.
@@ -86,7 +87,9 @@ impl Housekeeping {
         }
         for index in 0..self.notes.len() {
             while let Some(note) = self.notes[index].dequeue() {
-                self.names.log(note);
+                if let Some(times) = self.said.again(&note) {
+                    self.names.log(note, times);
+                }
             }
         }
     }
@@ -158,7 +161,7 @@ impl Names {
             .map_or(&[], Vec::as_slice)
     }
 
-    fn log(&self, note: Note) {
+    fn log(&self, note: Note, times: Times) {
         match note {
             Note::CameraTrouble { camera, trouble } => {
                 log::warn!(
@@ -173,23 +176,23 @@ impl Names {
                 log::info!("camera {}: its stream has ended", self.camera(camera));
             }
             Note::HeaderTorn { camera, sequence } => log::error!(
-                "camera {}: header of frame {sequence} does not match its CRC; frame refused",
+                "camera {}: header of frame {sequence} does not match its CRC; frame refused{times}",
                 self.camera(camera)
             ),
             Note::InferenceFailed { worker, error } => {
-                log::error!("worker {}: {error}", self.worker(worker));
+                log::error!("worker {}: {error}{times}", self.worker(worker));
             }
             Note::ArenaExhausted { worker } => log::error!(
-                "worker {}: the model asked malloc for more than its arena has; raise malloc-arena-kib",
+                "worker {}: the model asked malloc for more than its arena has; raise malloc-arena-kib{times}",
                 self.worker(worker)
             ),
             Note::PreprocessFailed { worker, camera } => log::error!(
-                "worker {}: a frame of camera {} is shorter than its format says",
+                "worker {}: a frame of camera {} is shorter than its format says{times}",
                 self.worker(worker),
                 self.camera(camera)
             ),
             Note::OutputNotFinite { worker, values } => log::warn!(
-                "worker {}: {values} output values were NaN or infinite and were left out",
+                "worker {}: {values} output values were NaN or infinite and were left out{times}",
                 self.worker(worker)
             ),
         }

@@ -2,6 +2,7 @@
 
 use crate::capture::supervisor::Trouble;
 use crate::infer::EngineError;
+use crate::limits::{MAX_CAMERAS, MAX_WORKERS};
 use crate::record::FrameResult;
 use heapless::spsc::{Consumer, Producer, Queue};
 
@@ -40,6 +41,58 @@ pub(super) enum Note {
     OutputNotFinite { worker: u16, values: u32 },
 }
 
+/// Kinds of notes that may come with every frame.
+const FREQUENT: usize = 5;
+
+impl Note {
+    /// The kind and the camera or worker of a note that may come with every frame.
+    const fn frequent(&self) -> Option<(usize, u16)> {
+        match *self {
+            Self::HeaderTorn { camera, .. } => Some((0, camera)),
+            Self::PreprocessFailed { camera, .. } => Some((1, camera)),
+            Self::InferenceFailed { worker, .. } => Some((2, worker)),
+            Self::ArenaExhausted { worker } => Some((3, worker)),
+            Self::OutputNotFinite { worker, .. } => Some((4, worker)),
+            _ => None,
+        }
+    }
+}
+
+/// How often each frequent note came: the 1st, 2nd, 4th, 8th ... is worth a line of the log.
+#[derive(Debug)]
+pub(super) struct Said([[u64; MAX_CAMERAS]; FREQUENT]);
+
+const _: () = assert!(MAX_WORKERS <= MAX_CAMERAS);
+
+impl Said {
+    pub(super) const fn new() -> Self {
+        Self([[0; MAX_CAMERAS]; FREQUENT])
+    }
+
+    /// How often this note has come, if that is worth a line.
+    pub(super) fn again(&mut self, note: &Note) -> Option<Times> {
+        let Some((kind, index)) = note.frequent() else {
+            return Some(Times(1));
+        };
+        let times = self.0[kind].get_mut(usize::from(index))?;
+        *times += 1;
+        times.is_power_of_two().then_some(Times(*times))
+    }
+}
+
+/// How often something has happened; nothing is shown of the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Times(u64);
+
+impl std::fmt::Display for Times {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            0 | 1 => Ok(()),
+            times => write!(f, " ({times} times so far)"),
+        }
+    }
+}
+
 /// A queue for `N - 1` values: one cell of it always stays empty. Its memory is made once, at arming, and
 /// kept to the end of the process: the ends are handed to threads, and a run is the life of the process.
 fn queue<T, const N: usize>() -> (Producer<'static, T>, Consumer<'static, T>) {
@@ -59,4 +112,25 @@ pub(super) fn result_queue(results: usize) -> (ResultSender, ResultReceiver) {
 /// A queue for the notes of one hot thread.
 pub(super) fn note_queue() -> (NoteSender, NoteReceiver) {
     queue::<_, { NOTES_QUEUED + 1 }>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Note, Said, Times};
+
+    #[test]
+    fn what_comes_with_every_frame_is_said_ever_more_rarely_and_for_each_camera() {
+        let mut said = Said::new();
+        let mut again = |camera| said.again(&Note::PreprocessFailed { worker: 0, camera });
+        let times: Vec<_> = (0..1000)
+            .filter_map(|_| again(3))
+            .map(|Times(n)| n)
+            .collect();
+        assert_eq!(times, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]);
+        assert_eq!(again(4), Some(Times(1)));
+        assert_eq!(Times(1).to_string(), "");
+        assert_eq!(Times(8).to_string(), " (8 times so far)");
+        let back = Note::CameraBack { camera: 3 };
+        assert!((0..10).all(|_| said.again(&back) == Some(Times(1))));
+    }
 }

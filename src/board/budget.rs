@@ -212,8 +212,12 @@ pub struct OverBudget {
     pub total_bytes: u64,
     /// What it may have.
     pub limit_mib: u64,
-    /// The line that takes most.
+    /// The largest line of the purpose that takes most.
     pub most: BudgetLine,
+    /// Lines of this purpose: of one camera, worker or node each.
+    pub alike: usize,
+    /// What they take together.
+    pub alike_bytes: u64,
 }
 
 impl BudgetLine {
@@ -244,21 +248,24 @@ impl Budget {
     /// Holds the total against the profile's `budget-mib`.
     ///
     /// # Errors
-    /// It is more; the line that takes most, and what to change.
+    /// It is more; the purpose that takes most, and what to change.
     pub fn within_limit(&self) -> Result<(), OverBudget> {
         let total_bytes = self.total_bytes();
         if total_bytes <= self.limit_mib * MIB {
             return Ok(());
         }
-        let most = self
-            .lines
-            .iter()
-            .filter(|line| line.is_ours())
-            .max_by_key(|line| line.bytes);
-        match most {
+        let ours = || self.lines.iter().filter(|line| line.is_ours());
+        let alike = |line: &BudgetLine| {
+            let kind = std::mem::discriminant(&line.purpose);
+            ours().filter(move |other| std::mem::discriminant(&other.purpose) == kind)
+        };
+        let alike_bytes = |line: &BudgetLine| alike(line).map(|line| line.bytes).sum::<u64>();
+        match ours().max_by_key(|line| (alike_bytes(line), line.bytes)) {
             Some(most) => Err(OverBudget {
                 total_bytes,
                 limit_mib: self.limit_mib,
+                alike: alike(most).count(),
+                alike_bytes: alike_bytes(most),
                 most: most.clone(),
             }),
             None => Ok(()),

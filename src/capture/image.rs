@@ -44,6 +44,11 @@ pub enum ImageError {
         /// Why.
         error: std::io::Error,
     },
+    /// It is no regular file.
+    NoFile {
+        /// What was named.
+        path: PathBuf,
+    },
     /// It is no PNG or JPEG, or a damaged one.
     Decode {
         /// The file.
@@ -70,6 +75,11 @@ impl std::fmt::Display for ImageError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Open { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::NoFile { path } => write!(
+                f,
+                "{}: found no regular file, expected a PNG or JPEG photograph",
+                path.display()
+            ),
             Self::Decode { path, error } => {
                 write!(
                     f,
@@ -111,7 +121,7 @@ impl std::error::Error for ImageError {
         match self {
             Self::Open { error, .. } => Some(error),
             Self::Decode { error, .. } => Some(error),
-            Self::Size { .. } => None,
+            Self::NoFile { .. } | Self::Size { .. } => None,
         }
     }
 }
@@ -401,6 +411,11 @@ fn decode(path: &Path) -> Result<(Vec<u8>, u32, u32), ImageError> {
         path: path.to_owned(),
         error,
     };
+    // A device or a FIFO is no photograph, may never end, and may never open.
+    if !std::fs::metadata(path).map_err(open)?.is_file() {
+        let path = path.into();
+        return Err(ImageError::NoFile { path });
+    }
     let reader = ::image::ImageReader::open(path).map_err(open)?;
     let reader = reader.with_guessed_format().map_err(open)?;
     let decoded = reader

@@ -96,12 +96,19 @@ impl fmt::Display for OverBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "memory.budget-mib: found {}, expected at least {} for {} bytes, of which {} take {}; lower {}, or raise memory.budget-mib",
+            "memory.budget-mib: found {}, expected at least {} for {} bytes, of which {}",
             self.limit_mib,
             self.total_bytes.div_ceil(MIB),
             self.total_bytes,
             self.most.purpose,
-            self.most.bytes,
+        )?;
+        if self.alike > 1 {
+            write!(f, " and {} more of this kind", self.alike - 1)?;
+        }
+        write!(
+            f,
+            " take {}; lower {}, or raise memory.budget-mib",
+            self.alike_bytes,
             self.most.purpose.setting(),
         )
     }

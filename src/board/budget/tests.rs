@@ -1,6 +1,6 @@
 //! The budget's sums, by hand.
 
-use super::{Budget, FrameNeed, Home, Policy, Purpose, Role, plan};
+use super::{Budget, BudgetLine, FrameNeed, Home, Policy, Purpose, Role, plan};
 use crate::board::fixtures::{board, budget, fixed, machine};
 use crate::units::MIB;
 use proptest::prelude::*;
@@ -167,6 +167,29 @@ fn a_budget_that_is_too_small_names_what_takes_most_and_the_key() {
             70 * 3_112_960_u64,
         )
     );
+}
+
+#[test]
+fn many_small_parts_of_one_purpose_are_named_before_a_larger_single_one() {
+    let board = board("", "", "", "");
+    let mut budget = budget(&board, &machine(1, 2));
+    let slots = budget.lines[0].clone();
+    assert!(matches!(slots.purpose, Purpose::Slots { .. }));
+    let histograms = BudgetLine {
+        purpose: Purpose::Histograms,
+        node: None,
+        bytes: 2 * slots.bytes,
+    };
+    let others = std::iter::repeat_n(slots.clone(), 63);
+    budget.lines = others.chain([slots.clone(), histograms]).collect();
+    budget.limit_mib = 1;
+    let message = budget.within_limit().unwrap_err().to_string();
+    let together = format!(
+        "{} and 63 more of this kind take {};",
+        slots.purpose,
+        64 * slots.bytes
+    );
+    assert!(message.contains(&together), "{message}");
 }
 
 #[test]

@@ -181,7 +181,14 @@ impl std::fmt::Display for MemoryError {
                 bytes,
                 errno,
             } => {
-                write!(f, "{operation} of {bytes} bytes failed: {errno}")
+                write!(f, "{operation} of {bytes} bytes failed: {errno}")?;
+                if *errno == Errno::ENOMEM {
+                    f.write_str(
+                        "; raise the limit of address space (LimitAS of the service, `ulimit -v`) if there is \
+                         one, or lower memory.budget-mib",
+                    )?;
+                }
+                Ok(())
             }
         }
     }

@@ -36,6 +36,8 @@ pub struct ModelError {
 pub enum ModelFault {
     /// The file cannot be read.
     Read(io::Error),
+    /// It is no regular file.
+    NoFile,
     /// The file is larger than [`MAX_MODEL_BYTES`].
     TooLarge {
         /// Its size.
@@ -128,6 +130,7 @@ impl fmt::Display for Hex<'_> {
 impl fmt::Display for ModelFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NoFile => f.write_str("found no regular file, expected a TensorFlow Lite model"),
             Self::Read(error) => write!(
                 f,
                 "cannot be read ({error}): check the model's `path`, or fetch the file"
@@ -288,6 +291,10 @@ impl ModelFile {
 
 /// The file's bytes behind as many zeros as align them.
 fn read_aligned(path: &Path) -> Result<(Vec<u8>, usize), ModelFault> {
+    // A device or a FIFO is no model, may never end, and may never open.
+    if !std::fs::metadata(path).map_err(ModelFault::Read)?.is_file() {
+        return Err(ModelFault::NoFile);
+    }
     let file = File::open(path).map_err(ModelFault::Read)?;
     let size = file.metadata().map_err(ModelFault::Read)?.len();
     if size > MAX_MODEL_BYTES {

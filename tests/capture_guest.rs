@@ -42,9 +42,10 @@ fn every_kind_of_v4l2_camera_keeps_the_contract_in_the_guest() {
     assert!(ran.status.success(), "{:?}", ran.status.code());
     // Each kind of camera ran the checks it is there for.
     for (kind, checks) in [
-        ("plain", 15),
-        ("dma_contig", 3),
-        ("multi_planar", 4),
+        ("plain", 19),
+        ("dma_contig", 4),
+        ("multi_planar", 5),
+        ("cropped", 2),
         ("not_capture", 2),
     ] {
         let passed = said
@@ -98,6 +99,7 @@ mod inside {
             width_px: 1280,
             height_px: 720,
             rate_hz: 30.0,
+            crop: None,
         }
     }
 
@@ -149,6 +151,12 @@ mod inside {
     /// Checks frames of vivid's 100 % colour bars, which it makes by BT.601 from sRGB, limited range, with
     /// tables of its own that are off by 2.
     fn shows_colour_bars(io: Io) {
+        for pixel in USUAL {
+            shows_bars_of(pixel, io);
+        }
+    }
+
+    fn shows_bars_of(pixel: PixelFormat, io: Io) {
         let _bars = Setting::new(
             "test_pattern=1,osd_text_mode=2",
             "test_pattern=0,osd_text_mode=0",
@@ -164,7 +172,7 @@ mod inside {
             [41, 240, 110],
             [16, 128, 128],
         ];
-        for pixel in USUAL {
+        {
             let mut stage = streaming(pixel, io);
             let format = stage.source.format();
             let colour = Colour {
@@ -195,9 +203,12 @@ mod inside {
         }
     }
 
-    /// Checks the bars as the model would see them, in each format that the camera offers and this program
-    /// reads: all but the packed ones of ten bits, which vivid has not.
-    fn shows_colour_bars_to_the_model(io: Io) {
+    /// Formats that vivid has not.
+    const PACKED_10: [&str; 4] = ["pBAA", "pGAA", "pgAA", "pRAA"];
+
+    /// Checks the bars as the model would see them, in each format that this program reads and the camera
+    /// offers: all but `not_offered`.
+    fn shows_colour_bars_to_the_model(io: Io, not_offered: &[&str]) {
         let _bars = Setting::new(
             "test_pattern=1,osd_text_mode=2",
             "test_pattern=0,osd_text_mode=0",
@@ -218,7 +229,7 @@ mod inside {
             .filter(|format| !offered.contains(format))
             .map(PixelFormat::name)
             .collect();
-        assert_eq!(missing, ["pBAA", "pGAA", "pgAA", "pRAA"]);
+        assert_eq!(missing, not_offered);
         let info = TensorInfo {
             name: "input".into(),
             shape: vec![1, 45, 80, 3],
@@ -420,6 +431,37 @@ mod inside {
         std::fs::read_dir("/proc/self/fd").unwrap().count()
     }
 
+    fn threads() -> usize {
+        std::fs::read_dir("/proc/self/task").unwrap().count()
+    }
+
+    /// `struct v4l2_control`
+    #[repr(C)]
+    struct Control {
+        id: u32,
+        value: i32,
+    }
+
+    /// Linux, drivers/media/test-drivers/vivid: `VIVID_CID_DISCONNECT`. The device is gone for whoever has it
+    /// open, and back when the last of them has closed it.
+    const DISCONNECT: u32 = 0x00f0_f000 + 65;
+
+    nix::ioctl_readwrite!(set_control, b'V', 28, Control);
+
+    fn disconnect() {
+        let other = std::fs::File::options()
+            .read(true)
+            .write(true)
+            .open(CAMERA)
+            .unwrap();
+        let mut control = Control {
+            id: DISCONNECT,
+            value: 1,
+        };
+        // SAFETY: the request reads and writes one control, which lives across the call.
+        unsafe { set_control(std::os::fd::AsRawFd::as_raw_fd(&other), &raw mut control) }.unwrap();
+    }
+
     fn mappings() -> usize {
         std::fs::read_to_string("/proc/self/maps")
             .unwrap()
@@ -434,7 +476,8 @@ mod inside {
         #[ignore = "inside the guest"]
         fn the_model_sees_the_right_colours_in_every_format() {
             if here("plain") {
-                shows_colour_bars_to_the_model(Io::Auto);
+                let several = ["NM12", "NM21", "NM16", "YM12", "YM21"];
+                shows_colour_bars_to_the_model(Io::Auto, &[&several[..], &PACKED_10].concat());
             }
         }
 
@@ -451,6 +494,77 @@ mod inside {
         fn buffers_of_the_driver_keep_the_contract() {
             if here("plain") {
                 keeps_the_contract(Io::Mmap);
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn buffers_that_the_driver_exports_keep_the_contract() {
+            if here("plain") {
+                assert_eq!(open(PixelFormat::Nv12, Io::Dmabuf).io(), "dmabuf");
+                keeps_the_contract(Io::Dmabuf);
+                shows_colour_bars(Io::Dmabuf);
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn buffers_of_a_dma_heap_keep_the_contract() {
+            if here("plain") {
+                let io = open(PixelFormat::Nv12, Io::DmaHeap).io();
+                assert_eq!(io, "dma-heap, heap system");
+                keeps_the_contract(Io::DmaHeap);
+                shows_colour_bars(Io::DmaHeap);
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn copied_buffers_keep_the_contract() {
+            if here("plain") {
+                let camera = open(PixelFormat::Nv12, Io::Copy);
+                assert_eq!(
+                    (camera.slot_home(), camera.io().as_str()),
+                    (SlotHome::Caller, "copy")
+                );
+                keeps_the_contract(Io::Copy);
+                shows_colour_bars(Io::Copy);
+                loses_nothing(PixelFormat::Nv12, Io::Copy);
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn a_thousand_losses_of_the_device_leave_files_maps_slots_and_threads_as_they_were() {
+            if here("plain") {
+                let kinds = [Io::Userptr, Io::Mmap, Io::Dmabuf, Io::DmaHeap, Io::Copy];
+                for io in kinds {
+                    let mut stage = streaming(PixelFormat::Grey, io);
+                    stage.next_frame();
+                    let slots = stage.source.slots().to_vec();
+                    let before = (open_files(), mappings(), threads());
+                    let begin = stage.now();
+                    for _ in 0..200 {
+                        disconnect();
+                        let error = loop {
+                            match stage.dequeue() {
+                                Ok(Some(frame)) => stage.lent[usize::from(frame.slot)] = false,
+                                Ok(None) => {}
+                                Err(error) => break error,
+                            }
+                        };
+                        assert_eq!(error.errno, nix::libc::ENODEV, "{io:?}: {error}");
+                        stage.reopen().unwrap();
+                        stage.queue_all();
+                        stage.start().unwrap();
+                        stage.next_frame();
+                    }
+                    assert_eq!(stage.source.slots(), slots);
+                    let after = (open_files(), mappings(), threads());
+                    assert_eq!(after, before, "{io:?}: files, maps, threads");
+                    let ms = (stage.now() - begin) / NS_PER_MS;
+                    println!("{io:?}: 200 losses in {ms} ms, {before:?} before and after");
+                }
             }
         }
 
@@ -605,6 +719,11 @@ mod inside {
                     }
                 ));
                 assert!(text.contains("30"), "{text}");
+                let error = refuse(CameraRequest {
+                    crop: Some([0, 0, 640, 360]),
+                    ..asked
+                });
+                assert!(error.0.contains("cannot crop"), "{}", error.0);
                 let absent = Path::new("/dev/video99");
                 let error = UnarmedCamera::open(absent, &asked, Io::Auto).unwrap_err();
                 println!("{error}");
@@ -816,11 +935,12 @@ mod inside {
                 let camera = open(PixelFormat::Nv12, Io::Auto);
                 println!("{}", camera.io());
                 assert_eq!(camera.slot_home(), SlotHome::Source);
-                assert!(
-                    camera.io().starts_with("mmap (no userptr: VIDIOC_REQBUFS"),
-                    "{}",
-                    camera.io()
-                );
+                let io = camera.io();
+                assert!(io.starts_with("mmap (no userptr: VIDIOC_REQBUFS"), "{io}");
+                // The virtual machine's memory is cached, whoever asks for it.
+                let measured = io.split("the driver's buffers are cached, read at ").nth(1);
+                let rate = measured.and_then(|rest| rest.split(' ').next()?.parse::<u64>().ok());
+                assert!(rate.is_some_and(|rate| rate > 0), "{io}");
                 loses_nothing(PixelFormat::Nv12, Io::Auto);
             }
         }
@@ -850,6 +970,20 @@ mod inside {
             if here("dma_contig") {
                 keeps_the_contract(Io::Auto);
                 shows_colour_bars(Io::Auto);
+                keeps_the_contract(Io::Dmabuf);
+                shows_colour_bars(Io::Copy);
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn memory_in_many_pieces_is_refused_with_the_setting_to_change() {
+            if here("dma_contig") {
+                let asked = request(PixelFormat::Nv12);
+                let error =
+                    UnarmedCamera::open(Path::new(CAMERA), &asked, Io::DmaHeap).unwrap_err();
+                println!("{error}");
+                assert!(error.to_string().contains("io = \"dma-heap\""), "{error}");
             }
         }
     }
@@ -872,9 +1006,43 @@ mod inside {
 
         #[test]
         #[ignore = "inside the guest"]
+        fn planes_of_their_own_memory_become_one_picture() {
+            if here("multi_planar") {
+                for (pixel, by) in [
+                    (PixelFormat::Nv12m, "userptr"),
+                    (PixelFormat::Yu12m, "userptr"),
+                    // vivid leaves room before the samples of each of its planes.
+                    (PixelFormat::Nv16m, "copy"),
+                ] {
+                    let io = open(pixel, Io::Auto).io();
+                    println!("{pixel:?}: {io}");
+                    assert!(io.starts_with(&format!("{by}, multi-planar")), "{io}");
+                    loses_nothing(pixel, Io::Auto);
+                }
+                for io in [Io::Userptr, Io::Copy] {
+                    contract::check(&format!("NM12 {io:?}"), || {
+                        arm(open(PixelFormat::Nv12m, io), SLOTS, Clock::Real)
+                    });
+                    shows_bars_of(PixelFormat::Nv12m, io);
+                }
+                for io in [Io::Mmap, Io::Dmabuf, Io::DmaHeap] {
+                    let asked = request(PixelFormat::Nv12m);
+                    let error = UnarmedCamera::open(Path::new(CAMERA), &asked, io).unwrap_err();
+                    println!("{error}");
+                    assert!(
+                        error.to_string().contains("several memory planes"),
+                        "{error}"
+                    );
+                }
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
         fn the_model_sees_the_right_colours_in_every_format() {
             if here("multi_planar") {
-                shows_colour_bars_to_the_model(Io::Userptr);
+                // Those of several memory planes are written into one slot where they fit, else copied.
+                shows_colour_bars_to_the_model(Io::Auto, &PACKED_10);
             }
         }
 
@@ -903,6 +1071,72 @@ mod inside {
                 runs(PixelFormat::Yuyv, Io::Userptr, 60);
                 loses_nothing(PixelFormat::Nv12, Io::Userptr);
                 loses_nothing(PixelFormat::Yuyv, Io::Mmap);
+            }
+        }
+    }
+
+    /// Of a device that shows a part of its picture: vivid's HDMI input.
+    mod cropped {
+        use super::*;
+
+        fn request(crop: [u32; 4]) -> CameraRequest {
+            CameraRequest {
+                crop: Some(crop),
+                rate_hz: 60.0,
+                ..super::request(PixelFormat::Nv12)
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn a_part_of_the_sensor_is_shown_in_the_asked_size_and_again_after_a_reopening() {
+            if here("cropped") {
+                let _bars = Setting::new(
+                    "test_pattern=1,osd_text_mode=2",
+                    "test_pattern=0,osd_text_mode=0",
+                );
+                // The third and fourth of eight bars: cyan and green.
+                let asked = request([320, 0, 320, 720]);
+                let camera = UnarmedCamera::open(Path::new(CAMERA), &asked, Io::Auto)
+                    .unwrap_or_else(|error| panic!("{error}"));
+                let mut stage = arm(Box::new(camera), SLOTS, Clock::Real);
+                for _ in 0..2 {
+                    stage.queue_all();
+                    stage.start().unwrap();
+                    let frame = stage.next_frame();
+                    let format = stage.source.format();
+                    assert_eq!((format.width_px, format.height_px), (1280, 720));
+                    let picture = stage.picture(&frame);
+                    let pixel = |x| read_pixel(&format, picture, x, 360).unwrap();
+                    let [left, right] = [pixel(160), pixel(1120)];
+                    let all_of = |found: Ycbcr, from: u32| {
+                        (from..from + 480).step_by(16).all(|x| pixel(x) == found)
+                    };
+                    assert!(left != right && all_of(left, 64) && all_of(right, 736));
+                    // Somebody else shows the whole of it meanwhile.
+                    stage.stop().unwrap();
+                    let whole = "target=crop,left=0,top=0,width=1280,height=720";
+                    let mut other = Command::new("v4l2-ctl");
+                    let status = other
+                        .args(["-d", CAMERA, "--set-selection", whole])
+                        .status();
+                    assert!(status.unwrap().success());
+                    stage.reopen().unwrap();
+                }
+            }
+        }
+
+        #[test]
+        #[ignore = "inside the guest"]
+        fn a_part_that_there_is_not_is_refused_with_the_bounds() {
+            if here("cropped") {
+                let asked = request([1000, 0, 640, 360]);
+                let error = UnarmedCamera::open(Path::new(CAMERA), &asked, Io::Auto).unwrap_err();
+                println!("{error}");
+                let text = error.to_string();
+                for words in ["crop = [1000, 0, 640, 360]", "a part of [0, 0, 1280, 720]"] {
+                    assert!(text.contains(words), "{text}");
+                }
             }
         }
     }

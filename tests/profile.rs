@@ -288,7 +288,7 @@ fn a_faulty_key_causes_no_faults_elsewhere() {
     assert_one_fault(
         "decoder = \"blazeface-short\"",
         "decoder = \"blazeface\"",
-        "b.toml:14: model.decoder: found \"blazeface\", expected \"blazeface-short\", \"ssd\", \"yolo\", \"classify\" or \"raw\"; did you mean `blazeface-short`?",
+        "b.toml:14: model.decoder: found \"blazeface\", expected \"blazeface-short\" or \"classify\"; did you mean `blazeface-short`?",
     );
 }
 
@@ -347,16 +347,8 @@ fn every_shipped_board_is_sound() {
         }
     }
     seen.sort();
-    assert_eq!(seen, ["demo", "person", "ssd", "stream", "vivid"]);
+    assert_eq!(seen, ["demo", "stream", "vivid"]);
 }
-
-const SHIPPED: &[&str] = &[
-    "boards/demo.toml",
-    "boards/person.toml",
-    "boards/ssd.toml",
-    "boards/stream.toml",
-    "boards/vivid.toml",
-];
 
 /// The rows of the README's key tables: header of the section, key, values, default.
 fn documented() -> Vec<[String; 4]> {
@@ -395,8 +387,9 @@ fn the_reference_has_every_key_with_the_readers_own_values_and_defaults() {
             let default = match key.absent {
                 Absent::Fault => "required".into(),
                 Absent::Default(value) => format!("`{value}`"),
-                Absent::Derived if key.name == "controls" => "what the driver has".into(),
-                Absent::Derived if key.name == "class-thresholds" => "none".into(),
+                Absent::Derived if ["controls", "crop"].contains(&key.name) => {
+                    "what the driver has".into()
+                }
                 Absent::Derived => "the node of `capture-core`".into(),
             };
             [section.into(), key.name.into(), values, default]
@@ -420,17 +413,16 @@ fn the_reference_has_every_key_with_the_readers_own_values_and_defaults() {
 
 #[test]
 fn every_key_but_the_derived_is_shown_in_a_shipped_board() {
-    // No package of a registry has a YOLO for TensorFlow Lite.
-    const UNSHIPPED: &[&str] = &["box-unit"];
-    let boards: Vec<String> = SHIPPED
-        .iter()
-        .map(|file| std::fs::read_to_string(file).expect(file))
-        .collect();
+    let text = std::fs::read_to_string("boards/demo.toml").expect("the demo board");
+    let vivid = std::fs::read_to_string("boards/vivid.toml").expect("the vivid board");
+    let stream = std::fs::read_to_string("boards/stream.toml").expect("the stream board");
     for key in board::key_list() {
         let line = format!("\n{} = ", key.name);
-        let shown = boards.iter().any(|text| text.contains(&line));
+        let shown = [&text, &vivid, &stream]
+            .iter()
+            .any(|text| text.contains(&line));
         assert!(
-            shown || key.absent == Absent::Derived || UNSHIPPED.contains(&key.name),
+            shown || key.absent == Absent::Derived,
             "no shipped board shows {}",
             key.name
         );
@@ -439,7 +431,11 @@ fn every_key_but_the_derived_is_shown_in_a_shipped_board() {
 
 #[test]
 fn every_number_of_a_shipped_board_has_its_reason_beside_it() {
-    for &file in SHIPPED {
+    for file in [
+        "boards/demo.toml",
+        "boards/vivid.toml",
+        "boards/stream.toml",
+    ] {
         let text = std::fs::read_to_string(file).expect(file);
         let lines: Vec<&str> = text.lines().collect();
         let mut numbers = 0;
@@ -687,5 +683,47 @@ fn controls_are_numbers_truths_or_items_and_nothing_else() {
         let found = messages("b.toml", &with(controls));
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].contains(words), "{}", found[0]);
+    }
+}
+
+#[test]
+fn a_crop_is_four_numbers_of_which_the_sides_are_not_zero() {
+    let with = |line: &str| {
+        let device = "device = \"/dev/video0\"";
+        SMALL.replacen(device, &format!("{device}\n{line}"), 1)
+    };
+    let board = board::read("b.toml", &with("crop = [0, 8, 640, 480]")).expect("sound");
+    assert_eq!(board.cameras[0].crop, Some([0, 8, 640, 480]));
+    for crop in [
+        "[0, 0, 640]",
+        "[0, 0, 0, 480]",
+        "[0, 0, 640, 0]",
+        "[-1, 0, 640, 480]",
+        "[0, 0, 65536, 480]",
+        "[0.5, 0, 640, 480]",
+        "640",
+    ] {
+        let found = messages("b.toml", &with(&format!("crop = {crop}")));
+        assert_eq!(found.len(), 1, "{found:?}");
+        let words = format!("camera.crop: found {crop}, expected left, top, width and height");
+        assert!(found[0].contains(&words), "{}", found[0]);
+    }
+}
+
+#[test]
+fn slots_of_the_drivers_are_as_many_as_it_has_buffers_and_ours_are_not() {
+    for (io, refused) in [
+        ("auto", true),
+        ("mmap", true),
+        ("dmabuf", true),
+        ("dma-heap", true),
+        ("userptr", false),
+        ("copy", false),
+    ] {
+        let device = "device = \"/dev/video0\"";
+        let keys = format!("{device}\nio = \"{io}\"\nring-slots = 64");
+        let text = SMALL.replacen(device, &keys, 1);
+        let read = board::read("b.toml", &text);
+        assert_eq!(read.is_err(), refused, "{io}");
     }
 }

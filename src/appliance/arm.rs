@@ -18,7 +18,7 @@ use crate::board::{Board, Io};
 use crate::capture::continuity::Continuity;
 use crate::capture::repeats::Repeats;
 use crate::capture::supervisor::{Limits, Supervisor};
-use crate::capture::{ArmError, FrameSource, NotArmed, SlotHome, Slots, UnarmedSource};
+use crate::capture::{ArmError, FrameSource, NotArmed, SlotHome, SlotMemory, Slots, UnarmedSource};
 use crate::frame::{FrameMeta, SlotTable, StreamFormat};
 use crate::latency::{Arrivals, Waits};
 use crate::ledger::ledger;
@@ -119,13 +119,17 @@ pub(super) fn furnish(
                 });
             }
             Err(Uncut::Refused(failure)) => return Err(failure),
-            Err(Uncut::OwnBuffers { camera, error }) => {
+            Err(Uncut::OwnBuffers { camera, error, io }) => {
                 let camera = &mut fitted.board.cameras[camera];
                 fallen_back.push(format!(
-                    "camera {}: the driver refuses userptr ({error}); its own buffers are the slots (mmap)",
+                    "camera {}: the driver refuses userptr ({error}); it is used by {io}",
                     camera.name
                 ));
-                camera.io = Io::Mmap;
+                camera.io = if word(&io) == "dma-heap" {
+                    Io::DmaHeap
+                } else {
+                    Io::Mmap
+                };
             }
         }
     }
@@ -134,10 +138,12 @@ pub(super) fn furnish(
 /// Why the lanes of a board were not made.
 enum Uncut {
     Refused(Failure),
-    /// This camera's driver wants its own buffers to be the slots, which makes another budget.
+    /// This camera's driver wants buffers that are not ours to be the slots, which makes another budget.
     OwnBuffers {
         camera: usize,
         error: ArmError,
+        /// The other way, and why.
+        io: String,
     },
 }
 
@@ -260,23 +266,28 @@ fn cut_lane(
     if source.slot_home() == SlotHome::Caller {
         let (mut producer, taps) = make(arena.table(place).map_err(memory_error)?)?;
         let memory = lane_memory(&mut producer);
-        let io = source.io();
-        return match source.arm(Slots::Caller(&memory)) {
-            Ok(source) => Ok(Lane {
-                source,
-                io,
-                producer,
-                taps,
-            }),
-            Err(NotArmed {
-                source: back,
-                error,
-            }) if back.slot_home() == SlotHome::Source => Err(Uncut::OwnBuffers {
-                camera: index,
-                error,
-            }),
-            Err(NotArmed { error, .. }) => Err(refuse(Exit::Camera, &error)),
-        };
+        let (source, io) = arm_over(source, &memory).map_err(
+            |NotArmed {
+                 source: back,
+                 error,
+             }| {
+                if back.slot_home() == SlotHome::Source {
+                    Uncut::OwnBuffers {
+                        camera: index,
+                        error,
+                        io: back.io(),
+                    }
+                } else {
+                    refuse(Exit::Camera, &error)
+                }
+            },
+        )?;
+        return Ok(Lane {
+            source,
+            io,
+            producer,
+            taps,
+        });
     }
     let io = source.io();
     let armed = source
@@ -295,6 +306,32 @@ fn cut_lane(
         producer,
         taps,
     })
+}
+
+/// Arms a source with slots of ours. One that was free to choose may take them another way when it is asked
+/// again. Gives it with its way, or back with why not.
+fn arm_over(
+    mut source: Box<dyn UnarmedSource>,
+    memory: &[SlotMemory],
+) -> Result<(Box<dyn FrameSource>, String), NotArmed> {
+    loop {
+        let io = source.io();
+        match source.arm(Slots::Caller(memory)) {
+            Ok(armed) => return Ok((armed, io)),
+            Err(refused) if refused.source.slot_home() == SlotHome::Source => return Err(refused),
+            Err(refused) if refused.source.io() == io => return Err(refused),
+            Err(NotArmed {
+                source: back,
+                error,
+            }) => {
+                log::warn!(
+                    "the driver refuses userptr ({error}); it is used by {}",
+                    back.io()
+                );
+                source = back;
+            }
+        }
+    }
 }
 
 /// A board that is armed: threads wait at the gate.

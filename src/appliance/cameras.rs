@@ -93,8 +93,10 @@ fn open(camera: &Camera, as_it_comes: bool) -> Result<Box<dyn UnarmedSource>, Fa
                 width_px: camera.width_px,
                 height_px: camera.height_px,
                 rate_hz: camera.rate_hz,
+                crop: camera.crop,
             };
             let opened = UnarmedCamera::open(device, &request, camera.io).and_then(|mut source| {
+                source.set_copied_buffers(camera.driver_slots as usize);
                 source.set_controls(&camera.controls)?;
                 Ok(source)
             });

@@ -103,8 +103,9 @@ impl Housekeeping {
             let outcome = recording.append(result, utc_ns);
             self.count_failure(&outcome, "recording");
         }
-        let told = !result.detections.is_empty() || !result.summaries.is_empty();
-        if told && let Some(events) = &mut self.events {
+        if !result.detections.is_empty()
+            && let Some(events) = &mut self.events
+        {
             let outcome = events.write(
                 result,
                 self.names.camera(result.camera),

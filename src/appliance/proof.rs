@@ -66,7 +66,8 @@ pub struct Machine {
 pub struct Camera {
     /// Its name.
     pub name: String,
-    /// How its buffers were exchanged, in one word: `userptr`, `mmap`, or the kind of source that is no driver.
+    /// How its buffers were exchanged, in one word: `userptr`, `mmap`, `dmabuf`, `dma-heap`, `copy`, or the kind
+    /// of source that is no driver.
     pub io: String,
     /// Negotiated format in words, e.g. `NV12 1920x1080 at 30 Hz`.
     pub format: String,

@@ -29,17 +29,17 @@ pub struct FrameNeed {
 pub enum Home {
     /// Slots of our own region.
     Region,
-    /// The driver's buffers, which it maps for us.
+    /// The driver's buffers, which it maps for us, or a dma-heap's.
     Driver,
 }
 
 impl FrameNeed {
-    /// What the profile alone says: rows without padding, and slots of our own unless it asks for MMAP.
+    /// What the profile alone says: rows without padding, and slots of our own unless it asks for others.
     #[must_use]
     pub fn from_profile(camera: &Camera) -> Self {
         let row_bytes = u32::try_from(camera.format.row_bytes(camera.width_px)).unwrap_or(u32::MAX);
         let home = match (&camera.source, camera.io) {
-            (Source::V4l2 { .. }, Io::Mmap) => Home::Driver,
+            (Source::V4l2 { .. }, Io::Mmap | Io::Dmabuf | Io::DmaHeap) => Home::Driver,
             _ => Home::Region,
         };
         let image_bytes = camera.format.image_bytes(row_bytes, camera.height_px);

@@ -6,7 +6,7 @@ use crate::board::fault::Hint;
 use crate::board::keys::Top;
 use crate::board::rules::{quoted, similar};
 use crate::board::sink::Sink;
-use crate::board::{AbsentCore, Camera, Decoder, Feed, Io, Model, Source, Worker};
+use crate::board::{AbsentCore, Camera, Decoder, Feed, Model, Source, Worker};
 
 /// Buffers that a V4L2 queue has at most.
 ///
@@ -64,7 +64,7 @@ pub(super) fn cameras(sink: &Sink<'_>, cameras: &[(Camera, Places)], workers: us
         let slots = camera_slots(camera, workers);
         if places.sound(&["source", "io", "ring-slots", "driver-slots"])
             && matches!(camera.source, Source::V4l2 { .. })
-            && camera.io != Io::Userptr
+            && camera.io.may_use_drivers_buffers()
             && slots > VIDEO_MAX_FRAME
         {
             let found = format!(
@@ -154,26 +154,6 @@ pub(super) fn models(sink: &Sink<'_>, models: &[(Model, Places)]) {
                 format!("{labels} labels"),
                 expected,
                 Hint::None,
-            );
-        }
-        if places.sound(&["labels", "class-thresholds"]) {
-            class_thresholds(sink, model, places);
-        }
-    }
-}
-
-/// A threshold of a class that the model does not have is a misspelt one.
-fn class_thresholds(sink: &Sink<'_>, model: &Model, places: &Places) {
-    for threshold in &model.class_thresholds {
-        if !model.labels.contains(&threshold.label) {
-            let labels = model.labels.iter().map(String::as_str);
-            let hint = similar(&threshold.label, labels);
-            places.fault(
-                sink,
-                "class-thresholds",
-                quoted(&threshold.label),
-                "one of the model's `labels`".into(),
-                hint.map_or(Hint::None, |label| Hint::Similar(label.into())),
             );
         }
     }

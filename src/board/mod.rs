@@ -14,7 +14,6 @@
 mod ask;
 pub mod budget;
 mod checks;
-mod decoder;
 mod fault;
 pub mod fit;
 #[cfg(test)]
@@ -26,7 +25,6 @@ mod rules;
 mod sink;
 
 pub use budget::{Budget, Fixed, plan};
-pub use decoder::{BoxUnit, ClassThreshold, Decoder, Scores};
 pub use fault::{Fault, Hint, LoadError, Problem};
 pub use fit::{Finding, Misfit, Severity, fit, place};
 pub use machine::{Core, Hugepages, Machine, Node};
@@ -111,6 +109,8 @@ pub struct Camera {
     pub rate_hz: f64,
     /// How buffers are exchanged with the driver; `Auto` and without meaning where there is no driver.
     pub io: Io,
+    /// Part of the sensor that the picture shows: left, top, width, height; `None` leaves it to the driver.
+    pub crop: Option<[u32; 4]>,
     /// Controls to set; empty where there is no driver.
     pub controls: Vec<ControlSetting>,
     /// Frame ring capacity, a power of two in 1..=256; 1 keeps only the newest frame.
@@ -213,12 +213,27 @@ pub enum Feed {
 /// `io` of a camera.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Io {
-    /// USERPTR if the driver takes it, MMAP otherwise.
+    /// By trial and by measurement: USERPTR if the driver takes it, its own buffers if they are cached, a
+    /// dma-heap's, or one copy.
     Auto,
     /// The driver writes straight into our hugepage slots.
     Userptr,
     /// The driver's mapped buffer is the slot.
     Mmap,
+    /// The same, mapped through a dma-buf that the driver exports.
+    Dmabuf,
+    /// A dma-heap's buffer is the slot, and the driver imports it.
+    DmaHeap,
+    /// The driver's mapped buffer is copied into our hugepage slot.
+    Copy,
+}
+
+impl Io {
+    /// Whether slots may be others than ours: then there are at most as many as a driver has buffers.
+    #[must_use]
+    pub const fn may_use_drivers_buffers(self) -> bool {
+        !matches!(self, Self::Userptr | Self::Copy)
+    }
 }
 
 /// `[[model]]`
@@ -232,7 +247,7 @@ pub struct Model {
     pub sha256: [u8; 32],
     /// How its outputs are read.
     pub decoder: Decoder,
-    /// Class names in the order of the model's classes; exactly one for `BlazefaceShort`, none for `Raw`.
+    /// Class names in the order of the model's classes; exactly one for `BlazefaceShort`.
     pub labels: Vec<String>,
     /// How a frame is made to fit the input tensor.
     pub fit: Fit,
@@ -241,23 +256,25 @@ pub struct Model {
     /// Real values of black and of white, finite and different: what a float input is given, and what a
     /// quantised input stores by its own scale and zero point.
     pub input_range: [f32; 2],
-    /// Detections below are dropped, 0..=1; without meaning for `Raw`.
+    /// Detections below are dropped, 0..=1.
     pub score_threshold: f32,
-    /// Classes with a threshold of their own.
-    pub class_thresholds: Vec<ClassThreshold>,
-    /// Overlap above which the weaker of two boxes of one class is suppressed, 0..=1; without meaning where
-    /// there are no boxes.
+    /// Overlap above which the weaker of two boxes is suppressed, 0..=1; without meaning for `Classify`.
     pub iou_threshold: f32,
-    /// Detections kept of one frame, 1..=32; 1 where there are no boxes.
+    /// Detections kept of one frame, 1..=32; 1 for `Classify`.
     pub max_detections: usize,
-    /// What the class scores of `Ssd` are.
-    pub scores: Scores,
-    /// What the boxes of `Yolo` are measured in.
-    pub box_unit: BoxUnit,
     /// Threads of the interpreter, 1..=16.
     pub threads: u32,
     /// What runs the graph.
     pub delegate: Delegate,
+}
+
+/// `decoder` of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decoder {
+    /// BlazeFace short range: 896 anchors, box, six key points and one logit each.
+    BlazefaceShort,
+    /// One score for each class; the best one is reported for the whole picture.
+    Classify,
 }
 
 /// `fit` of a model.

@@ -192,7 +192,7 @@ impl std::error::Error for ArmError {}
 
 /// Arming failed, and gives the source back: it may now ask for another [`SlotHome`].
 pub struct NotArmed {
-    /// The source as it was, or fallen back to [`SlotHome::Source`] where it was free to choose.
+    /// The source as it was, or fallen back to another way of exchanging buffers where it was free to choose.
     pub source: Box<dyn UnarmedSource>,
     /// Why.
     pub error: ArmError,
@@ -223,8 +223,8 @@ pub trait UnarmedSource: Send {
     /// Takes the slots.
     ///
     /// # Errors
-    /// The reason, with the source. Where `slot_home` has changed by this, arming again with the other
-    /// kind of memory is worth a try.
+    /// The reason, with the source. Where `io` has changed by this, arming again, with the memory that
+    /// `slot_home` now asks for, is worth a try.
     fn arm(self: Box<Self>, slots: Slots<'_>) -> Result<Box<dyn FrameSource>, NotArmed>;
 }
 

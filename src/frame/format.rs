@@ -59,6 +59,11 @@ formats! {
     Nv16 { "NV16", "NV16", two_planes(1, true), "`NV16`. Luma plane, then Cb and Cr in turn at half resolution across." }
     Yu12 { "YU12", "YU12", three_planes(true), "`YU12`. Planar 4:2:0: luma, Cb, Cr (V4L2 `YUV420`)." }
     Yv12 { "YV12", "YV12", three_planes(false), "`YV12`. Planar 4:2:0: luma, Cr, Cb (V4L2 `YVU420`)." }
+    Nv12m { "NM12", "NM12", two_planes(2, true), "`NM12`. As NV12, each plane in memory of its own at the driver." }
+    Nv21m { "NM21", "NM21", two_planes(2, false), "`NM21`. As NV21, each plane in memory of its own at the driver." }
+    Nv16m { "NM16", "NM16", two_planes(1, true), "`NM16`. As NV16, each plane in memory of its own at the driver." }
+    Yu12m { "YM12", "YM12", three_planes(true), "`YM12`. As YU12, each plane in memory of its own at the driver." }
+    Yv12m { "YM21", "YM21", three_planes(false), "`YM21`. As YV12, each plane in memory of its own at the driver." }
     Grey { "GREY", "GREY", grey(8), "`GREY`. Luma of 8 bits." }
     Y10 { "Y10 ", "Y10", grey(10), "`Y10`. Luma of 10 bits in words of 16." }
     Y12 { "Y12 ", "Y12", grey(12), "`Y12`. Luma of 12 bits in words of 16." }
@@ -105,6 +110,18 @@ impl PixelFormat {
         Self::ALL
             .into_iter()
             .find(|format| format.fourcc() == fourcc)
+    }
+
+    /// Pieces of memory that a driver has for one picture: 1, or for the formats that say so one for each
+    /// plane. In a slot the planes follow each other in any case.
+    #[must_use]
+    pub const fn memory_planes(self) -> usize {
+        match self {
+            Self::Nv12m | Self::Nv21m | Self::Nv16m | Self::Yu12m | Self::Yv12m => {
+                self.layout().planes().len()
+            }
+            _ => 1,
+        }
     }
 
     /// Bytes of the shortest row of `width_px` pixels in the first plane that leaves the others room.
@@ -204,8 +221,8 @@ mod tests {
     fn rows_and_pictures_have_the_bytes_that_v4l2_gives_them() {
         // Of 1280 x 722: bytes of a row of the first plane, bits of a pixel.
         let bits = |format: PixelFormat| match format.name() {
-            "NV12" | "NV21" | "YU12" | "YV12" => (1280, 12),
-            "NV16" => (1280, 16),
+            "NV12" | "NV21" | "YU12" | "YV12" | "NM12" | "NM21" | "YM12" | "YM21" => (1280, 12),
+            "NV16" | "NM16" => (1280, 16),
             "GREY" | "BA81" | "GBRG" | "GRBG" | "RGGB" => (1280, 8),
             "pBAA" | "pGAA" | "pgAA" | "pRAA" => (1600, 10),
             "RGB3" | "BGR3" => (3840, 24),
@@ -218,6 +235,12 @@ mod tests {
             let stride = u32::try_from(row).unwrap();
             let bytes = 1280 * 722 * bits / 8;
             assert_eq!(format.image_bytes(stride, 722), bytes, "{format:?}");
+            let pieces = match format.name() {
+                "NM12" | "NM21" | "NM16" => 2,
+                "YM12" | "YM21" => 3,
+                _ => 1,
+            };
+            assert_eq!(format.memory_planes(), pieces, "{format:?}");
         }
         // Odd sides: what is shared is stored whole.
         assert_eq!(PixelFormat::Yuyv.row_bytes(5), 12);

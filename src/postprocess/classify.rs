@@ -1,8 +1,7 @@
 //! Classification: one score for each class, the best one stands for the whole picture.
 
-use super::thresholds::Thresholds;
 use super::values::Values;
-use super::{DecodeError, DecodeStats, DecoderError, Detection, Detections, Read, Settings};
+use super::{DecodeError, DecodeStats, DecoderError, Detection, Detections, Settings};
 use crate::infer::TensorInfo;
 use crate::preprocess::Mapping;
 
@@ -16,7 +15,7 @@ pub(super) struct Classify {
     classes: u16,
     /// The tensor can hold nothing but probabilities.
     probabilities: bool,
-    thresholds: Thresholds,
+    score_threshold: f32,
 }
 
 impl Classify {
@@ -40,7 +39,7 @@ impl Classify {
             return Err(DecoderError::Labels {
                 decoder: NAME,
                 found: settings.labels,
-                expected: format!("{count}, one for each class of the model"),
+                expected: count,
             });
         }
         let scores = Values::new(0, output);
@@ -49,24 +48,13 @@ impl Classify {
             scores,
             classes,
             probabilities: least >= -SLACK && greatest <= 1.0 + SLACK,
-            thresholds: Thresholds::new(settings),
+            score_threshold: settings.score_threshold,
         })
-    }
-}
-
-impl Read for Classify {
-    fn layout(&self) -> String {
-        let scores = if self.probabilities {
-            "probabilities"
-        } else {
-            "probabilities where they add up to 1, else logits"
-        };
-        format!("{} classes, {scores}", self.classes)
     }
 
     /// Values that are probabilities already (all in 0..=1, with sum 1) are taken as they are; others are
     /// logits, and go through softmax.
-    fn decode(
+    pub(super) fn decode(
         &mut self,
         outputs: &[&[u8]],
         mapping: &Mapping,
@@ -93,7 +81,7 @@ impl Read for Classify {
                 .map(|(_, other)| (other - value).exp())
                 .sum::<f32>()
         };
-        if self.thresholds.reached(class.into(), score) {
+        if score >= self.score_threshold {
             stats.candidates = 1;
             let [width_px, height_px] = mapping.camera_px();
             let detection = Detection {

@@ -87,14 +87,14 @@ fn pixel(format: &StreamFormat, frame: &[u8], x: usize, y: usize) -> Pixel {
         second + plane * rows * (stride / 2) + y / 2 * (stride / 2) + x / 2
     };
     match name {
-        "NV12" => Pixel::Ycbcr(bytes(row + x, half, half + 1)),
-        "NV21" => Pixel::Ycbcr(bytes(row + x, half + 1, half)),
-        "NV16" => {
+        "NV12" | "NM12" => Pixel::Ycbcr(bytes(row + x, half, half + 1)),
+        "NV21" | "NM21" => Pixel::Ycbcr(bytes(row + x, half + 1, half)),
+        "NV16" | "NM16" => {
             let pair = second + row + x / 2 * 2;
             Pixel::Ycbcr(bytes(row + x, pair, pair + 1))
         }
-        "YU12" => Pixel::Ycbcr(bytes(row + x, quarter(0), quarter(1))),
-        "YV12" => Pixel::Ycbcr(bytes(row + x, quarter(1), quarter(0))),
+        "YU12" | "YM12" => Pixel::Ycbcr(bytes(row + x, quarter(0), quarter(1))),
+        "YV12" | "YM21" => Pixel::Ycbcr(bytes(row + x, quarter(1), quarter(0))),
         "YUYV" => Pixel::Ycbcr(bytes(pair + x % 2 * 2, pair + 1, pair + 3)),
         "YVYU" => Pixel::Ycbcr(bytes(pair + x % 2 * 2, pair + 3, pair + 1)),
         "UYVY" => Pixel::Ycbcr(bytes(pair + 1 + x % 2 * 2, pair, pair + 2)),

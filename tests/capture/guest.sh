@@ -14,6 +14,8 @@ with_cameras() { # KIND COUNT [vivid option...]
 with_cameras plain 2
 with_cameras dma_contig 1 allocators=1
 with_cameras multi_planar 1 multiplanar=2
+# An HDMI input: what is no webcam to vivid can crop.
+with_cameras cropped 1 input_types=3
 
 # The same camera, for a user who may not open it.
 echo "== denied"

@@ -105,7 +105,7 @@ pub struct Stage<S = Box<dyn FrameSource>> {
 pub fn arm(mut unarmed: Box<dyn UnarmedSource>, slots: usize, clock: Clock) -> Stage {
     let bytes = unarmed.format().size_bytes as usize;
     loop {
-        let home = unarmed.slot_home();
+        let (home, io) = (unarmed.slot_home(), unarmed.io());
         let region = Region::new(slots * bytes.next_multiple_of(4096));
         let memory = region.slots(slots, bytes);
         let (armed, region) = match home {
@@ -122,7 +122,7 @@ pub fn arm(mut unarmed: Box<dyn UnarmedSource>, slots: usize, clock: Clock) -> S
                     region,
                 };
             }
-            Err(NotArmed { source, .. }) if source.slot_home() != home => unarmed = source,
+            Err(NotArmed { source, .. }) if source.io() != io => unarmed = source,
             Err(NotArmed { error, .. }) => panic!("{error}"),
         }
     }

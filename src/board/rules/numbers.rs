@@ -1,7 +1,6 @@
 //! Rules for numbers.
 
-use super::{Refused, Rule, alternatives, describe, quoted};
-use crate::board::ClassThreshold;
+use super::{Refused, Rule, alternatives, describe};
 use std::ops::RangeInclusive;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -201,31 +200,34 @@ impl Rule for Ends {
     }
 }
 
-/// Scores by label.
-pub(in crate::board) struct ClassThresholds;
+/// A part of a camera's sensor.
+pub(in crate::board) struct Crop;
 
-impl Rule for ClassThresholds {
-    type Out = Vec<ClassThreshold>;
+impl Rule for Crop {
+    type Out = [u32; 4];
     fn expected(&self) -> String {
-        "a table of labels, each with a number (score), 0 to 1".into()
+        "left, top, width and height in the sensor's pixels, each 0 to 65535, the last two above 0"
+            .into()
     }
-    fn take(&self, value: &DeValue<'_>) -> Result<Self::Out, Refused> {
-        let table = value.as_table().ok_or_else(Refused::default)?;
-        let mut out = Vec::new();
-        for (label, score) in table {
-            let label: &str = label.get_ref().as_ref();
-            let number = float(score.get_ref()).filter(|number| (0.0..=1.0).contains(number));
-            let number = number.ok_or_else(|| Refused {
-                span: Some(score.span()),
-                found: Some(format!("{} = {}", quoted(label), describe(score.get_ref()))),
-                hint: None,
-            })?;
-            out.push(ClassThreshold {
-                label: label.to_owned(),
-                score: single(number),
-            });
-        }
-        Ok(out)
+    fn take(&self, value: &DeValue<'_>) -> Result<[u32; 4], Refused> {
+        let side = |element: &Spanned<DeValue<'_>>| {
+            let number = integer(element.get_ref()).and_then(|number| u32::try_from(number).ok());
+            number.filter(|number| *number <= 65_535)
+        };
+        let sides = |array: &[Spanned<DeValue<'_>>]| match array {
+            [left, top, width, height] => {
+                Some([side(left)?, side(top)?, side(width)?, side(height)?])
+            }
+            _ => None,
+        };
+        value
+            .as_array()
+            .and_then(|array| sides(array))
+            .filter(|[.., width, height]| *width > 0 && *height > 0)
+            .ok_or_else(|| Refused {
+                found: value.as_array().map(|array| elements(array)),
+                ..Refused::default()
+            })
     }
 }
 

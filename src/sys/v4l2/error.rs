@@ -81,6 +81,15 @@ pub enum CameraErrorKind {
         /// Rates offered, in words.
         offered: Vec<String>,
     },
+    /// The camera does not show this part of its sensor. Rectangles are left, top, width, height.
+    Crop {
+        /// What was asked for.
+        expected: [u32; 4],
+        /// What the driver would give; `None` where it refuses.
+        found: Option<[u32; 4]>,
+        /// What it can show at most; `None` where it cannot crop.
+        bounds: Option<[u32; 4]>,
+    },
     /// A control that the camera does not have, or a value that it does not take.
     Control {
         /// The control as the profile names it.
@@ -92,7 +101,7 @@ pub enum CameraErrorKind {
     },
     /// The driver does not exchange buffers the way that the profile asks for.
     Io {
-        /// `userptr` or `mmap`.
+        /// The word of the profile: `userptr`, `mmap`, `dmabuf`, `dma-heap` or `copy`.
         expected: &'static str,
         /// What it said.
         error: SourceError,
@@ -253,6 +262,17 @@ impl fmt::Display for CameraErrorKind {
                 hertz(*expected_mhz),
                 list(offered)
             ),
+            Self::Crop { bounds: None, .. } => f.write_str(
+                "found a camera that cannot crop (VIDIOC_S_SELECTION), expected one that can: leave \
+                 `crop` out",
+            ),
+            Self::Crop { expected, found, bounds: Some(bounds) } => {
+                let found = match found {
+                    Some(found) => format!("that the driver makes {found:?} of it"),
+                    None => "that the driver refuses it".to_owned(),
+                };
+                write!(f, "crop = {expected:?}: found {found}, expected a part of {bounds:?}: change `crop`")
+            }
             Self::Control { name, found, expected } => {
                 write!(f, "controls.{name}: found {found}, expected {expected}")
             }
@@ -329,6 +349,11 @@ mod tests {
             CameraErrorKind::Io {
                 expected: "userptr",
                 error: SourceError::new("VIDIOC_REQBUFS", libc::EINVAL),
+            },
+            CameraErrorKind::Crop {
+                expected: [0, 0, 16, 16],
+                found: None,
+                bounds: None,
             },
             CameraErrorKind::Kernel(SourceError::new("VIDIOC_S_FMT", libc::EIO)),
         ];

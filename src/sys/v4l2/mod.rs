@@ -7,28 +7,40 @@
 //! ```text
 //! list ── cameras() ─────────────► probe, error messages
 //! node ── open, identity ──┐
-//! negotiate ── S_FMT, S_PARM, colour ──► source: UnarmedCamera ── arm ──► FrameSource
-//! raw ── one function an ioctl ──┘          │ USERPTR: the caller's slots
-//!                                           └ MMAP: mapping, whose addresses never change
+//! negotiate ── S_SELECTION, S_FMT, S_PARM, colour, planes ──► unarmed: UnarmedCamera ── arm ──► FrameSource
+//! raw ── one function an ioctl ──┘     │ choose: which way,     │ source: the kernel's buffers, which are
+//!                                      │ by trial and by speed  │         the slots, or carry the caller's
+//!                                      │                        │ copy: into the caller's slots
+//!                                      └── buffers: mapping (whose addresses never change), dmabuf
 //! ```
 //!
 //! Structs and request numbers are `v4l`'s. Its streams are not used: they own their buffers, allocate
 //! when a frame is late, and panic when a device is gone.
 
+mod buffers;
+mod choose;
 mod colour;
 mod controls;
+mod copy;
+mod crop;
+mod device;
+mod dmabuf;
 mod error;
 mod list;
 mod mapping;
 mod negotiate;
 mod node;
+mod planes;
 mod raw;
 mod source;
+mod speed;
 mod stamp;
+mod unarmed;
 
 pub use colour::colour;
 pub use controls::OfferedControl;
 pub use error::{CameraError, CameraErrorKind, fourcc_text};
 pub use list::{Answer, Camera, OfferedFormat, OfferedSize, cameras};
 pub use negotiate::CameraRequest;
-pub use source::UnarmedCamera;
+pub use speed::Speed;
+pub use unarmed::UnarmedCamera;

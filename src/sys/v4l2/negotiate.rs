@@ -1,11 +1,13 @@
 //! What is asked of a camera, and what came of it.
 
 use super::colour::colour;
+use super::crop::{apply_crop, set_crop};
 use super::error::{CameraErrorKind, fourcc_text};
 use super::list::{formats, rates_hz, sizes};
 use super::node::Queue;
+use super::planes::Planes;
 use super::raw::{
-    get_parameters, set_format, set_parameters, v4l2_format, v4l2_streamparm, zeroed,
+    MAX_PLANES, get_parameters, set_format, set_parameters, v4l2_format, v4l2_streamparm, zeroed,
 };
 use crate::capture::SourceError;
 use crate::frame::{PixelFormat, StreamFormat};
@@ -25,6 +27,16 @@ pub struct CameraRequest {
     pub height_px: u32,
     /// Frames a second, above 0.
     pub rate_hz: f64,
+    /// The part of the sensor that the picture shows: left, top, width, height in the sensor's pixels.
+    /// `None` leaves it to the driver.
+    pub crop: Option<[u32; 4]>,
+}
+
+/// What was agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Agreed {
+    pub format: StreamFormat,
+    pub planes: Planes,
 }
 
 /// What the driver made of it: as read back, not yet judged.
@@ -34,9 +46,10 @@ struct Given {
     width_px: u32,
     height_px: u32,
     field: u32,
-    stride_bytes: u32,
-    size_bytes: u32,
     planes: u32,
+    /// Bytes from row to row, and of the whole, by memory plane.
+    strides_bytes: [u32; MAX_PLANES],
+    sizes_bytes: [u32; MAX_PLANES],
     /// `colorspace`, `ycbcr_enc`, `quantization`.
     colour: (u32, u32, u32),
 }
@@ -55,7 +68,11 @@ pub(super) fn negotiate(
     fd: &OwnedFd,
     queue: Queue,
     request: &CameraRequest,
-) -> Result<StreamFormat, CameraErrorKind> {
+) -> Result<Agreed, CameraErrorKind> {
+    if let Some(crop) = request.crop {
+        // First of all: a driver that cannot scale makes its pictures as large as this.
+        set_crop(fd, crop)?;
+    }
     let given = ask_format(fd, queue, request).map_err(|error| match error.errno {
         // Drivers are to adjust what they do not offer, but some refuse it.
         libc::EINVAL => CameraErrorKind::Format {
@@ -67,11 +84,18 @@ pub(super) fn negotiate(
         },
         _ => CameraErrorKind::Kernel(error),
     })?;
-    let format = judge(&given, request, fd, queue)?;
+    let agreed = judge(&given, request, fd, queue)?;
+    if let Some(crop) = request.crop {
+        // And again: a driver that cannot scale makes this as large as its pictures.
+        set_crop(fd, crop)?;
+    }
     let interval_ns = ask_interval(fd, queue, request)?;
-    Ok(StreamFormat {
-        interval_ns,
-        ..format
+    Ok(Agreed {
+        format: StreamFormat {
+            interval_ns,
+            ..agreed.format
+        },
+        ..agreed
     })
 }
 
@@ -80,20 +104,24 @@ pub(super) fn renegotiate(
     fd: &OwnedFd,
     queue: Queue,
     request: &CameraRequest,
-    before: &StreamFormat,
+    before: &Agreed,
 ) -> Result<(), SourceError> {
+    if let Some(crop) = request.crop {
+        apply_crop(fd, crop)?;
+    }
     let given = ask_format(fd, queue, request)?;
-    let same = layout(&given, request).is_some_and(|now| {
-        StreamFormat {
-            interval_ns: before.interval_ns,
-            ..now
-        } == *before
+    let same = layout(&given, request).is_some_and(|mut now| {
+        now.format.interval_ns = before.format.interval_ns;
+        now == *before
     });
     if !same {
         return Err(SourceError::new(
             "VIDIOC_S_FMT (another format than before)",
             libc::EINVAL,
         ));
+    }
+    if let Some(crop) = request.crop {
+        apply_crop(fd, crop)?;
     }
     // A rate that differs now shows in the frames that arrive; the stream is worth having even so.
     let _ = set_interval(fd, queue, request);
@@ -126,9 +154,9 @@ fn ask_format(fd: &OwnedFd, queue: Queue, request: &CameraRequest) -> Result<Giv
                 width_px: pix.width,
                 height_px: pix.height,
                 field: pix.field,
-                stride_bytes: pix.bytesperline,
-                size_bytes: pix.sizeimage,
                 planes: 1,
+                strides_bytes: [pix.bytesperline, 0, 0],
+                sizes_bytes: [pix.sizeimage, 0, 0],
                 colour: (pix.colorspace, encoding, quantization),
             })
         }
@@ -136,20 +164,24 @@ fn ask_format(fd: &OwnedFd, queue: Queue, request: &CameraRequest) -> Result<Giv
             let mut pix = read_multi(&raw);
             (pix.width, pix.height, pix.pixelformat, pix.field) =
                 (width, height, pixelformat, field);
-            pix.num_planes = 1;
+            // At most MAX_PLANES.
+            #[allow(clippy::cast_possible_truncation)]
+            {
+                pix.num_planes = request.pixel.memory_planes() as u8;
+            }
             raw.fmt.pix_mp = pix;
             set_format(fd, &mut raw)?;
             let pix = read_multi(&raw);
             // The struct is packed: its fields are copied, never borrowed.
-            let plane = pix.plane_fmt[0];
+            let of = pix.plane_fmt;
             Ok(Given {
                 fourcc: { pix.pixelformat }.to_le_bytes(),
                 width_px: pix.width,
                 height_px: pix.height,
                 field: pix.field,
-                stride_bytes: plane.bytesperline,
-                size_bytes: plane.sizeimage,
                 planes: u32::from(pix.num_planes),
+                strides_bytes: [0, 1, 2].map(|plane: usize| of[plane].bytesperline),
+                sizes_bytes: [0, 1, 2].map(|plane: usize| of[plane].sizeimage),
                 colour: (
                     pix.colorspace,
                     u32::from(multi_encoding(&pix)),
@@ -186,26 +218,44 @@ fn multi_encoding(pix: &v4l_sys::v4l2_pix_format_mplane) -> u8 {
 }
 
 /// The format, if it is the one that was asked for and its numbers hold an image.
-fn layout(given: &Given, request: &CameraRequest) -> Option<StreamFormat> {
+fn layout(given: &Given, request: &CameraRequest) -> Option<Agreed> {
     let pixel = request.pixel;
     let same = given.fourcc == pixel.fourcc()
         && (given.width_px, given.height_px) == (request.width_px, request.height_px);
     let whole = given.field == v4l_sys::v4l2_field_V4L2_FIELD_NONE
         || given.field == v4l_sys::v4l2_field_V4L2_FIELD_ANY;
+    let [stride_bytes, ..] = given.strides_bytes;
     let row_bytes = pixel.row_bytes(given.width_px.next_multiple_of(2));
-    let image_bytes = pixel.image_bytes(given.stride_bytes, given.height_px);
-    let holds = u64::from(given.stride_bytes) >= row_bytes
-        && u64::from(given.size_bytes) >= image_bytes
-        && given.planes == 1;
+    let image_bytes = pixel.image_bytes(stride_bytes, given.height_px);
+    let count = pixel.memory_planes();
+    if !same || !whole || given.planes as usize != count || u64::from(stride_bytes) < row_bytes {
+        return None;
+    }
+    let (planes, size_bytes) = if count == 1 {
+        let [size_bytes, ..] = given.sizes_bytes;
+        let holds = u64::from(size_bytes) >= image_bytes;
+        (holds.then_some(Planes::one(size_bytes))?, size_bytes)
+    } else {
+        let planes = Planes::several(
+            pixel,
+            (&given.strides_bytes, &given.sizes_bytes),
+            given.height_px,
+        )?;
+        // In a slot they follow each other.
+        (planes, u32::try_from(image_bytes).ok()?)
+    };
     let (colorspace, ycbcr_enc, quantization) = given.colour;
-    (same && whole && holds).then_some(StreamFormat {
-        pixel,
-        width_px: given.width_px,
-        height_px: given.height_px,
-        stride_bytes: given.stride_bytes,
-        size_bytes: given.size_bytes,
-        colour: colour(pixel, colorspace, ycbcr_enc, quantization),
-        interval_ns: 0,
+    Some(Agreed {
+        format: StreamFormat {
+            pixel,
+            width_px: given.width_px,
+            height_px: given.height_px,
+            stride_bytes,
+            size_bytes,
+            colour: colour(pixel, colorspace, ycbcr_enc, quantization),
+            interval_ns: 0,
+        },
+        planes,
     })
 }
 
@@ -215,9 +265,9 @@ fn judge(
     request: &CameraRequest,
     fd: &OwnedFd,
     queue: Queue,
-) -> Result<StreamFormat, CameraErrorKind> {
-    if let Some(format) = layout(given, request) {
-        return Ok(format);
+) -> Result<Agreed, CameraErrorKind> {
+    if let Some(agreed) = layout(given, request) {
+        return Ok(agreed);
     }
     let expected = request.pixel.fourcc();
     if given.fourcc != expected {
@@ -242,17 +292,11 @@ fn judge(
     if field != v4l_sys::v4l2_field_V4L2_FIELD_NONE && field != v4l_sys::v4l2_field_V4L2_FIELD_ANY {
         return Err(CameraErrorKind::Interlaced { field });
     }
-    let Given {
-        stride_bytes,
-        size_bytes,
-        planes,
-        ..
-    } = *given;
     log::debug!("{}: layout {given:?}", fourcc_text(expected));
     Err(CameraErrorKind::Layout {
-        stride_bytes,
-        size_bytes,
-        planes,
+        stride_bytes: given.strides_bytes[0],
+        size_bytes: given.sizes_bytes.iter().sum(),
+        planes: given.planes,
     })
 }
 
@@ -371,6 +415,7 @@ mod tests {
             width_px: 1920,
             height_px: 1080,
             rate_hz: 30.0,
+            crop: None,
         }
     }
 
@@ -380,9 +425,9 @@ mod tests {
             width_px: 1920,
             height_px: 1080,
             field: 1,
-            stride_bytes,
-            size_bytes,
             planes: 1,
+            strides_bytes: [stride_bytes, 0, 0],
+            sizes_bytes: [size_bytes, 0, 0],
             colour: (8, 0, 0),
         }
     }
@@ -390,7 +435,8 @@ mod tests {
     #[test]
     fn strides_and_sizes_of_the_driver_are_honoured() {
         let wide = given(PixelFormat::Nv12, 2048, 2048 * 1620 + 4096);
-        let format = layout(&wide, &request(PixelFormat::Nv12)).unwrap();
+        let Agreed { format, planes } = layout(&wide, &request(PixelFormat::Nv12)).unwrap();
+        assert_eq!(planes, Planes::one(2048 * 1620 + 4096));
         assert_eq!(
             (format.stride_bytes, format.size_bytes),
             (2048, 2048 * 1620 + 4096)
@@ -410,7 +456,7 @@ mod tests {
         assert!(
             layout(
                 &Given {
-                    stride_bytes: 3839,
+                    strides_bytes: [3839, 0, 0],
                     ..fits
                 },
                 &asked
@@ -420,7 +466,7 @@ mod tests {
         assert!(
             layout(
                 &Given {
-                    size_bytes: 3840 * 1080 - 1,
+                    sizes_bytes: [3840 * 1080 - 1, 0, 0],
                     ..fits
                 },
                 &asked
@@ -449,6 +495,39 @@ mod tests {
             )
             .is_none()
         );
+    }
+
+    #[test]
+    fn planes_of_their_own_memory_make_one_picture() {
+        let asked = request(PixelFormat::Nv12m);
+        let two = Given {
+            planes: 2,
+            strides_bytes: [1920, 1920, 0],
+            sizes_bytes: [1920 * 1080, 1920 * 540, 0],
+            ..given(PixelFormat::Nv12m, 0, 0)
+        };
+        let agreed = layout(&two, &asked).unwrap();
+        assert_eq!(agreed.format.size_bytes, 1920 * 1620);
+        assert!(agreed.planes.fit_a_slot(&agreed.format));
+        let padded = Given {
+            sizes_bytes: [1920 * 1088, 1920 * 544, 0],
+            ..two
+        };
+        let agreed = layout(&padded, &asked).unwrap();
+        assert_eq!(agreed.format.size_bytes, 1920 * 1620);
+        assert!(!agreed.planes.fit_a_slot(&agreed.format), "they are copied");
+        let odd_stride = Given {
+            strides_bytes: [1920, 2048, 0],
+            sizes_bytes: [1920 * 1080, 2048 * 540, 0],
+            ..two
+        };
+        assert!(layout(&odd_stride, &asked).is_none());
+        let short = Given {
+            sizes_bytes: [1920 * 1080, 1920 * 540 - 1, 0],
+            ..two
+        };
+        assert!(layout(&short, &asked).is_none());
+        assert!(layout(&Given { planes: 1, ..two }, &asked).is_none());
     }
 
     #[test]

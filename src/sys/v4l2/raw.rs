@@ -13,13 +13,15 @@ use v4l::v4l_sys;
 use v4l::v4l2::vidioc;
 
 pub(super) use v4l_sys::{
-    v4l2_buffer, v4l2_capability, v4l2_control, v4l2_fmtdesc, v4l2_format, v4l2_frmivalenum,
-    v4l2_frmsizeenum, v4l2_plane, v4l2_query_ext_ctrl, v4l2_querymenu, v4l2_requestbuffers,
-    v4l2_streamparm,
+    v4l2_buffer, v4l2_capability, v4l2_control, v4l2_exportbuffer, v4l2_fmtdesc, v4l2_format,
+    v4l2_frmivalenum, v4l2_frmsizeenum, v4l2_plane, v4l2_query_ext_ctrl, v4l2_querymenu,
+    v4l2_requestbuffers, v4l2_streamparm,
 };
 
-/// Memory planes of one buffer.
-pub(super) const MAX_PLANES: usize = v4l_sys::VIDEO_MAX_PLANES as usize;
+/// Memory planes of one buffer, as the kernel counts them.
+const VIDEO_MAX_PLANES: usize = v4l_sys::VIDEO_MAX_PLANES as usize;
+/// Memory planes of the formats that this program reads.
+pub(super) const MAX_PLANES: usize = 3;
 /// Buffers of one queue.
 pub(super) const MAX_BUFFERS: usize = v4l_sys::VIDEO_MAX_FRAME as usize;
 
@@ -45,6 +47,8 @@ unsafe impl Plain for v4l2_control {}
 unsafe impl Plain for v4l2_query_ext_ctrl {}
 // SAFETY: as above.
 unsafe impl Plain for v4l2_querymenu {}
+// SAFETY: as above.
+unsafe impl Plain for v4l2_exportbuffer {}
 // SAFETY: as above.
 unsafe impl Plain for v4l2_fmtdesc {}
 // SAFETY: as above.
@@ -135,6 +139,8 @@ calls! {
     set_control(v4l2_control) = VIDIOC_S_CTRL;
     /// Makes (or with count 0 frees) the queue's buffers.
     request_buffers(v4l2_requestbuffers) = VIDIOC_REQBUFS;
+    /// Opens a plane of an MMAP buffer as a dma-buf.
+    export_buffer(v4l2_exportbuffer) = VIDIOC_EXPBUF;
     /// Starts the queue of a type.
     stream_on(libc::c_int) = VIDIOC_STREAMON;
     /// Stops the queue of a type, and takes every buffer back from the driver.
@@ -163,7 +169,7 @@ pub(super) fn menu_item(fd: &OwnedFd, id: u32, index: u32, numbers: bool) -> Opt
 #[derive(Clone, Copy)]
 pub(super) struct Buffer {
     raw: v4l2_buffer,
-    planes: [v4l2_plane; MAX_PLANES],
+    planes: [v4l2_plane; VIDEO_MAX_PLANES],
     /// Memory planes for a multi-planar queue, 0 for a single-planar one.
     plane_count: usize,
 }
@@ -176,9 +182,17 @@ pub(super) struct Filled {
     pub sequence: u32,
     /// Seconds and microseconds, as the driver gave them.
     pub stamp: (i64, i64),
-    /// Bytes used of the first plane, `data_offset` included.
-    pub bytes_used: u32,
+    /// By memory plane; those that the buffer does not have are empty.
+    pub planes: [Samples; MAX_PLANES],
+}
+
+/// Where a dequeued plane's samples are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) struct Samples {
+    /// Bytes before the first one.
     pub data_offset: u32,
+    /// Bytes of them.
+    pub bytes: u32,
 }
 
 impl Buffer {
@@ -192,8 +206,8 @@ impl Buffer {
         };
         Self {
             raw,
-            planes: [zeroed(); MAX_PLANES],
-            plane_count: plane_count.min(MAX_PLANES),
+            planes: [zeroed(); VIDEO_MAX_PLANES],
+            plane_count: plane_count.min(VIDEO_MAX_PLANES),
         }
     }
 
@@ -206,6 +220,17 @@ impl Buffer {
             self.raw.length = length;
         } else if let Some(plane) = self.planes.get_mut(plane) {
             plane.m.userptr = userptr;
+            plane.length = length;
+        }
+    }
+
+    /// Names the dma-buf of plane `plane` (DMABUF).
+    pub(super) fn set_dma_buf(&mut self, plane: usize, fd: BorrowedFd<'_>, length: u32) {
+        if self.plane_count == 0 {
+            self.raw.m.fd = fd.as_raw_fd();
+            self.raw.length = length;
+        } else if let Some(plane) = self.planes.get_mut(plane) {
+            plane.m.fd = fd.as_raw_fd();
             plane.length = length;
         }
     }
@@ -225,11 +250,18 @@ impl Buffer {
 
     /// What the driver filled in (after [`dequeue_buffer`]).
     pub(super) fn filled(&self) -> Filled {
-        let (bytes_used, data_offset) = if self.plane_count == 0 {
-            (self.raw.bytesused, 0)
+        let mut planes = [Samples::default(); MAX_PLANES];
+        if self.plane_count == 0 {
+            planes[0].bytes = self.raw.bytesused;
         } else {
-            (self.planes[0].bytesused, self.planes[0].data_offset)
-        };
+            for (samples, plane) in planes.iter_mut().zip(&self.planes).take(self.plane_count) {
+                // `bytesused` counts what lies before the samples.
+                *samples = Samples {
+                    data_offset: plane.data_offset,
+                    bytes: plane.bytesused.saturating_sub(plane.data_offset),
+                };
+            }
+        }
         // Both are `long`, or 64 bits wide on 32-bit machines with a 64-bit time.
         #[allow(clippy::useless_conversion)]
         let stamp = (
@@ -241,8 +273,7 @@ impl Buffer {
             flags: self.raw.flags,
             sequence: self.raw.sequence,
             stamp,
-            bytes_used,
-            data_offset,
+            planes,
         }
     }
 
@@ -254,7 +285,7 @@ impl Buffer {
     ) -> Result<(), SourceError> {
         if self.plane_count != 0 {
             self.raw.m.planes = self.planes.as_mut_ptr();
-            // At most MAX_PLANES.
+            // At most VIDEO_MAX_PLANES.
             #[allow(clippy::cast_possible_truncation)]
             {
                 self.raw.length = self.plane_count as u32;
@@ -262,8 +293,9 @@ impl Buffer {
         }
         // SAFETY: the three requests that this is called with take a v4l2_buffer. Of a multi-planar queue
         // it points to `length` planes of `self`, which outlives the call; of a single-planar one the
-        // union holds an offset, or the address of memory that a `SlotMemory` of the caller vouches for:
-        // mapped, writable, and nobody else's until the buffer is dequeued or the queue stopped.
+        // union holds an offset, a descriptor (which the kernel checks), or the address of memory that a
+        // `SlotMemory` of the caller vouches for: mapped, writable, and nobody else's until the buffer is
+        // dequeued or the queue stopped.
         unsafe { ioctl(fd.as_fd(), operation, request, &mut self.raw) }
     }
 }
@@ -331,9 +363,11 @@ mod tests {
         buffer.planes[0].bytesused = 192;
         buffer.planes[0].data_offset = 128;
         let filled = buffer.filled();
-        assert_eq!(
-            (filled.index, filled.bytes_used, filled.data_offset),
-            (3, 192, 128)
-        );
+        let samples = Samples {
+            data_offset: 128,
+            bytes: 64,
+        };
+        assert_eq!((filled.index, filled.planes[0]), (3, samples));
+        assert_eq!(filled.planes[1], Samples::default());
     }
 }

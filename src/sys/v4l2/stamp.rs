@@ -42,8 +42,7 @@ mod tests {
             flags,
             sequence: 0,
             stamp,
-            bytes_used: 0,
-            data_offset: 0,
+            planes: Default::default(),
         }
     }
 

@@ -1,0 +1,226 @@
+//! A camera whose buffers are copied: slow to read, or in several pieces. One copy puts each picture into a
+//! slot, and the driver has its buffer back at once.
+
+use super::planes::Planes;
+use super::raw::{Filled, MAX_PLANES};
+use super::source::V4l2Source;
+use crate::capture::{
+    Dequeue, Dequeued, FrameSource, MemoryKeeper, Readiness, SlotMemory, SourceError,
+};
+use crate::frame::StreamFormat;
+use crate::limits::MAX_SLOTS;
+use heapless::Deque;
+use nix::libc;
+
+/// The driver's queue, and slots of the caller's to copy to.
+#[derive(Debug)]
+pub(super) struct CopySource {
+    /// With the driver's own buffers, all of which are lent to it while it streams.
+    inner: V4l2Source,
+    slots: Box<[SlotMemory]>,
+    /// Slots that are lent to this source, the oldest first.
+    free: Deque<u16, MAX_SLOTS>,
+    planes: Planes,
+    /// Where each plane begins in the mapping of a driver's buffer.
+    offsets: [usize; MAX_PLANES],
+}
+
+impl CopySource {
+    /// `slots` hold the format of `inner` each; they are at most [`MAX_SLOTS`].
+    pub(super) fn new(
+        inner: V4l2Source,
+        slots: Box<[SlotMemory]>,
+        planes: Planes,
+        offsets: [usize; MAX_PLANES],
+    ) -> Self {
+        Self {
+            inner,
+            slots,
+            free: Deque::new(),
+            planes,
+            offsets,
+        }
+    }
+
+    fn lend_own(&mut self) -> Result<(), SourceError> {
+        for index in 0..self.inner.slots().len() {
+            match self
+                .inner
+                .queue(u16::try_from(index).unwrap_or(u16::MAX), 0)
+            {
+                // It has it already.
+                Err(SourceError {
+                    errno: libc::EINVAL,
+                    ..
+                }) if self.inner.is_lent(index) => {}
+                outcome => outcome?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies a picture out of the driver's buffer `from` into the slot. Gives its bytes: fewer than a
+    /// picture's where the driver filled fewer.
+    fn copy(&self, from: &SlotMemory, filled: &Filled, slot: &SlotMemory) -> u32 {
+        let format = self.inner.format();
+        let mut end = 0;
+        for plane in 0..self.planes.count() {
+            let samples = filled.planes[plane];
+            let (to, room) = self.planes.place(&format, plane);
+            let start = self.offsets[plane] + samples.data_offset as usize;
+            let bytes = (samples.bytes as usize).min(room);
+            if !copy_bytes(from, start, slot, to, bytes) {
+                return 0;
+            }
+            end = to + bytes;
+            if self.planes.count() > 1 && bytes < room {
+                // What follows a gap does not count.
+                break;
+            }
+        }
+        u32::try_from(end).unwrap_or(u32::MAX)
+    }
+}
+
+/// Copies within the bounds of both; false where they would be overstepped.
+#[allow(unsafe_code)]
+fn copy_bytes(
+    from: &SlotMemory,
+    start: usize,
+    to: &SlotMemory,
+    place: usize,
+    bytes: usize,
+) -> bool {
+    let within = |memory: &SlotMemory, start: usize| {
+        start
+            .checked_add(bytes)
+            .is_some_and(|end| end <= memory.len_bytes())
+    };
+    if !within(from, start) || !within(to, place) {
+        return false;
+    }
+    // SAFETY: `start` lies within the memory, by the check above.
+    let source = unsafe { from.start().add(start) };
+    // SAFETY: as above.
+    let target = unsafe { to.start().add(place) };
+    // SAFETY: both ranges are mapped for as long as this source has them (contract of `SlotMemory::new`), and
+    // lie within their memory. The driver has given its buffer back and the slot is lent to this source, so
+    // nobody else touches either. One is the driver's mapping, the other the caller's: they do not overlap.
+    unsafe { std::ptr::copy_nonoverlapping(source.as_ptr(), target.as_ptr(), bytes) };
+    true
+}
+
+impl FrameSource for CopySource {
+    fn format(&self) -> StreamFormat {
+        self.inner.format()
+    }
+
+    fn slots(&self) -> &[SlotMemory] {
+        &self.slots
+    }
+
+    fn keeper(&self) -> Option<MemoryKeeper> {
+        None
+    }
+
+    fn start(&mut self, now_ns: u64) -> Result<(), SourceError> {
+        self.lend_own()?;
+        self.inner.start(now_ns)
+    }
+
+    fn queue(&mut self, slot: u16, _now_ns: u64) -> Result<(), SourceError> {
+        let refused = |errno| SourceError::new("VIDIOC_QBUF", errno);
+        if usize::from(slot) >= self.slots.len() || self.free.iter().any(|free| *free == slot) {
+            return Err(refused(libc::EINVAL));
+        }
+        self.inner.check_open("VIDIOC_QBUF")?;
+        self.free
+            .push_back(slot)
+            .map_err(|_| refused(libc::ENOBUFS))
+    }
+
+    fn dequeue(&mut self, now_ns: u64) -> Result<Dequeue, SourceError> {
+        // Without a slot a frame is lost, as it is to a driver without a buffer: the next one is newer.
+        while let Some((index, filled)) = self.inner.take()? {
+            let outcome = self.free.pop_front().map(|slot| {
+                let place = self.slots[usize::from(slot)];
+                let from = self.inner.slots()[usize::from(index)];
+                let frame = self.inner.describe(slot, &filled, now_ns);
+                let bytes_used = if frame.damaged {
+                    0
+                } else {
+                    self.copy(&from, &filled, &place)
+                };
+                Dequeued {
+                    offset_bytes: 0,
+                    bytes_used,
+                    ..frame
+                }
+            });
+            if let Err(error) = self.inner.queue(index, now_ns) {
+                // The frame is lost with its buffer: its slot stays with this source.
+                if let Some(frame) = outcome {
+                    let _ = self.free.push_front(frame.slot);
+                }
+                return Err(error);
+            }
+            if let Some(frame) = outcome {
+                return Ok(Dequeue::Frame(frame));
+            }
+        }
+        Ok(Dequeue::NotReady)
+    }
+
+    fn readiness(&self) -> Readiness {
+        self.inner.readiness()
+    }
+
+    fn stop(&mut self) -> Result<(), SourceError> {
+        self.free.clear();
+        self.inner.stop()
+    }
+
+    fn reopen(&mut self, now_ns: u64) -> Result<(), SourceError> {
+        self.free.clear();
+        self.inner.reopen(now_ns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ptr::NonNull;
+
+    #[allow(unsafe_code)]
+    fn memory(bytes: &mut [u8]) -> SlotMemory {
+        let length = bytes.len();
+        // SAFETY: the bytes are the test's own and outlive its use of this; nobody else touches them.
+        unsafe { SlotMemory::new(NonNull::from(bytes).cast(), length) }
+    }
+
+    #[test]
+    fn bytes_are_copied_to_their_place_and_nowhere_else() {
+        let mut from = *b"..abcd..";
+        let mut to = [b'-'; 8];
+        let (source, target) = (memory(&mut from), memory(&mut to));
+        assert!(copy_bytes(&source, 2, &target, 3, 4));
+        assert_eq!(&to, b"---abcd-");
+    }
+
+    #[test]
+    fn what_lies_beyond_either_memory_is_not_touched() {
+        let mut from = [1; 8];
+        let mut to = [0; 8];
+        let (source, target) = (memory(&mut from), memory(&mut to));
+        for (start, place, bytes) in [
+            (5, 0, 4),
+            (0, 5, 4),
+            (0, 0, 9),
+            (usize::MAX, 0, 2),
+            (0, usize::MAX, 2),
+        ] {
+            assert!(!copy_bytes(&source, start, &target, place, bytes));
+        }
+        assert_eq!(to, [0; 8]);
+    }
+}

@@ -18,6 +18,7 @@ endif
 
 BOARD ?= boards/demo.toml
 SECONDS_TO_RUN ?= 10
+PROOF := $(basename $(notdir $(BOARD)))-proof.json
 BENCH := $(TARGET)/bench
 CLAIMS := queue channel sharing header leak numa stages
 
@@ -34,18 +35,18 @@ help: ## this list
 
 setup: ## install and fetch what `make run` needs; silent when all is there
 	@.setup/packages
-	@.setup/fetch run
+	@.setup/fetch board $(BOARD)
 
 setup-test:
-	@.setup/packages
+	@.setup/packages test
 	@.setup/fetch test
 
-run: setup ## the demo board for 10 seconds: a camera, a detector, a proof
+run: setup ## the demo board for 10 seconds: a camera, a detector, a proof; BOARD=boards/ssd.toml another
 	$(call step,building (release))
 	cargo build --release
 	@mkdir -p target
-	$(call step,running $(BOARD) for $(SECONDS_TO_RUN) s; the proof goes to target/demo-proof.json)
-	$(PINSIGHT) run --board $(BOARD) --seconds $(SECONDS_TO_RUN) --proof target/demo-proof.json
+	$(call step,running $(BOARD) for $(SECONDS_TO_RUN) s; the proof goes to target/$(PROOF))
+	$(PINSIGHT) run --board $(BOARD) --seconds $(SECONDS_TO_RUN) --proof target/$(PROOF)
 
 test: setup-test ## every test: unit, property, command line, loom, and the guest with real V4L2
 	$(call step,unit$(,) property$(,) contract and command-line tests)

@@ -73,12 +73,10 @@ fn frames_become_detections_without_a_heap_call() {
     heap::self_test().unwrap();
     let mut engine = face_engine();
     let mut settings = Settings {
-        decoder: DecoderName::BlazefaceShort,
-        labels: 1,
         // Every anchor is a candidate: the longest lists there can be.
         score_threshold: 0.0,
-        iou_threshold: 0.3,
         max_detections: 32,
+        ..Settings::new(DecoderName::BlazefaceShort, 1)
     };
     let mut faces = Decoder::new(&settings, engine.input(), engine.outputs()).unwrap();
     settings.score_threshold = 0.5;

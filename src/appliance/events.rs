@@ -1,7 +1,7 @@
 //! The event log: one JSON line for each result that shows something, formatted into a fixed buffer.
 
 use crate::latency::{Stage, Stamps};
-use crate::limits::MAX_DETECTIONS;
+use crate::limits::{MAX_DETECTIONS, MAX_OUTPUTS};
 use crate::record::FrameResult;
 use crate::sys::poll::{TAKEN_AT_ONCE, takes_bytes};
 use crate::units::{NS_PER_MS, NS_PER_US};
@@ -37,6 +37,17 @@ struct Line<'a> {
     invoke_us: u64,
     postprocess_us: u64,
     detections: heapless::Vec<Seen<'a>, MAX_DETECTIONS>,
+    /// With `decoder = "raw"` alone.
+    #[serde(skip_serializing_if = "heapless::Vec::is_empty")]
+    outputs: heapless::Vec<Output<'a>, MAX_OUTPUTS>,
+}
+
+#[derive(Serialize)]
+struct Output<'a> {
+    shape: &'a [u32],
+    min: f32,
+    max: f32,
+    argmax: u32,
 }
 
 #[derive(Serialize)]
@@ -106,6 +117,16 @@ impl EventLog {
                     box_px: [seen.x_px, seen.y_px, seen.width_px, seen.height_px].map(whole),
                 })
                 .collect(),
+            outputs: result
+                .summaries
+                .iter()
+                .map(|output| Output {
+                    shape: output.shape(),
+                    min: output.min,
+                    max: output.max,
+                    argmax: output.argmax,
+                })
+                .collect(),
         };
         let space = self.line.len() - 1;
         let used = serde_json_core::to_slice(&line, &mut self.line[1..space])
@@ -144,8 +165,8 @@ fn whole(value: f32) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::EventLog;
-    use crate::limits::MAX_DETECTIONS;
-    use crate::postprocess::Detection;
+    use crate::limits::{MAX_DETECTIONS, MAX_OUTPUTS};
+    use crate::postprocess::{Detection, Summary};
     use crate::record::FrameResult;
 
     #[test]
@@ -167,6 +188,15 @@ mod tests {
         };
         while result.detections.push(widest).is_ok() {}
         assert_eq!(result.detections.len(), MAX_DETECTIONS);
+        let summary = Summary {
+            shape: [u32::MAX; 6],
+            rank: 6,
+            min: f32::MIN,
+            max: f32::MAX,
+            argmax: u32::MAX,
+        };
+        while result.summaries.push(summary).is_ok() {}
+        assert_eq!(result.summaries.len(), MAX_OUTPUTS);
         let camera = "c".repeat(crate::limits::MAX_NAME);
         let labels = vec!["l".repeat(crate::limits::MAX_NAME)];
         let mut log = EventLog::open(&path).unwrap();

@@ -103,9 +103,8 @@ impl Housekeeping {
             let outcome = recording.append(result, utc_ns);
             self.count_failure(&outcome, "recording");
         }
-        if !result.detections.is_empty()
-            && let Some(events) = &mut self.events
-        {
+        let told = !result.detections.is_empty() || !result.summaries.is_empty();
+        if told && let Some(events) = &mut self.events {
             let outcome = events.write(
                 result,
                 self.names.camera(result.camera),

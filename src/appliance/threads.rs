@@ -157,6 +157,7 @@ fn build(seed: WorkerSeed, told: &Sender<Armed>) -> Result<Worker<TfliteEngine>,
     let _ = told.send(Armed::Step);
     let mut decoder = Decoder::new(&(&seed.model).into(), engine.input(), engine.outputs())
         .map_err(|error| refuse(&error))?;
+    log::info!("model {}: {}", seed.model.name, decoder.layout());
     let mut views = Vec::new();
     for view in seed.views {
         let plan = Plan::resampled(

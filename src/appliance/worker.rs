@@ -351,6 +351,7 @@ impl<E: Engine> Judge<'_, '_, E> {
             self.decoder
                 .decode(&outputs, self.plan.mapping(), &mut self.result.detections);
         drop(outputs);
+        self.result.summaries.clone_from(self.decoder.summaries());
         stamps.result_ns = now_ns();
         self.look(Stage::Postprocess, &stamps, stamps.result_ns);
         self.result.stamps = stamps;

@@ -156,6 +156,26 @@ pub(super) fn models(sink: &Sink<'_>, models: &[(Model, Places)]) {
                 Hint::None,
             );
         }
+        if places.sound(&["labels", "class-thresholds"]) {
+            class_thresholds(sink, model, places);
+        }
+    }
+}
+
+/// A threshold of a class that the model does not have is a misspelt one.
+fn class_thresholds(sink: &Sink<'_>, model: &Model, places: &Places) {
+    for threshold in &model.class_thresholds {
+        if !model.labels.contains(&threshold.label) {
+            let labels = model.labels.iter().map(String::as_str);
+            let hint = similar(&threshold.label, labels);
+            places.fault(
+                sink,
+                "class-thresholds",
+                quoted(&threshold.label),
+                "one of the model's `labels`".into(),
+                hint.map_or(Hint::None, |label| Hint::Similar(label.into())),
+            );
+        }
     }
 }
 

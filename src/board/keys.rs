@@ -2,12 +2,12 @@
 
 use crate::board::ask::{Places, Table};
 use crate::board::rules::{
-    Controls, Crop, Ends, Sha256, Truth, choice, device, distinct, even, label, list, mapped, name,
-    one_of, or_zero, path, power_of_two, real, single, whole,
+    ClassThresholds, Controls, Crop, Ends, Sha256, Truth, choice, device, distinct, even, label,
+    list, mapped, name, one_of, or_zero, path, power_of_two, real, single, whole,
 };
 use crate::board::{
-    AbsentCore, Camera, Capture, Container, Decoder, Delegate, Feed, Fit, Housekeeping, Io, Memory,
-    Model, OnShortage, Resample, Source, Wait, Worker,
+    AbsentCore, BoxUnit, Camera, Capture, Container, Decoder, Delegate, Feed, Fit, Housekeeping,
+    Io, Memory, Model, OnShortage, Resample, Scores, Source, Wait, Worker,
 };
 use crate::frame::PixelFormat;
 use crate::limits::{MAX_CAMERAS, MAX_DETECTIONS, MAX_NODES, MAX_RING, MAX_WORKERS};
@@ -181,10 +181,6 @@ pub(super) fn capture(mut t: Table<'_, '_>) -> (Capture, Places) {
 }
 
 pub(super) fn model(mut t: Table<'_, '_>, base: &Path) -> (Model, Places) {
-    const DECODER: &[(&str, Decoder)] = &[
-        ("blazeface-short", Decoder::BlazefaceShort),
-        ("classify", Decoder::Classify),
-    ];
     const FIT: &[(&str, Fit)] = &[
         ("letterbox", Fit::Letterbox),
         ("stretch", Fit::Stretch),
@@ -196,39 +192,64 @@ pub(super) fn model(mut t: Table<'_, '_>, base: &Path) -> (Model, Places) {
     ];
     const DELEGATE: &[(&str, Delegate)] =
         &[("xnnpack", Delegate::Xnnpack), ("none", Delegate::None)];
-    let mut model = Model {
-        name: t.key("name").required(name(), "\"face\""),
-        path: base.join(t.key("path").required(path(), "\"model.tflite\"")),
-        sha256: t.key("sha256").required(Sha256, EXAMPLE_SHA256),
-        decoder: t.key("decoder").required(choice(DECODER), "\"classify\""),
-        labels: t
-            .key("labels")
-            .required(list(label(), 1..=MAX_LABELS), "[\"face\"]"),
+    const SCORES: &[(&str, Scores)] = &[
+        ("logits", Scores::Logits),
+        ("probabilities", Scores::Probabilities),
+    ];
+    const BOX_UNIT: &[(&str, BoxUnit)] = &[("input", BoxUnit::Input), ("pixel", BoxUnit::Pixel)];
+    let name = t.key("name").required(name(), "\"face\"");
+    let path = base.join(t.key("path").required(path(), "\"model.tflite\""));
+    let sha256 = t.key("sha256").required(Sha256, EXAMPLE_SHA256);
+    let decoder = t
+        .key("decoder")
+        .required(choice(Decoder::ALL), "\"classify\"");
+    let (classes, boxes) = (decoder.has_classes(), decoder.has_boxes());
+    let with_classes = Decoder::names(Decoder::has_classes);
+    let with_boxes = Decoder::names(Decoder::has_boxes);
+    let labels = t
+        .key("labels")
+        .only_any("decoder", &with_classes, classes)
+        .required(list(label(), 1..=MAX_LABELS), "[\"face\"]");
+    let most = whole::<u16>(1..=last(MAX_DETECTIONS) + 1, "detections");
+    let iou_threshold = t
+        .key("iou-threshold")
+        .only_any("decoder", &with_boxes, boxes)
+        .or(share("overlap"), "0.3");
+    let max_detections = t
+        .key("max-detections")
+        .only_any("decoder", &with_boxes, boxes)
+        .or(mapped(most, usize::from), "8");
+    let model = Model {
+        name,
+        path,
+        sha256,
+        decoder,
+        labels: if classes { labels } else { Vec::new() },
         fit: t.key("fit").or(choice(FIT), "\"letterbox\""),
         resample: t.key("resample").or(choice(RESAMPLE), "\"bilinear\""),
         input_range: t.key("input-range").or(Ends, "[-1.0, 1.0]"),
-        score_threshold: t.key("score-threshold").or(share("score"), "0.5"),
-        iou_threshold: 1.0,
-        max_detections: 1,
         threads: t.key("threads").or(whole(1..=16, "threads"), "1"),
         delegate: t.key("delegate").or(choice(DELEGATE), "\"xnnpack\""),
+        score_threshold: t
+            .key("score-threshold")
+            .only_any("decoder", &with_classes, classes)
+            .or(share("score"), "0.5"),
+        class_thresholds: t
+            .key("class-thresholds")
+            .only_any("decoder", &with_classes, classes)
+            .optional(ClassThresholds)
+            .unwrap_or_default(),
+        iou_threshold: if boxes { iou_threshold } else { 1.0 },
+        max_detections: if boxes { max_detections } else { 1 },
+        scores: t
+            .key("scores")
+            .only("decoder", "ssd", decoder == Decoder::Ssd)
+            .or(choice(SCORES), "\"logits\""),
+        box_unit: t
+            .key("box-unit")
+            .only("decoder", "yolo", decoder == Decoder::Yolo)
+            .or(choice(BOX_UNIT), "\"input\""),
     };
-    let boxes = model.decoder == Decoder::BlazefaceShort;
-    let iou = t
-        .key("iou-threshold")
-        .only("decoder", "blazeface-short", boxes);
-    let iou_threshold = iou.or(share("overlap"), "0.3");
-    let most = t
-        .key("max-detections")
-        .only("decoder", "blazeface-short", boxes);
-    let max_detections = most.or(
-        whole::<u16>(1..=last(MAX_DETECTIONS) + 1, "detections"),
-        "8",
-    );
-    if boxes {
-        model.iou_threshold = iou_threshold;
-        model.max_detections = usize::from(max_detections);
-    }
     (model, t.finish())
 }
 

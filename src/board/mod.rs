@@ -14,6 +14,7 @@
 mod ask;
 pub mod budget;
 mod checks;
+mod decoder;
 mod fault;
 pub mod fit;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod rules;
 mod sink;
 
 pub use budget::{Budget, Fixed, plan};
+pub use decoder::{BoxUnit, ClassThreshold, Decoder, Scores};
 pub use fault::{Fault, Hint, LoadError, Problem};
 pub use fit::{Finding, Misfit, Severity, fit, place};
 pub use machine::{Core, Hugepages, Machine, Node};
@@ -247,7 +249,7 @@ pub struct Model {
     pub sha256: [u8; 32],
     /// How its outputs are read.
     pub decoder: Decoder,
-    /// Class names in the order of the model's classes; exactly one for `BlazefaceShort`.
+    /// Class names in the order of the model's classes; exactly one for `BlazefaceShort`, none for `Raw`.
     pub labels: Vec<String>,
     /// How a frame is made to fit the input tensor.
     pub fit: Fit,
@@ -256,25 +258,23 @@ pub struct Model {
     /// Real values of black and of white, finite and different: what a float input is given, and what a
     /// quantised input stores by its own scale and zero point.
     pub input_range: [f32; 2],
-    /// Detections below are dropped, 0..=1.
+    /// Detections below are dropped, 0..=1; without meaning for `Raw`.
     pub score_threshold: f32,
-    /// Overlap above which the weaker of two boxes is suppressed, 0..=1; without meaning for `Classify`.
+    /// Classes with a threshold of their own.
+    pub class_thresholds: Vec<ClassThreshold>,
+    /// Overlap above which the weaker of two boxes of one class is suppressed, 0..=1; without meaning where
+    /// there are no boxes.
     pub iou_threshold: f32,
-    /// Detections kept of one frame, 1..=32; 1 for `Classify`.
+    /// Detections kept of one frame, 1..=32; 1 where there are no boxes.
     pub max_detections: usize,
+    /// What the class scores of `Ssd` are.
+    pub scores: Scores,
+    /// What the boxes of `Yolo` are measured in.
+    pub box_unit: BoxUnit,
     /// Threads of the interpreter, 1..=16.
     pub threads: u32,
     /// What runs the graph.
     pub delegate: Delegate,
-}
-
-/// `decoder` of a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decoder {
-    /// BlazeFace short range: 896 anchors, box, six key points and one logit each.
-    BlazefaceShort,
-    /// One score for each class; the best one is reported for the whole picture.
-    Classify,
 }
 
 /// `fit` of a model.

@@ -4,7 +4,7 @@ mod numbers;
 mod words;
 
 pub(super) use numbers::{
-    Crop, Ends, Whole, even, one_of, or_zero, power_of_two, real, single, whole,
+    ClassThresholds, Crop, Ends, Whole, even, one_of, or_zero, power_of_two, real, single, whole,
 };
 pub(super) use words::{Controls, Sha256, device, label, name, path};
 

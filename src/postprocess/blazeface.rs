@@ -10,8 +10,9 @@
 //! at the cells' centres, all of size 1. Bazarevsky et al., "BlazeFace", 2019.
 
 use super::nms::{Candidate, Candidates};
-use super::values::{Values, View};
-use super::{DecodeError, DecodeStats, DecoderError, Detection, Detections, Settings};
+use super::thresholds::Thresholds;
+use super::values::{Values, View, sigmoid};
+use super::{DecodeError, DecodeStats, DecoderError, Detection, Detections, Read, Settings};
 use crate::infer::TensorInfo;
 use crate::limits::MAX_KEYPOINTS;
 use crate::preprocess::Mapping;
@@ -26,15 +27,13 @@ const ANCHORS: usize = 896;
 const POINTS: u16 = MAX_KEYPOINTS as u16;
 /// Values of one anchor: box and key points.
 const VALUES: usize = 4 + 2 * MAX_KEYPOINTS;
-/// Logits beyond are as good as certain; the exponential stays finite.
-const MAX_LOGIT: f32 = 100.0;
 
 #[derive(Clone, Debug)]
 pub(super) struct Blazeface {
     anchors: Box<[[f32; 2]]>,
     regressors: Values,
     logits: Values,
-    score_threshold: f32,
+    thresholds: Thresholds,
     candidates: Candidates,
 }
 
@@ -51,10 +50,6 @@ fn anchors() -> Box<[[f32; 2]]> {
         .collect()
 }
 
-fn sigmoid(logit: f32) -> f32 {
-    1.0 / (1.0 + (-logit.clamp(-MAX_LOGIT, MAX_LOGIT)).exp())
-}
-
 impl Blazeface {
     pub(super) fn short(
         settings: &Settings,
@@ -65,7 +60,7 @@ impl Blazeface {
             return Err(DecoderError::Input {
                 decoder: NAME,
                 found: input.clone(),
-                expected: "[1, 128, 128, 3]",
+                expected: "[1, 128, 128, 3]".into(),
             });
         }
         let find = |last: usize| {
@@ -85,19 +80,25 @@ impl Blazeface {
             return Err(DecoderError::Labels {
                 decoder: NAME,
                 found: settings.labels,
-                expected: 1,
+                expected: "1, as the model knows one class".into(),
             });
         }
         Ok(Self {
             anchors: anchors(),
             regressors,
             logits,
-            score_threshold: settings.score_threshold,
+            thresholds: Thresholds::new(settings),
             candidates: Candidates::new(ANCHORS, settings.iou_threshold, settings.max_detections),
         })
     }
+}
 
-    pub(super) fn decode(
+impl Read for Blazeface {
+    fn layout(&self) -> String {
+        format!("faces of {ANCHORS} anchors, {POINTS} key points each")
+    }
+
+    fn decode(
         &mut self,
         outputs: &[&[u8]],
         mapping: &Mapping,
@@ -114,7 +115,7 @@ impl Blazeface {
                 continue;
             }
             let score = sigmoid(logit);
-            if score < self.score_threshold {
+            if !self.thresholds.reached(0, score) {
                 continue;
             }
             let Face {
@@ -122,20 +123,17 @@ impl Blazeface {
                 size: [w, h],
                 ..
             } = face(&regressors, index as usize, anchor);
-            let edges = [x - w / 2.0, y - h / 2.0, x + w / 2.0, y + h / 2.0];
-            if !edges.iter().all(|edge| edge.is_finite())
-                || edges[0] >= edges[2]
-                || edges[1] >= edges[3]
-            {
-                stats.refused += 1;
-                continue;
-            }
-            self.candidates.push(Candidate {
+            let candidate = Candidate {
                 score,
                 class: 0,
                 index,
-                edges,
-            });
+                edges: [x - w / 2.0, y - h / 2.0, x + w / 2.0, y + h / 2.0],
+            };
+            if candidate.has_area() {
+                self.candidates.push(candidate);
+            } else {
+                stats.refused += 1;
+            }
         }
         for kept in &self.candidates.suppress(&mut stats) {
             let index = kept.index as usize;
@@ -143,26 +141,18 @@ impl Blazeface {
                 continue;
             };
             let Face { points, .. } = face(&regressors, index, anchor);
-            let [left, top, right, bottom] = kept.edges;
-            let [x_px, y_px] = mapping.to_camera(left, top);
-            let [width_px, height_px] = mapping.size_to_camera(right - left, bottom - top);
             let keypoints = points.map(|[x, y]| mapping.to_camera(x, y));
             // A face whose points are no numbers is a face still.
             let usable = keypoints.iter().flatten().all(|value| value.is_finite());
             stats.refused += u32::from(!usable);
             let detection = Detection {
-                class: kept.class,
                 keypoint_count: if usable { POINTS } else { 0 },
-                score: kept.score,
-                x_px,
-                y_px,
-                width_px,
-                height_px,
                 keypoints: if usable {
                     keypoints
                 } else {
                     Default::default()
                 },
+                ..kept.detection(mapping)
             };
             // `Kept` holds no more than `Detections` does.
             let _ = detections.push(detection);

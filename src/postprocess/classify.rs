@@ -1,7 +1,8 @@
 //! Classification: one score for each class, the best one stands for the whole picture.
 
+use super::thresholds::Thresholds;
 use super::values::Values;
-use super::{DecodeError, DecodeStats, DecoderError, Detection, Detections, Settings};
+use super::{DecodeError, DecodeStats, DecoderError, Detection, Detections, Read, Settings};
 use crate::infer::TensorInfo;
 use crate::preprocess::Mapping;
 
@@ -15,7 +16,7 @@ pub(super) struct Classify {
     classes: u16,
     /// The tensor can hold nothing but probabilities.
     probabilities: bool,
-    score_threshold: f32,
+    thresholds: Thresholds,
 }
 
 impl Classify {
@@ -39,7 +40,7 @@ impl Classify {
             return Err(DecoderError::Labels {
                 decoder: NAME,
                 found: settings.labels,
-                expected: count,
+                expected: format!("{count}, one for each class of the model"),
             });
         }
         let scores = Values::new(0, output);
@@ -48,13 +49,24 @@ impl Classify {
             scores,
             classes,
             probabilities: least >= -SLACK && greatest <= 1.0 + SLACK,
-            score_threshold: settings.score_threshold,
+            thresholds: Thresholds::new(settings),
         })
+    }
+}
+
+impl Read for Classify {
+    fn layout(&self) -> String {
+        let scores = if self.probabilities {
+            "probabilities"
+        } else {
+            "probabilities where they add up to 1, else logits"
+        };
+        format!("{} classes, {scores}", self.classes)
     }
 
     /// Values that are probabilities already (all in 0..=1, with sum 1) are taken as they are; others are
     /// logits, and go through softmax.
-    pub(super) fn decode(
+    fn decode(
         &mut self,
         outputs: &[&[u8]],
         mapping: &Mapping,
@@ -81,7 +93,7 @@ impl Classify {
                 .map(|(_, other)| (other - value).exp())
                 .sum::<f32>()
         };
-        if score >= self.score_threshold {
+        if self.thresholds.reached(class.into(), score) {
             stats.candidates = 1;
             let [width_px, height_px] = mapping.camera_px();
             let detection = Detection {

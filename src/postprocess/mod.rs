@@ -9,9 +9,15 @@
 mod blazeface;
 mod classify;
 mod nms;
+mod raw;
+mod ssd;
 #[cfg(test)]
 mod tests;
+mod thresholds;
 mod values;
+mod yolo;
+
+pub use raw::{MAX_RANK, Summaries, Summary};
 
 use crate::board;
 use crate::infer::TensorInfo;
@@ -19,7 +25,10 @@ use crate::limits::{MAX_DETECTIONS, MAX_KEYPOINTS};
 use crate::preprocess::Mapping;
 use blazeface::Blazeface;
 use classify::Classify;
+use raw::Raw;
+use ssd::Ssd;
 use std::fmt;
+use yolo::Yolo;
 
 /// One thing seen, in pixels of the camera's picture. May reach outside the picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -46,7 +55,7 @@ pub struct Detection {
 pub type Detections = heapless::Vec<Detection, MAX_DETECTIONS>;
 
 /// What the profile says about reading a model's outputs.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// How the outputs are read.
     pub decoder: board::Decoder,
@@ -54,20 +63,52 @@ pub struct Settings {
     pub labels: usize,
     /// Detections below are dropped, 0..=1.
     pub score_threshold: f32,
+    /// Classes with a threshold of their own, each 0..=1.
+    pub class_thresholds: Vec<(u16, f32)>,
     /// Overlap above which the weaker of two boxes of one class is suppressed, 0..=1.
     pub iou_threshold: f32,
     /// Detections kept of one frame, at most [`MAX_DETECTIONS`].
     pub max_detections: usize,
+    /// What the class scores of `ssd` are.
+    pub scores: board::Scores,
+    /// What the boxes of `yolo` are measured in.
+    pub box_unit: board::BoxUnit,
+}
+
+impl Settings {
+    /// What holds where a profile says no more than this.
+    #[must_use]
+    pub const fn new(decoder: board::Decoder, labels: usize) -> Self {
+        Self {
+            decoder,
+            labels,
+            score_threshold: 0.5,
+            class_thresholds: Vec::new(),
+            iou_threshold: 0.3,
+            max_detections: 8,
+            scores: board::Scores::Logits,
+            box_unit: board::BoxUnit::Input,
+        }
+    }
 }
 
 impl From<&board::Model> for Settings {
     fn from(model: &board::Model) -> Self {
+        let classes = |threshold: &board::ClassThreshold| {
+            let same = (0_u16..).zip(&model.labels);
+            let same = same.filter(|(_, label)| **label == threshold.label);
+            same.map(|(class, _)| (class, threshold.score))
+                .collect::<Vec<_>>()
+        };
         Self {
             decoder: model.decoder,
             labels: model.labels.len(),
             score_threshold: model.score_threshold,
+            class_thresholds: model.class_thresholds.iter().flat_map(classes).collect(),
             iou_threshold: model.iou_threshold,
             max_detections: model.max_detections,
+            scores: model.scores,
+            box_unit: model.box_unit,
         }
     }
 }
@@ -82,8 +123,8 @@ pub enum DecoderError {
         decoder: &'static str,
         /// The tensor found.
         found: TensorInfo,
-        /// The shape expected.
-        expected: &'static str,
+        /// What is expected.
+        expected: String,
     },
     /// An output is missing, or has another shape.
     Outputs {
@@ -100,8 +141,8 @@ pub enum DecoderError {
         decoder: &'static str,
         /// Labels in the profile.
         found: usize,
-        /// Classes of the model.
-        expected: usize,
+        /// Classes of the model, in words.
+        expected: String,
     },
 }
 
@@ -136,7 +177,7 @@ impl fmt::Display for DecoderError {
                 expected,
             } => write!(
                 f,
-                "decoder \"{decoder}\": found {found} labels, expected {expected}, one for each class of the model"
+                "decoder \"{decoder}\": found {found} labels, expected {expected}"
             ),
         }
     }
@@ -184,15 +225,29 @@ pub struct DecodeStats {
     pub refused: u32,
 }
 
-/// Reads one model's outputs.
-#[derive(Clone, Debug)]
-pub struct Decoder(Kind);
+/// One way of reading outputs. Made at arming; `decode` allocates nothing.
+trait Read: fmt::Debug + Send {
+    /// How the tensors are understood, for the log.
+    fn layout(&self) -> String;
 
-#[derive(Clone, Debug)]
-enum Kind {
-    Blazeface(Blazeface),
-    Classify(Classify),
+    /// Adds what the outputs show to `detections`, which is empty.
+    fn decode(
+        &mut self,
+        outputs: &[&[u8]],
+        mapping: &Mapping,
+        detections: &mut Detections,
+    ) -> Result<DecodeStats, DecodeError>;
+
+    /// What the outputs of the last frame held, where that is all that is known of them.
+    fn summaries(&self) -> &Summaries {
+        const NONE: &Summaries = &Summaries::new();
+        NONE
+    }
 }
+
+/// Reads one model's outputs.
+#[derive(Debug)]
+pub struct Decoder(Box<dyn Read>);
 
 impl Decoder {
     /// A decoder for a model with these tensors.
@@ -205,11 +260,18 @@ impl Decoder {
         outputs: &[TensorInfo],
     ) -> Result<Self, DecoderError> {
         Ok(Self(match settings.decoder {
-            board::Decoder::BlazefaceShort => {
-                Kind::Blazeface(Blazeface::short(settings, input, outputs)?)
-            }
-            board::Decoder::Classify => Kind::Classify(Classify::new(settings, outputs)?),
+            board::Decoder::BlazefaceShort => Box::new(Blazeface::short(settings, input, outputs)?),
+            board::Decoder::Ssd => Box::new(Ssd::new(settings, input, outputs)?),
+            board::Decoder::Yolo => Box::new(Yolo::new(settings, input, outputs)?),
+            board::Decoder::Classify => Box::new(Classify::new(settings, outputs)?),
+            board::Decoder::Raw => Box::new(Raw::new(outputs)?),
         }))
+    }
+
+    /// How the model's tensors are understood, in words.
+    #[must_use]
+    pub fn layout(&self) -> String {
+        self.0.layout()
     }
 
     /// Replaces `detections` by what the outputs show, strongest first, in pixels of the camera that
@@ -224,9 +286,12 @@ impl Decoder {
         detections: &mut Detections,
     ) -> Result<DecodeStats, DecodeError> {
         detections.clear();
-        match &mut self.0 {
-            Kind::Blazeface(decoder) => decoder.decode(outputs, mapping, detections),
-            Kind::Classify(decoder) => decoder.decode(outputs, mapping, detections),
-        }
+        self.0.decode(outputs, mapping, detections)
+    }
+
+    /// What the outputs of the last frame held, for `decoder = "raw"`; empty for every other.
+    #[must_use]
+    pub fn summaries(&self) -> &Summaries {
+        self.0.summaries()
     }
 }

@@ -1,7 +1,8 @@
 //! Greedy suppression: of boxes that overlap, the strongest stays.
 
-use super::DecodeStats;
+use super::{DecodeStats, Detection, Detections};
 use crate::limits::MAX_DETECTIONS;
+use crate::preprocess::Mapping;
 
 /// A box that may become a detection, in any one coordinate system.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -12,6 +13,30 @@ pub(super) struct Candidate {
     pub index: u32,
     /// Left, upper, right and lower edge.
     pub edges: [f32; 4],
+}
+
+impl Candidate {
+    /// Whether its edges are numbers and enclose something.
+    pub(super) fn has_area(&self) -> bool {
+        let [left, upper, right, lower] = self.edges;
+        self.edges.iter().all(|edge| edge.is_finite()) && left < right && upper < lower
+    }
+
+    /// The detection of a candidate whose edges are 0..=1 along each side of the tensor.
+    pub(super) fn detection(&self, mapping: &Mapping) -> Detection {
+        let [left, upper, right, lower] = self.edges;
+        let [x_px, y_px] = mapping.to_camera(left, upper);
+        let [width_px, height_px] = mapping.size_to_camera(right - left, lower - upper);
+        Detection {
+            class: self.class,
+            score: self.score,
+            x_px,
+            y_px,
+            width_px,
+            height_px,
+            ..Detection::default()
+        }
+    }
 }
 
 /// Candidates of one frame. Its capacity is fixed when it is made.
@@ -64,6 +89,19 @@ impl Candidates {
             }
         }
         kept
+    }
+
+    /// The candidates to keep, as detections. Their edges are 0..=1 along each side of the tensor.
+    pub(super) fn detect(
+        &mut self,
+        stats: &mut DecodeStats,
+        mapping: &Mapping,
+        detections: &mut Detections,
+    ) {
+        for kept in &self.suppress(stats) {
+            // `Kept` holds no more than `Detections` does.
+            let _ = detections.push(kept.detection(mapping));
+        }
     }
 }
 

@@ -3,6 +3,14 @@
 use super::DecodeError;
 use crate::infer::{TensorInfo, TensorType};
 
+/// Logits beyond are as good as certain; the exponential stays finite.
+const MAX_LOGIT: f32 = 100.0;
+
+/// The probability of a logit.
+pub(super) fn sigmoid(logit: f32) -> f32 {
+    1.0 / (1.0 + (-logit.clamp(-MAX_LOGIT, MAX_LOGIT)).exp())
+}
+
 /// Which output, and how its bytes become real values.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Values {

@@ -1,7 +1,7 @@
 //! One judged frame: as it travels between threads, and as it lies on disk.
 
 use crate::latency::Stamps;
-use crate::postprocess::{Detection, Detections};
+use crate::postprocess::{Detection, Detections, Summaries};
 
 /// Detections kept in one record; the strongest ones. `detections_total` says how many there were.
 pub const RECORDED_DETECTIONS: usize = 12;
@@ -21,6 +21,8 @@ pub struct FrameResult {
     pub stamps: Stamps,
     /// What it showed, strongest first.
     pub detections: Detections,
+    /// What the outputs held, where nothing more is known of them (`decoder = "raw"`).
+    pub summaries: Summaries,
 }
 
 /// A detection on disk: 14 bytes. Coordinates saturate at the type's ends.

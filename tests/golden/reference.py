@@ -106,11 +106,16 @@ def decode_colour(y, cb, cr, encoding):
     return np.clip(np.stack([prime + red, prime + green, prime + blue], axis=-1), 0, 255)
 
 
-def letterbox(width, height):
+def letterbox(width, height, side=SIDE):
     """Scaled width and height, left and top bar."""
-    scale = SIDE / max(width, height)
-    scaled_w, scaled_h = (int(np.floor(side * scale + 0.5)) for side in (width, height))
-    return scaled_w, scaled_h, (SIDE - scaled_w) // 2, (SIDE - scaled_h) // 2
+    scale = side / max(width, height)
+    scaled_w, scaled_h = (int(np.floor(length * scale + 0.5)) for length in (width, height))
+    return scaled_w, scaled_h, (side - scaled_w) // 2, (side - scaled_h) // 2
+
+
+def stretch(_width, _height, side=SIDE):
+    """The same of a picture that fills the tensor."""
+    return side, side, 0, 0
 
 
 def axis(scaled, source):
@@ -120,15 +125,15 @@ def axis(scaled, source):
     return clamp(low), clamp(low + 1), at - low
 
 
-def tensor(rgb):
+def tensor(rgb, side=SIDE, fit=letterbox):
     height, width, _ = rgb.shape
-    scaled_w, scaled_h, left, top = letterbox(width, height)
+    scaled_w, scaled_h, left, top = fit(width, height, side)
     x0, x1, fx = axis(scaled_w, width)
     y0, y1, fy = axis(scaled_h, height)
     fx, fy = fx[None, :, None], fy[:, None, None]
     upper = rgb[y0][:, x0] * (1 - fx) + rgb[y0][:, x1] * fx
     lower = rgb[y1][:, x0] * (1 - fx) + rgb[y1][:, x1] * fx
-    out = np.full((SIDE, SIDE, 3), -1.0)
+    out = np.full((side, side, 3), -1.0)
     out[top:top + scaled_h, left:left + scaled_w] = (upper * (1 - fy) + lower * fy) / 127.5 - 1
     return out.astype(np.float32)
 

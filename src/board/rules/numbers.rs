@@ -1,6 +1,7 @@
 //! Rules for numbers.
 
-use super::{Refused, Rule, alternatives, describe};
+use super::{Refused, Rule, alternatives, describe, quoted};
+use crate::board::ClassThreshold;
 use std::ops::RangeInclusive;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -197,6 +198,34 @@ impl Rule for Ends {
                 found: value.as_array().map(|array| elements(array)),
                 ..Refused::default()
             })
+    }
+}
+
+/// Scores by label.
+pub(in crate::board) struct ClassThresholds;
+
+impl Rule for ClassThresholds {
+    type Out = Vec<ClassThreshold>;
+    fn expected(&self) -> String {
+        "a table of labels, each with a number (score), 0 to 1".into()
+    }
+    fn take(&self, value: &DeValue<'_>) -> Result<Self::Out, Refused> {
+        let table = value.as_table().ok_or_else(Refused::default)?;
+        let mut out = Vec::new();
+        for (label, score) in table {
+            let label: &str = label.get_ref().as_ref();
+            let number = float(score.get_ref()).filter(|number| (0.0..=1.0).contains(number));
+            let number = number.ok_or_else(|| Refused {
+                span: Some(score.span()),
+                found: Some(format!("{} = {}", quoted(label), describe(score.get_ref()))),
+                hint: None,
+            })?;
+            out.push(ClassThreshold {
+                label: label.to_owned(),
+                score: single(number),
+            });
+        }
+        Ok(out)
     }
 }
 

@@ -1,5 +1,9 @@
 //! Decoders on outputs made by hand.
 
+mod raw;
+mod ssd;
+mod yolo;
+
 use super::*;
 use crate::infer::TensorType;
 
@@ -26,20 +30,8 @@ fn face_tensors() -> (TensorInfo, [TensorInfo; 2]) {
     )
 }
 
-const FACE: Settings = Settings {
-    decoder: board::Decoder::BlazefaceShort,
-    labels: 1,
-    score_threshold: 0.5,
-    iou_threshold: 0.3,
-    max_detections: 8,
-};
-
-const CLASSES: Settings = Settings {
-    decoder: board::Decoder::Classify,
-    labels: 3,
-    max_detections: 1,
-    ..FACE
-};
+const FACE: Settings = Settings::new(board::Decoder::BlazefaceShort, 1);
+const CLASSES: Settings = Settings::new(board::Decoder::Classify, 3);
 
 fn bytes(values: &[f32]) -> Vec<u8> {
     values
@@ -252,7 +244,7 @@ fn tensors_that_do_not_fit_are_named_with_what_was_expected() {
     );
     assert_eq!(
         error(&Settings { labels: 2, ..FACE }, &input, &outputs),
-        "decoder \"blazeface-short\": found 2 labels, expected 1, one for each class of the model"
+        "decoder \"blazeface-short\": found 2 labels, expected 1, as the model knows one class"
     );
     let ten = [TensorInfo {
         scale: 0.5,

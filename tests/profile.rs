@@ -135,8 +135,8 @@ fn the_least_profile_gets_the_documented_defaults() {
     assert_eq!(board.capture.fifo_priority, 0);
     let model = &board.models[0];
     assert_eq!(
-        (model.decoder, model.fit, model.delegate),
-        (Decoder::BlazefaceShort, Fit::Letterbox, Delegate::Xnnpack)
+        (model.decoder, model.fit, &model.delegate),
+        (Decoder::BlazefaceShort, Fit::Letterbox, &Delegate::Xnnpack)
     );
     assert_eq!((model.sha256[0], model.sha256[31]), (0x3b, 0x33));
     assert_eq!(
@@ -731,5 +731,82 @@ fn slots_of_the_drivers_are_as_many_as_it_has_buffers_and_ours_are_not() {
         let text = SMALL.replacen(device, &keys, 1);
         let read = board::read("b.toml", &text);
         assert_eq!(read.is_err(), refused, "{io}");
+    }
+}
+
+/// The small profile with one more line for its model.
+fn with_model(line: &str) -> String {
+    SMALL.replacen("labels = ", &format!("{line}\nlabels = "), 1)
+}
+
+#[test]
+fn a_delegate_is_a_word_or_a_library_with_options() {
+    let line = "delegate = { plugin = \"lib/npu.so\", options = { cores = 2, fast = true, mode = \"a b\" } }";
+    let board = board::read("boards/b.toml", &with_model(line)).expect("sound");
+    let Delegate::Plugin(plugin) = &board.models[0].delegate else {
+        panic!("{:?}", board.models[0].delegate)
+    };
+    assert_eq!(plugin.path, Path::new("boards/lib/npu.so"));
+    let mut options = plugin.options.clone();
+    options.sort();
+    let expected = [("cores", "2"), ("fast", "true"), ("mode", "a b")];
+    assert_eq!(
+        options,
+        expected.map(|(key, value)| (key.into(), value.into()))
+    );
+    for (line, words) in [
+        ("delegate = \"xnnpak\"", "did you mean `xnnpack`?"),
+        (
+            "delegate = { options = {} }",
+            "model.delegate: found a table without `plugin`, expected \"xnnpack\", \"none\" or",
+        ),
+        (
+            "delegate = { plugin = 4 }",
+            "found \"plugin\" = 4, expected",
+        ),
+        (
+            "delegate = { plugin = \"a\", option = {} }",
+            "found \"option\" = a table, expected",
+        ),
+        (
+            "delegate = { plugin = \"a\", options = { x = [] } }",
+            "found \"x\" = an empty array, expected",
+        ),
+        (
+            "on-failure = \"ignore\"",
+            "expected \"refuse\" or \"builtin\"",
+        ),
+    ] {
+        let found = messages("b.toml", &with_model(line));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains(words), "{}", found[0]);
+    }
+}
+
+#[test]
+fn a_class_threshold_is_of_a_label_that_the_model_has() {
+    let board =
+        board::read("b.toml", &with_model("class-thresholds = { face = 0.75 }")).expect("sound");
+    let [threshold] = &board.models[0].class_thresholds[..] else {
+        panic!("{:?}", board.models[0].class_thresholds)
+    };
+    assert_eq!((threshold.label.as_str(), threshold.score), ("face", 0.75));
+    for (line, words) in [
+        (
+            "class-thresholds = { fase = 0.75 }",
+            "model.class-thresholds: found \"fase\", expected one of the model's `labels`; did you mean `face`?",
+        ),
+        (
+            "class-thresholds = { face = 1.5 }",
+            "found \"face\" = 1.5, expected a table of labels",
+        ),
+        (
+            "class-thresholds = 0.5",
+            "found 0.5, expected a table of labels, each with a number (score), 0 to 1",
+        ),
+    ] {
+        let found = messages("b.toml", &with_model(line));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains(words), "{}", found[0]);
     }
 }

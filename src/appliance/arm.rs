@@ -613,6 +613,7 @@ fn start_worker(run: &mut Running, shared: &Shared, seed: WorkerSeed) -> Result<
     let found = loop {
         match told.recv_timeout(Duration::from_nanos(STEP_NS)) {
             Ok(Told::Step) => {}
+            Ok(Told::Less(warning)) => run.warnings.push(warning),
             Ok(Told::Ready(outcome)) => return outcome,
             Err(RecvTimeoutError::Disconnected) => break "died; please report it".to_owned(),
             Err(RecvTimeoutError::Timeout) => {

@@ -76,7 +76,7 @@ pub(super) struct Running {
     pub(super) finish: Arc<AtomicBool>,
     pub(super) counters: Arc<Counters>,
     arenas: BTreeMap<usize, Arena>,
-    warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
     stop: Arc<Stop>,
     gate: Arc<Gate>,
     house: Arc<Doorbell>,

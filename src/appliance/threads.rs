@@ -19,7 +19,7 @@ use crate::ring::{Doorbell, LaneTap, Waiting};
 use crate::sync::Arc;
 use crate::sys::clock::now_ns;
 use crate::sys::heap::{self, HeapCounts, HotThread};
-use crate::sys::tflite::{ModelFile, Settings, TfliteEngine};
+use crate::sys::tflite::{Settings, TfliteEngine};
 use crate::sys::thread::{RunQueue, ThreadUsage, UsageProbe};
 use crate::units::{NS_PER_MS, NS_PER_US};
 use std::sync::mpsc::{Sender, SyncSender};
@@ -84,6 +84,8 @@ pub(super) struct WorkerSeed {
 pub(super) enum Armed {
     /// One more step is done: its model is built, or it is warm for one camera.
     Step,
+    /// It got less than was asked for, in words.
+    Less(String),
     /// It is ready, or cannot be.
     Ready(Result<(), Failure>),
 }
@@ -149,10 +151,23 @@ fn build(seed: WorkerSeed, told: &Sender<Armed>) -> Result<Worker<TfliteEngine>,
     let refuse = |error: &dyn std::fmt::Display| {
         Failure::new(Exit::Model, format!("model {}: {error}", seed.model.name))
     };
-    let file =
-        ModelFile::read(&seed.model.path, &seed.model.sha256).map_err(|error| refuse(&error))?;
-    let settings = Settings::from(&seed.model);
-    let mut engine = TfliteEngine::build(file, settings).map_err(|error| refuse(&error))?;
+    let model = &seed.model;
+    let (mut engine, replaced) = TfliteEngine::build_or_replace(
+        &model.path,
+        &model.sha256,
+        Settings::from(model),
+        model.on_failure,
+    )
+    .map_err(|error| refuse(&error))?;
+    if let Some(error) = replaced {
+        let warning = format!(
+            "model {}: {error}; the library's own kernels run it, as on-failure = \"builtin\" allows",
+            model.name
+        );
+        log::warn!("{warning}");
+        // Whoever arms keeps it for the proof.
+        let _ = told.send(Armed::Less(warning));
+    }
     log::info!("model {}: {}", seed.model.name, engine.graph());
     let _ = told.send(Armed::Step);
     let mut decoder = Decoder::new(&(&seed.model).into(), engine.input(), engine.outputs())

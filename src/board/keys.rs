@@ -2,12 +2,13 @@
 
 use crate::board::ask::{Places, Table};
 use crate::board::rules::{
-    ClassThresholds, Controls, Crop, Ends, Sha256, Truth, choice, device, distinct, even, label,
-    list, mapped, name, one_of, or_zero, path, power_of_two, real, single, whole,
+    ClassThresholds, Controls, Crop, DelegateOrPlugin, Ends, Sha256, Truth, choice, device,
+    distinct, even, label, list, mapped, name, one_of, or_zero, path, power_of_two, real, single,
+    whole,
 };
 use crate::board::{
     AbsentCore, BoxUnit, Camera, Capture, Container, Decoder, Delegate, Feed, Fit, Housekeeping,
-    Io, Memory, Model, OnShortage, Resample, Scores, Source, Wait, Worker,
+    Io, Memory, Model, OnFailure, OnShortage, Plugin, Resample, Scores, Source, Wait, Worker,
 };
 use crate::frame::PixelFormat;
 use crate::limits::{MAX_CAMERAS, MAX_DETECTIONS, MAX_NODES, MAX_RING, MAX_WORKERS};
@@ -190,8 +191,10 @@ pub(super) fn model(mut t: Table<'_, '_>, base: &Path) -> (Model, Places) {
         ("bilinear", Resample::Bilinear),
         ("nearest", Resample::Nearest),
     ];
-    const DELEGATE: &[(&str, Delegate)] =
-        &[("xnnpack", Delegate::Xnnpack), ("none", Delegate::None)];
+    const ON_FAILURE: &[(&str, OnFailure)] = &[
+        ("refuse", OnFailure::Refuse),
+        ("builtin", OnFailure::Builtin),
+    ];
     const SCORES: &[(&str, Scores)] = &[
         ("logits", Scores::Logits),
         ("probabilities", Scores::Probabilities),
@@ -229,7 +232,14 @@ pub(super) fn model(mut t: Table<'_, '_>, base: &Path) -> (Model, Places) {
         resample: t.key("resample").or(choice(RESAMPLE), "\"bilinear\""),
         input_range: t.key("input-range").or(Ends, "[-1.0, 1.0]"),
         threads: t.key("threads").or(whole(1..=16, "threads"), "1"),
-        delegate: t.key("delegate").or(choice(DELEGATE), "\"xnnpack\""),
+        delegate: match t.key("delegate").or(DelegateOrPlugin, "\"xnnpack\"") {
+            Delegate::Plugin(plugin) => Delegate::Plugin(Plugin {
+                path: base.join(plugin.path),
+                ..plugin
+            }),
+            delegate => delegate,
+        },
+        on_failure: t.key("on-failure").or(choice(ON_FAILURE), "\"refuse\""),
         score_threshold: t
             .key("score-threshold")
             .only_any("decoder", &with_classes, classes)

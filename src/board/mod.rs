@@ -275,6 +275,8 @@ pub struct Model {
     pub threads: u32,
     /// What runs the graph.
     pub delegate: Delegate,
+    /// What becomes of a delegate that fails while arming.
+    pub on_failure: OnFailure,
 }
 
 /// `fit` of a model.
@@ -298,12 +300,32 @@ pub enum Resample {
 }
 
 /// `delegate` of a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delegate {
     /// XNNPACK.
     Xnnpack,
     /// The built-in kernels.
     None,
+    /// One that is loaded from a file.
+    Plugin(Plugin),
+}
+
+/// `delegate = { plugin = …, options = { … } }` of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plugin {
+    /// The shared library.
+    pub path: PathBuf,
+    /// What it is told, as text.
+    pub options: Vec<(String, String)>,
+}
+
+/// `on-failure` of a model: what becomes of a delegate that fails while arming.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Do not start; say why it failed.
+    Refuse,
+    /// Start with the built-in kernels; said plainly, and in the proof.
+    Builtin,
 }
 
 /// `[[worker]]`

@@ -1,8 +1,10 @@
 //! What a value of a key may be: each rule states it in words, and reads a TOML value by it.
 
+mod delegate;
 mod numbers;
 mod words;
 
+pub(super) use delegate::DelegateOrPlugin;
 pub(super) use numbers::{
     ClassThresholds, Crop, Ends, Whole, even, one_of, or_zero, power_of_two, real, single, whole,
 };

@@ -1,4 +1,5 @@
-//! TensorFlow Lite behind [`Engine`]: through tflitec, with XNNPACK or with the library's own kernels.
+//! TensorFlow Lite behind [`Engine`]: through tflitec, with XNNPACK or with the library's own kernels; through
+//! an interpreter of our own with a delegate that is loaded from a file.
 //!
 //! Answers for: that the model is the one the profile names, that its tensors are what the rest of the
 //! program can serve, that the delegate asked for really runs the graph, and that nothing here allocates
@@ -8,20 +9,26 @@
 //! XNNPACK starts inherit the mask of the one that builds it.
 #![allow(unsafe_code)]
 
+mod ffi;
 #[cfg(test)]
 mod forge;
 mod graph;
 mod model;
 mod operators;
+mod owned;
+mod plugin;
+mod session;
 #[cfg(test)]
 mod tests;
 
 pub use graph::{Graph, Step};
 pub use model::{MAX_MODEL_BYTES, ModelError, ModelFault, ModelFile};
+pub use plugin::PluginFault;
 
-use crate::board::{self, Delegate};
+use crate::board::{self, Delegate, OnFailure};
 use crate::infer::{Engine, EngineError, TensorInfo, TensorType};
 use crate::limits::MAX_OUTPUTS;
+use session::Session;
 use std::fmt;
 use std::ptr::{self, NonNull};
 use tflitec::interpreter::{Interpreter, Options};
@@ -38,7 +45,7 @@ pub fn library_version() -> &'static str {
 }
 
 /// How an engine runs its model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Threads of the interpreter and of XNNPACK, at least 1.
     pub threads: u32,
@@ -47,10 +54,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    pub(crate) const fn delegate_name(self) -> &'static str {
-        match self.delegate {
-            Delegate::Xnnpack => "xnnpack",
-            Delegate::None => "none",
+    pub(crate) fn delegate_name(&self) -> String {
+        match &self.delegate {
+            Delegate::Xnnpack => "xnnpack".into(),
+            Delegate::None => "none".into(),
+            Delegate::Plugin(plugin) => plugin.path.display().to_string(),
         }
     }
 }
@@ -59,7 +67,7 @@ impl From<&board::Model> for Settings {
     fn from(model: &board::Model) -> Self {
         Self {
             threads: model.threads,
-            delegate: model.delegate,
+            delegate: model.delegate.clone(),
         }
     }
 }
@@ -113,17 +121,27 @@ impl Region {
     }
 }
 
+/// What runs the model.
+enum Runner {
+    Tflitec {
+        // Fields are dropped in this order: the interpreter borrows from the model.
+        interpreter: Interpreter<'static>,
+        _model: Held<Model<'static>>,
+        delegate: String,
+    },
+    Own(Session),
+}
+
 /// A TensorFlow Lite model, ready to run on the thread that built it.
 ///
 /// Holding one proves that:
 /// - the file had the expected checksum;
 /// - the input is [1, height, width, channels], and every tensor is f32, u8 or i8 and keeps its place;
-/// - with XNNPACK asked for, XNNPACK runs the graph or a part of it ([`TfliteEngine::graph`]);
-/// - two inferences have succeeded.
+/// - with a delegate asked for, it runs the graph or a part of it ([`TfliteEngine::graph`]);
+/// - three inferences have succeeded.
 pub struct TfliteEngine {
     // Fields are dropped in this order: each borrows from the ones below it.
-    interpreter: Interpreter<'static>,
-    _model: Held<Model<'static>>,
+    runner: Runner,
     _file: Held<ModelFile>,
     input: TensorInfo,
     input_region: Region,
@@ -149,55 +167,71 @@ impl TfliteEngine {
     /// What is wrong with the model, or what does not fit.
     pub fn build(file: ModelFile, settings: Settings) -> Result<Self, ModelError> {
         let path = file.path().to_owned();
-        Self::assemble(file, settings).map_err(|fault| ModelError { path, fault })
+        Self::assemble(file, &settings).map_err(|fault| ModelError { path, fault })
     }
 
-    fn assemble(file: ModelFile, settings: Settings) -> Result<Self, ModelFault> {
+    /// Builds the engine from a file that is named; where its delegate fails and `on_failure` allows it, builds
+    /// it anew with the library's own kernels, and tells why.
+    ///
+    /// # Errors
+    /// What is wrong with the file or the model, or what does not fit.
+    pub fn build_or_replace(
+        path: &std::path::Path,
+        sha256: &[u8; 32],
+        settings: Settings,
+        on_failure: OnFailure,
+    ) -> Result<(Self, Option<ModelError>), ModelError> {
+        let threads = settings.threads;
+        match Self::build(ModelFile::read(path, sha256)?, settings) {
+            Ok(engine) => Ok((engine, None)),
+            Err(error) if on_failure == OnFailure::Builtin && error.fault.is_the_delegates() => {
+                let plain = Settings {
+                    threads,
+                    delegate: Delegate::None,
+                };
+                // Nothing of the first interpreter is left: a delegate that failed half-way has changed it.
+                let engine = Self::build(ModelFile::read(path, sha256)?, plain)?;
+                Ok((engine, Some(error)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn assemble(file: ModelFile, settings: &Settings) -> Result<Self, ModelFault> {
         let delegate = settings.delegate_name();
-        let graph = graph::look_at(file.bytes(), settings)?;
+        let file = Held::new(file);
+        // SAFETY: what keeps the reference is dropped before the file: it is declared after `file` here, and
+        // before it in `Self`.
+        let bytes = unsafe { file.forever() }.bytes();
+        // SAFETY: the bytes live as long as the file, which outlives the session.
+        let (session, graph) = unsafe { Session::build(bytes, settings) }?;
         if settings.delegate != Delegate::None && graph.delegated() == 0 {
             return Err(ModelFault::DelegateUnused {
                 delegate,
                 steps: graph.steps.len(),
             });
         }
-
-        let file = Held::new(file);
-        // SAFETY: the model keeps the reference and is dropped before the file: `model` is declared after
-        // `file` here, and before it in `Self`.
-        let bytes = unsafe { file.forever() }.bytes();
-        let model = Model::from_bytes(bytes).map_err(|_| ModelFault::Refused {
-            library: library_version(),
-        })?;
-        let model = Held::new(model);
-        let options = Options {
-            thread_count: i32::try_from(settings.threads.max(1)).unwrap_or(1),
-            is_xnnpack_enabled: settings.delegate == Delegate::Xnnpack,
+        let runner = match &settings.delegate {
+            Delegate::Plugin(_) => Runner::Own(session),
+            Delegate::Xnnpack | Delegate::None => {
+                drop(session);
+                Runner::tflitec(bytes, settings)?
+            }
         };
-        // SAFETY: the interpreter keeps the reference and is dropped before the model: it is declared after
-        // `model` here, and before it in `Self`.
-        let lent = unsafe { model.forever() };
-        let interpreter =
-            Interpreter::new(lent, Some(options)).map_err(|_| ModelFault::Interpreter {
-                library: library_version(),
-                delegate,
-            })?;
 
-        let inputs = interpreter.input_tensor_count();
+        let inputs = runner.inputs();
         if inputs != 1 {
             return Err(ModelFault::Inputs { found: inputs });
         }
-        let outputs = interpreter.output_tensor_count();
+        let outputs = runner.outputs();
         if !(1..=MAX_OUTPUTS).contains(&outputs) {
             return Err(ModelFault::Outputs {
                 found: outputs,
                 most: MAX_OUTPUTS,
             });
         }
-        interpreter
-            .allocate_tensors()
-            .map_err(|_| ModelFault::Allocate { delegate })?;
-        let (input, input_region) = inspect(&interpreter, delegate, 0, Side::Input)?;
+        runner.allocate()?;
+        let (input, input_region) = runner.inspect(0, Side::Input)?;
         if !matches!(input.shape[..], [1, _, _, _]) {
             return Err(ModelFault::InputShape {
                 found: input.to_string(),
@@ -208,14 +242,15 @@ impl TfliteEngine {
 
         // The first inference allocates. After it every tensor has its place, and keeps it.
         let run = || {
-            interpreter
-                .invoke()
-                .map_err(|_| ModelFault::Invoke { delegate })
+            let ran = runner.invoke();
+            ran.then_some(()).ok_or_else(|| ModelFault::Invoke {
+                delegate: delegate.clone(),
+            })
         };
         run()?;
         let places = || -> Result<Vec<(TensorInfo, Region)>, ModelFault> {
             (0..outputs)
-                .map(|index| inspect(&interpreter, delegate, index, Side::Output))
+                .map(|index| runner.inspect(index, Side::Output))
                 .collect()
         };
         let before = places()?;
@@ -230,13 +265,12 @@ impl TfliteEngine {
                 tensor: info.name.clone(),
             });
         }
-        if inspect(&interpreter, delegate, 0, Side::Input)?.1 != input_region {
+        if runner.inspect(0, Side::Input)?.1 != input_region {
             return Err(ModelFault::Dynamic { tensor: input.name });
         }
         let (outputs, output_regions) = after.into_iter().unzip();
         Ok(Self {
-            interpreter,
-            _model: model,
+            runner,
             _file: file,
             input,
             input_region,
@@ -259,59 +293,154 @@ enum Side {
     Output,
 }
 
-/// A tensor's description and place, where this program can serve it.
-fn inspect(
-    interpreter: &Interpreter<'_>,
-    delegate: &'static str,
-    index: usize,
-    side: Side,
-) -> Result<(TensorInfo, Region), ModelFault> {
-    let tensor = match side {
-        Side::Input => interpreter.input(index),
-        Side::Output => interpreter.output(index),
-    };
-    let tensor = tensor.map_err(|error| match error.kind() {
-        tflitec::ErrorKind::InvalidTensorDataType => ModelFault::TensorType {
-            found: format!("{index} of a type unknown to tflitec"),
-        },
-        _ => ModelFault::Allocate { delegate },
-    })?;
-    let kind = match tensor.data_type() {
-        DataType::Float32 => TensorType::F32,
-        DataType::UInt8 => TensorType::U8,
-        DataType::Int8 => TensorType::I8,
-        other => {
-            return Err(ModelFault::TensorType {
-                found: format!("\"{}\" of {other:?}", tensor.name()),
-            });
-        }
-    };
-    let shape = tensor.shape().dimensions().clone();
-    let elements = shape.iter().try_fold(1_usize, |product, &extent| {
-        product
-            .checked_mul(extent)
-            .filter(|_| (1..=MAX_DIMENSION).contains(&extent))
-    });
-    let region = Region::of(&tensor);
-    if elements.and_then(|elements| elements.checked_mul(kind.bytes())) != Some(region.bytes) {
-        return Err(ModelFault::Dynamic {
-            tensor: tensor.name().to_owned(),
-        });
+/// A tensor as an interpreter shows it.
+struct TensorSeen {
+    name: String,
+    /// Its element type, or what it is instead.
+    kind: Result<TensorType, String>,
+    shape: Vec<usize>,
+    /// Scale and zero point, where it has them.
+    quantization: Option<(f32, i32)>,
+    region: Region,
+}
+
+impl Runner {
+    /// # Errors
+    /// The library refuses the model or the delegate.
+    fn tflitec(bytes: &'static [u8], settings: &Settings) -> Result<Self, ModelFault> {
+        let delegate = settings.delegate_name();
+        let model = Model::from_bytes(bytes).map_err(|_| ModelFault::Refused {
+            library: library_version(),
+        })?;
+        let model = Held::new(model);
+        let options = Options {
+            thread_count: i32::try_from(settings.threads.max(1)).unwrap_or(1),
+            is_xnnpack_enabled: settings.delegate == Delegate::Xnnpack,
+        };
+        // SAFETY: the interpreter keeps the reference and is dropped before the model: it is declared after
+        // `model` here, and before it in `Self`.
+        let lent = unsafe { model.forever() };
+        let interpreter =
+            Interpreter::new(lent, Some(options)).map_err(|_| ModelFault::Interpreter {
+                library: library_version(),
+                delegate: delegate.clone(),
+            })?;
+        Ok(Self::Tflitec {
+            interpreter,
+            _model: model,
+            delegate,
+        })
     }
-    // Integers without parameters mean themselves.
-    let (scale, zero_point) = match (kind, tensor.quantization_parameters()) {
-        (TensorType::F32, _) => (0.0, 0),
-        (_, Some(parameters)) => (parameters.scale, parameters.zero_point),
-        (_, None) => (1.0, 0),
-    };
-    let info = TensorInfo {
-        name: tensor.name().to_owned(),
-        shape,
-        kind,
-        scale,
-        zero_point,
-    };
-    Ok((info, region))
+
+    fn inputs(&self) -> usize {
+        match self {
+            Self::Tflitec { interpreter, .. } => interpreter.input_tensor_count(),
+            Self::Own(session) => session.inputs(),
+        }
+    }
+
+    fn outputs(&self) -> usize {
+        match self {
+            Self::Tflitec { interpreter, .. } => interpreter.output_tensor_count(),
+            Self::Own(session) => session.outputs(),
+        }
+    }
+
+    fn allocate(&self) -> Result<(), ModelFault> {
+        match self {
+            Self::Tflitec {
+                interpreter,
+                delegate,
+                ..
+            } => interpreter
+                .allocate_tensors()
+                .map_err(|_| ModelFault::Allocate {
+                    delegate: delegate.clone(),
+                }),
+            // It has run already.
+            Self::Own(_) => Ok(()),
+        }
+    }
+
+    fn invoke(&self) -> bool {
+        match self {
+            Self::Tflitec { interpreter, .. } => interpreter.invoke().is_ok(),
+            Self::Own(session) => session.invoke(),
+        }
+    }
+
+    /// A tensor as it is now.
+    fn tensor(&self, index: usize, side: Side) -> Result<TensorSeen, ModelFault> {
+        let (interpreter, delegate) = match self {
+            Self::Tflitec {
+                interpreter,
+                delegate,
+                ..
+            } => (interpreter, delegate),
+            Self::Own(session) => return session.tensor(side, index),
+        };
+        let tensor = match side {
+            Side::Input => interpreter.input(index),
+            Side::Output => interpreter.output(index),
+        };
+        let tensor = tensor.map_err(|error| match error.kind() {
+            tflitec::ErrorKind::InvalidTensorDataType => ModelFault::TensorType {
+                found: format!("{index} of a type unknown to tflitec"),
+            },
+            _ => ModelFault::Allocate {
+                delegate: delegate.clone(),
+            },
+        })?;
+        let quantization = tensor.quantization_parameters();
+        Ok(TensorSeen {
+            name: tensor.name().to_owned(),
+            kind: match tensor.data_type() {
+                DataType::Float32 => Ok(TensorType::F32),
+                DataType::UInt8 => Ok(TensorType::U8),
+                DataType::Int8 => Ok(TensorType::I8),
+                other => Err(format!("{other:?}")),
+            },
+            shape: tensor.shape().dimensions().clone(),
+            quantization: quantization.map(|of| (of.scale, of.zero_point)),
+            region: Region::of(&tensor),
+        })
+    }
+
+    /// A tensor's description and place, where this program can serve it.
+    fn inspect(&self, index: usize, side: Side) -> Result<(TensorInfo, Region), ModelFault> {
+        let TensorSeen {
+            name,
+            kind,
+            shape,
+            quantization,
+            region,
+        } = self.tensor(index, side)?;
+        let kind = kind.map_err(|other| ModelFault::TensorType {
+            found: format!("\"{name}\" of {other}"),
+        })?;
+        let elements = shape.iter().try_fold(1_usize, |product, &extent| {
+            product
+                .checked_mul(extent)
+                .filter(|_| (1..=MAX_DIMENSION).contains(&extent))
+        });
+        if elements.and_then(|elements| elements.checked_mul(kind.bytes())) != Some(region.bytes) {
+            return Err(ModelFault::Dynamic { tensor: name });
+        }
+        // Integers without parameters mean themselves.
+        let (scale, zero_point) = match (kind, quantization) {
+            (TensorType::F32, _) => (0.0, 0),
+            (_, Some(parameters)) => parameters,
+            (_, None) => (1.0, 0),
+        };
+        let info = TensorInfo {
+            name,
+            shape,
+            kind,
+            scale,
+            zero_point,
+        };
+        Ok((info, region))
+    }
 }
 
 impl Engine for TfliteEngine {
@@ -333,7 +462,8 @@ impl Engine for TfliteEngine {
     }
 
     fn invoke(&mut self) -> Result<(), EngineError> {
-        self.interpreter.invoke().map_err(|_| EngineError::Invoke)
+        let ran = self.runner.invoke();
+        ran.then_some(()).ok_or(EngineError::Invoke)
     }
 
     fn output_bytes(&self, index: usize) -> &[u8] {

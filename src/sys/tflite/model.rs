@@ -1,5 +1,6 @@
 //! A model file, checked before TensorFlow Lite sees it.
 
+use super::plugin::PluginFault;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::fs::File;
@@ -65,19 +66,26 @@ pub enum ModelFault {
         /// Version of the library.
         library: &'static str,
         /// The delegate asked for.
-        delegate: &'static str,
+        delegate: String,
     },
     /// The delegate was asked for, and runs no part of the graph.
     DelegateUnused {
         /// The delegate.
-        delegate: &'static str,
+        delegate: String,
         /// Steps of the graph.
         steps: usize,
+    },
+    /// The delegate's library gives none.
+    Plugin {
+        /// The library's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: PluginFault,
     },
     /// The tensors could not be planned and allocated.
     Allocate {
         /// The delegate asked for.
-        delegate: &'static str,
+        delegate: String,
     },
     /// The model has not exactly one input.
     Inputs {
@@ -114,8 +122,23 @@ pub enum ModelFault {
     /// The first inferences failed.
     Invoke {
         /// The delegate asked for.
-        delegate: &'static str,
+        delegate: String,
     },
+}
+
+impl ModelFault {
+    /// Whether the model may run all the same with the library's own kernels.
+    #[must_use]
+    pub const fn is_the_delegates(&self) -> bool {
+        matches!(
+            self,
+            Self::Plugin { .. }
+                | Self::Interpreter { .. }
+                | Self::DelegateUnused { .. }
+                | Self::Allocate { .. }
+                | Self::Invoke { .. }
+        )
+    }
 }
 
 /// Bytes as hexadecimal digits.
@@ -172,6 +195,7 @@ impl fmt::Display for ModelFault {
                 "tensors cannot be allocated with delegate \"{delegate}\": an operator does not accept its inputs, or memory is \
                  short; TensorFlow Lite's reason stands on standard error"
             ),
+            Self::Plugin { path, fault } => write!(f, "delegate {} {fault}", path.display()),
             Self::Inputs { found } => write!(f, "found {found} input tensors, expected 1"),
             Self::Outputs { found, most } => {
                 write!(f, "found {found} output tensors, expected 1..={most}")

@@ -38,6 +38,8 @@ pub mod ledger;
 #[cfg(not(loom))]
 pub mod capture;
 #[cfg(not(loom))]
+pub mod event;
+#[cfg(not(loom))]
 pub mod infer;
 #[cfg(not(loom))]
 pub mod postprocess;

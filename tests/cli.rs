@@ -279,6 +279,9 @@ fn the_demo_finds_the_face_and_proves_it() {
     let camera = &proof["cameras"][0];
     assert_eq!(camera["inferred"], 45);
     assert_eq!(camera["identity_holds"], true);
+    let rule = &proof["events"]["rules"][0];
+    assert_eq!(rule["name"], "face-passes");
+    assert!(rule["fired"].as_u64().unwrap() >= 1, "{rule}");
     assert_eq!(camera["in_flight"], 0);
     assert!(
         proof["detections"].as_u64().unwrap() > 40,

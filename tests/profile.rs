@@ -347,11 +347,15 @@ fn every_shipped_board_is_sound() {
         }
     }
     seen.sort();
-    assert_eq!(seen, ["demo", "person", "ssd", "stream", "vivid"]);
+    assert_eq!(
+        seen,
+        ["demo", "doorway", "person", "ssd", "stream", "vivid"]
+    );
 }
 
 const SHIPPED: &[&str] = &[
     "boards/demo.toml",
+    "boards/doorway.toml",
     "boards/person.toml",
     "boards/ssd.toml",
     "boards/stream.toml",
@@ -395,11 +399,17 @@ fn the_reference_has_every_key_with_the_readers_own_values_and_defaults() {
             let default = match key.absent {
                 Absent::Fault => "required".into(),
                 Absent::Default(value) => format!("`{value}`"),
-                Absent::Derived if ["controls", "crop"].contains(&key.name) => {
-                    "what the driver has".into()
+                Absent::Derived => match key.name {
+                    "class-thresholds" => "none",
+                    "controls" | "crop" => "what the driver has",
+                    "node" => "the node of `capture-core`",
+                    "camera" => "the only camera",
+                    "model" => "the only model",
+                    "zone" => "the whole picture",
+                    "classes" => "all of them",
+                    other => panic!("what holds without {other}?"),
                 }
-                Absent::Derived if key.name == "class-thresholds" => "none".into(),
-                Absent::Derived => "the node of `capture-core`".into(),
+                .into(),
             };
             [section.into(), key.name.into(), values, default]
         })

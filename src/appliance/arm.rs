@@ -1,6 +1,7 @@
 //! Arming: cameras opened, memory mapped and placed, lanes cut, threads placed, models built.
 
 use super::Options;
+use super::alerts::Alerts;
 use super::cameras;
 use super::exit::{Exit, Failure};
 use super::files::Files;
@@ -364,6 +365,12 @@ impl Armed {
                 .iter()
                 .map(|worker| model_of(board, &worker.model).map_or(vec![], |m| m.labels.clone()))
                 .collect(),
+            models: board
+                .workers
+                .iter()
+                .filter_map(|worker| board.models.iter().position(|m| m.name == worker.model))
+                .filter_map(|model| u16::try_from(model).ok())
+                .collect(),
         };
         let bell = Arc::new(Doorbell::new());
         let stop = Stop::new(Arc::clone(&bell), options.frames, board.cameras.len())
@@ -447,7 +454,7 @@ fn placed<T>(spawned: Result<Spawned<T>, ThreadError>) -> Result<Spawned<T>, Fai
 fn start_threads(
     run: &mut Running,
     shared: &Shared,
-    files: Files,
+    mut files: Files,
     lanes: Vec<Lane>,
     names: Names,
 ) -> Result<(), Failure> {
@@ -457,6 +464,15 @@ fn start_threads(
     let mut notes = Vec::new();
     let mut views: Vec<Vec<ViewSeed>> = board.workers.iter().map(|_| Vec::new()).collect();
     let mut stations: BTreeMap<usize, Vec<Post>> = BTreeMap::new();
+    let sizes_px: Vec<_> = lanes
+        .iter()
+        .map(|lane| lane.source.format())
+        .map(|format| (format.width_px, format.height_px))
+        .collect();
+    let alerts = Alerts::new(&board, &sizes_px, files.alerts.take()).map_err(|rule| {
+        let fault = format!("rule {rule} refers to what the board does not have");
+        Failure::new(Exit::Internal, fault)
+    })?;
     for (index, lane) in lanes.into_iter().enumerate() {
         let camera = &board.cameras[index];
         let format = lane.source.format();
@@ -545,7 +561,13 @@ fn start_threads(
         capture.push((core, station));
     }
 
-    start_housekeeping(run, shared, files, names, results, notes)?;
+    let reports = Reports {
+        names,
+        results,
+        notes,
+        alerts,
+    };
+    start_housekeeping(run, shared, files, reports)?;
     for seed in seeds {
         start_worker(run, shared, seed)?;
     }
@@ -630,16 +652,30 @@ fn start_worker(run: &mut Running, shared: &Shared, seed: WorkerSeed) -> Result<
     ))
 }
 
+/// What housekeeping is told, and what it tells.
+struct Reports {
+    names: Names,
+    results: Vec<ResultReceiver>,
+    notes: Vec<NoteReceiver>,
+    alerts: Alerts,
+}
+
 fn start_housekeeping(
     run: &mut Running,
     shared: &Shared,
     files: Files,
-    names: Names,
-    results: Vec<ResultReceiver>,
-    notes: Vec<NoteReceiver>,
+    reports: Reports,
 ) -> Result<(), Failure> {
+    let Reports {
+        names,
+        results,
+        notes,
+        alerts,
+    } = reports;
     let board = &run.fitted.board;
-    let Files { events, recording } = files;
+    let Files {
+        events, recording, ..
+    } = files;
     let terminal = std::io::stderr();
     let live = if terminal.is_terminal() {
         terminal
@@ -656,6 +692,7 @@ fn start_housekeeping(
         notes,
         bell: Arc::clone(&shared.house),
         events,
+        alerts,
         recording,
         live,
         finish: Arc::clone(&run.finish),

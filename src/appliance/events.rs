@@ -128,8 +128,16 @@ impl EventLog {
                 })
                 .collect(),
         };
+        self.put_line(&line)
+    }
+
+    /// Writes anything as one line. Allocates nothing, and waits for no reader.
+    ///
+    /// # Errors
+    /// As of [`EventLog::write`].
+    pub fn put_line(&mut self, line: &impl Serialize) -> Result<(), Error> {
         let space = self.line.len() - 1;
-        let used = serde_json_core::to_slice(&line, &mut self.line[1..space])
+        let used = serde_json_core::to_slice(line, &mut self.line[1..space])
             .map_err(|_| Error::from(ErrorKind::OutOfMemory))?;
         self.line[1 + used] = b'\n';
         self.put(2 + used)

@@ -6,32 +6,26 @@ use super::exit::{Exit, Failure};
 use crate::board::Board;
 use crate::record::{FileHeader, RECORD_BYTES, Recording};
 use crate::sys::clock::boot_id;
+use std::path::Path;
 
 /// What housekeeping writes to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Files {
     pub(super) events: Option<EventLog>,
+    pub(super) alerts: Option<EventLog>,
     pub(super) recording: Option<Recording>,
 }
 
 impl Files {
     /// Opens what `options` name; with several refusals, the first one's words.
     pub(super) fn open(board: &Board, options: &Options) -> Result<Self, Failure> {
-        let mut files = Self::default();
-        if let Some(path) = &options.events {
-            let opened = EventLog::open(path).map_err(|error| {
-                let advice = if error.raw_os_error() == Some(nix::libc::ENXIO) {
-                    "start its reader first"
-                } else {
-                    "name a file in a directory that exists and is writable"
-                };
-                let path = path.display();
-                Failure::new(
-                    Exit::Storage,
-                    format!("event log {path}: {error}; {advice}"),
-                )
-            });
-            files.events = Some(opened?);
+        let mut files = Self {
+            events: event_log(options.events.as_deref(), "event log")?,
+            alerts: event_log(options.alerts.as_deref(), "alerts")?,
+            recording: None,
+        };
+        if files.alerts.is_some() && board.rules.is_empty() {
+            log::warn!("--alerts: the board has no [[rule]], so there will be no events");
         }
         if let Some(path) = &options.record {
             let opened = Recording::open(path, &header(board), boot_id().unwrap_or(0));
@@ -41,6 +35,22 @@ impl Files {
         }
         Ok(files)
     }
+}
+
+/// Opens a file of JSON lines, if one is named.
+fn event_log(path: Option<&Path>, what: &str) -> Result<Option<EventLog>, Failure> {
+    let open = |path: &Path| {
+        EventLog::open(path).map_err(|error| {
+            let advice = if error.raw_os_error() == Some(nix::libc::ENXIO) {
+                "start its reader first"
+            } else {
+                "name a file in a directory that exists and is writable"
+            };
+            let path = path.display();
+            Failure::new(Exit::Storage, format!("{what} {path}: {error}; {advice}"))
+        })
+    };
+    path.map(open).transpose()
 }
 
 /// What the indices in the board's records mean.

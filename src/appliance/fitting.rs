@@ -1,5 +1,6 @@
 //! A profile held against this machine: what `check` shows, and what `run` starts from.
 
+use super::alerts::Alerts;
 use super::exit::{Exit, Failure};
 use super::messages::RESULT_BYTES;
 use super::worker::View;
@@ -109,6 +110,7 @@ fn fixed(board: &Board) -> Fixed {
             + cameras * Arrivals::bytes()
             + Histogram::bytes(),
         stack_bytes: STACK_BYTES as u64,
+        event_bytes: Alerts::bytes(board),
         recording_bytes: RECORD_BYTES as u64,
         model_bytes: board
             .workers

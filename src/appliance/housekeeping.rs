@@ -1,8 +1,10 @@
 //! The thread that is not real-time: event log, recording, log lines and the live line. It formats into
 //! fixed buffers and waits for nobody but the disk.
 
+use super::alerts::Alerts;
 use super::events::EventLog;
 use super::messages::{Note, NoteReceiver, ResultReceiver, Said, Times};
+use super::proof;
 use crate::latency::{Histogram, Stage};
 use crate::record::{FrameResult, Recording};
 use crate::ring::{Doorbell, Waiting};
@@ -24,6 +26,7 @@ pub(super) struct Housekeeping {
     pub(super) notes: Vec<NoteReceiver>,
     pub(super) bell: Arc<Doorbell>,
     pub(super) events: Option<EventLog>,
+    pub(super) alerts: Alerts,
     pub(super) recording: Option<Recording>,
     pub(super) live: Option<LiveLine>,
     /// Set when every hot thread has ended: what is in the queues then is all there will be.
@@ -39,6 +42,8 @@ pub(super) struct Names {
     pub(super) workers: Vec<String>,
     /// Labels of each worker's model.
     pub(super) labels: Vec<Vec<String>>,
+    /// Index of each worker's model.
+    pub(super) models: Vec<u16>,
 }
 
 /// What other threads may read while housekeeping runs.
@@ -53,13 +58,17 @@ pub(super) struct Counters {
 }
 
 impl Housekeeping {
-    /// Runs until `finish` is set and the queues are empty.
-    pub(super) fn run(mut self, now_ns: impl Fn() -> u64, utc_ns: impl Fn() -> u64) {
+    /// Runs until `finish` is set and the queues are empty. Gives the account of its events.
+    pub(super) fn run(
+        mut self,
+        now_ns: impl Fn() -> u64,
+        utc_ns: impl Fn() -> u64,
+    ) -> proof::Events {
         let mut next_tick_ns = now_ns() + TICK_NS;
         loop {
             // Read before the queues are emptied: what came before the flag is then seen.
             let finishing = self.finish.load(Ordering::Acquire);
-            self.drain(&utc_ns);
+            self.drain(&now_ns, &utc_ns);
             let now = now_ns();
             if now >= next_tick_ns {
                 next_tick_ns = now + TICK_NS;
@@ -77,13 +86,15 @@ impl Housekeeping {
         if let Some(live) = &mut self.live {
             live.clear();
         }
+        self.alerts.account()
     }
 
-    fn drain(&mut self, utc_ns: &impl Fn() -> u64) {
-        for index in 0..self.results.len() {
-            while let Some(result) = self.results[index].dequeue() {
-                self.take(&result, utc_ns());
-            }
+    fn drain(&mut self, now_ns: &impl Fn() -> u64, utc_ns: &impl Fn() -> u64) {
+        while let Some(result) = self
+            .oldest()
+            .and_then(|queue| self.results[queue].dequeue())
+        {
+            self.take(&result, now_ns(), utc_ns());
         }
         for index in 0..self.notes.len() {
             while let Some(note) = self.notes[index].dequeue() {
@@ -94,7 +105,16 @@ impl Housekeeping {
         }
     }
 
-    fn take(&mut self, result: &FrameResult, utc_ns: u64) {
+    /// The queue with the result of the frame that was captured first.
+    fn oldest(&self) -> Option<usize> {
+        let heads = self.results.iter().enumerate();
+        heads
+            .filter_map(|(index, queue)| Some((queue.peek()?.stamps.capture_ns, index)))
+            .min()
+            .map(|(_, index)| index)
+    }
+
+    fn take(&mut self, result: &FrameResult, now_ns: u64, utc_ns: u64) {
         self.counters.results.fetch_add(1, Ordering::Relaxed);
         self.counters
             .detections
@@ -113,6 +133,12 @@ impl Housekeeping {
             );
             self.count_failure(&outcome, "event log");
         }
+        let live = &mut self.live;
+        let clear = || live.iter_mut().for_each(LiveLine::clear);
+        let told = self
+            .alerts
+            .take(result, &self.names, (now_ns, utc_ns), clear);
+        self.count_failure(&told, "alerts");
         if let Some(live) = &mut self.live {
             live.take(result);
         }
@@ -123,7 +149,7 @@ impl Housekeeping {
             self.count_failure(&recording.sync(), "recording");
         }
         if let Some(live) = &mut self.live {
-            live.show(&self.names);
+            live.show(&self.names, self.alerts.last_rule());
         }
     }
 
@@ -143,7 +169,7 @@ impl Housekeeping {
 }
 
 impl Names {
-    fn camera(&self, index: u16) -> &str {
+    pub(super) fn camera(&self, index: u16) -> &str {
         self.cameras
             .get(usize::from(index))
             .map_or("?", String::as_str)
@@ -153,6 +179,12 @@ impl Names {
         self.workers
             .get(usize::from(index))
             .map_or("?", String::as_str)
+    }
+
+    /// Index of a worker's model.
+    pub(super) fn model(&self, worker: u16) -> u16 {
+        let model = self.models.get(usize::from(worker)).copied();
+        model.unwrap_or(u16::MAX)
     }
 
     fn labels(&self, worker: u16) -> &[String] {
@@ -237,7 +269,7 @@ impl LiveLine {
         self.newest = Some(result.clone());
     }
 
-    fn show(&mut self, names: &Names) {
+    fn show(&mut self, names: &Names, last_rule: Option<&str>) {
         #[allow(clippy::cast_precision_loss)] // for reading
         let ms = |ns: u64| ns as f64 / 1e6;
         self.text.clear();
@@ -270,6 +302,9 @@ impl LiveLine {
                 }
             }
         }
+        if let Some(rule) = last_rule {
+            let _ = write!(self.text, " | last event {rule}");
+        }
         self.write();
         self.shown = true;
         self.window.reset();
@@ -281,6 +316,7 @@ impl LiveLine {
             self.text.clear();
             let _ = self.text.push_str("\r\x1b[K");
             self.write();
+            self.shown = false;
         }
     }
 
@@ -290,5 +326,68 @@ impl LiveLine {
             let _ = self.terminal.write_all(self.text.as_bytes());
             let _ = self.terminal.write_all(WRAP);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Counters, Housekeeping, Names};
+    use crate::appliance::alerts::Alerts;
+    use crate::appliance::messages::{Said, result_queue};
+    use crate::board;
+    use crate::latency::Stamps;
+    use crate::postprocess::Detection;
+    use crate::record::FrameResult;
+    use crate::ring::Doorbell;
+    use crate::sync::{Arc, AtomicBool};
+    use crate::units::NS_PER_MS;
+
+    #[test]
+    fn results_of_several_workers_are_taken_in_the_order_of_their_capture() {
+        let demo = include_str!("../../boards/demo.toml");
+        let second = "[[worker]]\nname = \"second\"\ncores = [2]\nmodel = \"face\"\n";
+        let board = board::read("boards/demo.toml", &format!("{demo}{second}")).unwrap();
+        let (one, two) = (result_queue(16), result_queue(16));
+        let mut senders = [one.0, two.0];
+        // A face goes down over the line; each worker judges every second frame.
+        for frame in 0..8_u16 {
+            let mut result = FrameResult {
+                worker: frame % 2,
+                sequence: frame.into(),
+                stamps: Stamps {
+                    capture_ns: u64::from(frame) * 200 * NS_PER_MS,
+                    ..Stamps::default()
+                },
+                ..FrameResult::default()
+            };
+            let face = Detection {
+                score: 0.9,
+                y_px: 100.0 + 20.0 * f32::from(frame),
+                width_px: 400.0,
+                height_px: 400.0,
+                ..Detection::default()
+            };
+            result.detections.push(face).unwrap();
+            senders[usize::from(frame % 2)].enqueue(result).unwrap();
+        }
+        let keeping = Housekeeping {
+            names: Names {
+                models: vec![0, 0],
+                ..Names::default()
+            },
+            results: vec![one.1, two.1],
+            notes: Vec::new(),
+            bell: Arc::new(Doorbell::new()),
+            events: None,
+            alerts: Alerts::new(&board, &[(1920, 1080)], None).unwrap(),
+            recording: None,
+            live: None,
+            finish: Arc::new(AtomicBool::new(true)),
+            counters: Arc::new(Counters::default()),
+            said: Said::new(),
+        };
+        let account = keeping.run(|| 0, || 0);
+        assert_eq!(account.results_late, 0);
+        assert_eq!((account.tracks, account.rules[0].fired), (1, 1));
     }
 }

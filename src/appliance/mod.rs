@@ -9,6 +9,7 @@
 //! prove    ledgers, histograms, usage -> Proof
 //! ```
 
+mod alerts;
 mod arm;
 mod cameras;
 mod events;
@@ -59,6 +60,8 @@ pub struct Options {
     pub frames: Option<u64>,
     /// Where event lines go; `-` is standard output.
     pub events: Option<PathBuf>,
+    /// Where the events of rules go, a JSON line each; `-` is standard output.
+    pub alerts: Option<PathBuf>,
     /// Where the recording goes.
     pub record: Option<PathBuf>,
     /// A Y4M stream in the place of the only camera.

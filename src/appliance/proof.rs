@@ -1,7 +1,9 @@
 //! The proof: what the run did, as JSON with fixed keys and as a table for a terminal.
 
+mod events;
 mod tail;
 
+pub use events::{Events, RuleAccount};
 pub use tail::{SlowResult, TailCauses};
 
 use crate::latency::{StageSummary, Summary};
@@ -38,6 +40,8 @@ pub struct Proof {
     pub run_ms: f64,
     /// Detections over all judged frames.
     pub detections: u64,
+    /// What the rules told.
+    pub events: Events,
     /// Results that housekeeping did not take in time; they are in the ledger as inferred.
     pub results_lost: u64,
     /// Notes for the log that housekeeping did not take in time.
@@ -232,6 +236,7 @@ impl Display for Proof {
         self.write_latency(f)?;
         self.write_tail(f)?;
         self.write_ledger(f)?;
+        self.events.write(f)?;
         self.write_quiet(f)?;
         self.write_memory(f)?;
         for warning in &self.warnings {

@@ -72,7 +72,7 @@ pub(super) struct Running {
     pub(super) cameras: Vec<CameraAccount>,
     pub(super) workers: Vec<Spawned<Option<WorkerEnd>>>,
     pub(super) capture: Vec<CaptureThread>,
-    pub(super) housekeeping: Option<Spawned<()>>,
+    pub(super) housekeeping: Option<Spawned<proof::Events>>,
     pub(super) finish: Arc<AtomicBool>,
     pub(super) counters: Arc<Counters>,
     arenas: BTreeMap<usize, Arena>,
@@ -205,14 +205,12 @@ impl Running {
         muster.failure()
     }
 
-    fn end_housekeeping(&mut self, muster: &mut Muster) {
+    fn end_housekeeping(&mut self, muster: &mut Muster) -> Option<proof::Events> {
         // Release B: housekeeping sees everything that the joined threads sent.
         self.finish.store(true, Ordering::Release);
         self.house.ring(1);
         muster.anew(now_ns());
-        if let Some(thread) = self.housekeeping.take() {
-            muster.see_off(thread);
-        }
+        muster.see_off(self.housekeeping.take()?)
     }
 
     /// Gives memory back, unless a thread is left that may touch it.
@@ -245,7 +243,7 @@ impl Running {
         if let Some(thread) = &self.housekeeping {
             threads.push(thread.placed.clone());
         }
-        self.end_housekeeping(&mut muster);
+        let events = self.end_housekeeping(&mut muster);
         for end in &workers {
             refuse_the_rest(end);
         }
@@ -255,6 +253,7 @@ impl Running {
             .collect();
         let proof = Proof {
             after_ready: after_ready(&quiet, &others),
+            events: events.unwrap_or_default(),
             ..self.prove(&threads, &captures, &workers, run_ns)
         };
         self.let_go(&muster);

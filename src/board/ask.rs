@@ -12,6 +12,7 @@ use crate::board::fault::{Hint, Problem};
 use crate::board::rules::{describe, printable, similar};
 use crate::board::sink::{Sink, TOP};
 use key::Key;
+use std::ops::RangeInclusive;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -102,24 +103,46 @@ impl<'s, 't> Table<'s, 't> {
         }
     }
 
-    /// The tables of an array below this one.
+    /// The tables of an array below this one, at least one.
     pub(super) fn many(
         &mut self,
         name: &'static str,
         header: &'static str,
         most: usize,
     ) -> Vec<Table<'s, 't>> {
-        let expected = format!("1 to {most} tables `[[{name}]]`");
+        self.array(name, header, 1..=most)
+    }
+
+    /// The tables of an array below this one, which may be absent.
+    pub(super) fn some(
+        &mut self,
+        name: &'static str,
+        header: &'static str,
+        most: usize,
+    ) -> Vec<Table<'s, 't>> {
+        self.array(name, header, 0..=most)
+    }
+
+    fn array(
+        &mut self,
+        name: &'static str,
+        header: &'static str,
+        count: RangeInclusive<usize>,
+    ) -> Vec<Table<'s, 't>> {
+        let (least, most) = (count.start(), count.end());
+        let expected = format!("{least} to {most} tables `[[{name}]]`");
         let Some((offset, value)) = self.entry(name) else {
-            self.note(name, self.offset, false);
-            self.sink.fault(
-                self.offset,
-                name.into(),
-                Problem::Missing {
-                    expected,
-                    example: String::new(),
-                },
-            );
+            self.note(name, self.offset, *least == 0);
+            if *least > 0 {
+                self.sink.fault(
+                    self.offset,
+                    name.into(),
+                    Problem::Missing {
+                        expected,
+                        example: String::new(),
+                    },
+                );
+            }
             return Vec::new();
         };
         let tables: Vec<_> = match value.get_ref() {
@@ -134,7 +157,7 @@ impl<'s, 't> Table<'s, 't> {
             .get_ref()
             .as_array()
             .is_some_and(|array| array.len() == tables.len());
-        let sound = whole && (1..=most).contains(&tables.len());
+        let sound = whole && count.contains(&tables.len());
         self.note(name, offset, sound);
         if !sound {
             let found = match value.get_ref() {

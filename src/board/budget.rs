@@ -59,6 +59,8 @@ pub struct Fixed {
     pub histogram_bytes: u64,
     /// The locked stack of one thread.
     pub stack_bytes: u64,
+    /// Tracks, and what rules know of them.
+    pub event_bytes: u64,
     /// Buffers between results and the recording's file.
     pub recording_bytes: u64,
     /// For each worker, in order: its model's file and its interpreter's tensors, as far as known.
@@ -120,6 +122,8 @@ pub enum Purpose {
     Results,
     /// Latency histograms.
     Histograms,
+    /// Tracks and rules.
+    Events,
     /// Fixed arenas for library calls to malloc.
     MallocArenas,
     /// Thread stacks.
@@ -286,6 +290,7 @@ impl Purpose {
             Self::Model { .. } => "model.path, or use fewer workers",
             Self::Results => "housekeeping.queue-results",
             Self::MallocArenas => "memory.malloc-arena-kib",
+            Self::Events => "the number of [[rule]] tables",
             Self::Histograms | Self::Stacks | Self::Recording => {
                 "the number of cameras and workers"
             }

@@ -1,5 +1,9 @@
 //! What must hold between keys and between tables.
 
+mod events;
+
+pub(super) use events::{Referred, lines, rules, zones};
+
 use crate::board::ask::Places;
 use crate::board::budget::camera_slots;
 use crate::board::fault::Hint;

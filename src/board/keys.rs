@@ -1,5 +1,9 @@
 //! Every key of a profile: its name, rule, and default or example. One line declares a key.
 
+mod events;
+
+pub(super) use events::{ReadRule, line, rule, tracker, zone};
+
 use crate::board::ask::{Places, Table};
 use crate::board::rules::{
     ClassThresholds, Controls, Crop, DelegateOrPlugin, Ends, Sha256, Truth, choice, device,

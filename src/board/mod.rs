@@ -15,10 +15,12 @@ mod ask;
 pub mod budget;
 mod checks;
 mod decoder;
+mod events;
 mod fault;
 pub mod fit;
 #[cfg(test)]
 mod fixtures;
+pub mod geometry;
 mod keys;
 mod machine;
 mod read;
@@ -27,6 +29,7 @@ mod sink;
 
 pub use budget::{Budget, Fixed, plan};
 pub use decoder::{BoxUnit, ClassThreshold, Decoder, Scores};
+pub use events::{Anchor, Direction, Line, Rule, RuleKind, Span, Tracker, Zone};
 pub use fault::{Fault, Hint, LoadError, Problem};
 pub use fit::{Finding, Misfit, Severity, fit, place};
 pub use machine::{Core, Hugepages, Machine, Node};
@@ -61,6 +64,14 @@ pub struct Board {
     pub workers: Vec<Worker>,
     /// The thread that is not real-time.
     pub housekeeping: Housekeeping,
+    /// How detections become tracks.
+    pub tracker: Tracker,
+    /// Parts of pictures, 0..=64.
+    pub zones: Vec<Zone>,
+    /// Lines on pictures, 0..=64.
+    pub lines: Vec<Line>,
+    /// What is worth an event, 0..=64.
+    pub rules: Vec<Rule>,
 }
 
 /// `absent-core`

@@ -5,7 +5,7 @@ use crate::board::fault::{Fault, Hint, LoadError, Problem};
 use crate::board::rules::printable;
 use crate::board::sink::{KeyDoc, Sink, TOP, position};
 use crate::board::{Board, checks, keys};
-use crate::limits::MAX_WORKERS;
+use crate::limits::{MAX_RULES, MAX_WORKERS};
 use std::io::Read;
 use std::path::Path;
 use toml::de::{DeTable, Error};
@@ -68,7 +68,7 @@ pub fn read(file: &str, text: &str) -> Result<Board, Vec<Fault>> {
 /// Every key that a profile may have, in the order of the reference.
 #[must_use]
 pub fn key_list() -> Vec<KeyDoc> {
-    let text = "[[camera]]\n[[model]]\n[[worker]]\n";
+    let text = "[[camera]]\n[[model]]\n[[worker]]\n[[zone]]\n[[line]]\n[[rule]]\n";
     let (document, _) = DeTable::parse_recoverable(text);
     let sink = Sink::new("", text);
     tables(&sink, document.get_ref(), Path::new(""));
@@ -97,12 +97,38 @@ fn tables(sink: &Sink<'_>, document: &DeTable<'_>, base: &Path) -> Board {
         .map(keys::worker)
         .collect();
     let (housekeeping, _) = keys::housekeeping(t.one("housekeeping", "[housekeeping]"));
+    let (tracker, _) = keys::tracker(t.one("tracker", "[tracker]"));
+    let mut zones: Vec<_> = t
+        .some("zone", "[[zone]]", MAX_RULES)
+        .into_iter()
+        .map(keys::zone)
+        .collect();
+    let mut lines: Vec<_> = t
+        .some("line", "[[line]]", MAX_RULES)
+        .into_iter()
+        .map(keys::line)
+        .collect();
+    let rules: Vec<_> = t
+        .some("rule", "[[rule]]", MAX_RULES)
+        .into_iter()
+        .map(keys::rule)
+        .collect();
     let places = t.finish();
 
     checks::top(sink, &top, &places);
     checks::cameras(sink, &cameras, workers.len());
     checks::models(sink, &models);
     checks::workers(sink, &workers, &models);
+    checks::zones(sink, &mut zones, &cameras);
+    checks::lines(sink, &mut lines, &cameras);
+    let referred = checks::Referred {
+        cameras: &cameras,
+        models: &models,
+        workers: &workers,
+        zones: &zones,
+        lines: &lines,
+    };
+    let rules = checks::rules(sink, rules, &referred);
     Board {
         name: top.name,
         strict: top.strict,
@@ -113,6 +139,10 @@ fn tables(sink: &Sink<'_>, document: &DeTable<'_>, base: &Path) -> Board {
         models: models.into_iter().map(|(model, _)| model).collect(),
         workers: workers.into_iter().map(|(worker, _)| worker).collect(),
         housekeeping,
+        tracker,
+        zones: zones.into_iter().map(|(zone, _)| zone).collect(),
+        lines: lines.into_iter().map(|(line, _)| line).collect(),
+        rules: rules.into_iter().map(|(rule, _)| rule).collect(),
     }
 }
 

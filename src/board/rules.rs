@@ -2,12 +2,14 @@
 
 mod delegate;
 mod numbers;
+mod points;
 mod words;
 
 pub(super) use delegate::DelegateOrPlugin;
 pub(super) use numbers::{
     ClassThresholds, Crop, Ends, Whole, even, one_of, or_zero, power_of_two, real, single, whole,
 };
+pub(super) use points::point;
 pub(super) use words::{Controls, Sha256, device, label, name, path};
 
 use crate::board::fault::Hint;

@@ -25,6 +25,9 @@ pub(super) struct Arguments {
     /// Append one JSON line for each result with detections; - is standard output
     #[arg(long, value_name = "FILE|-")]
     events: Option<PathBuf>,
+    /// Append one JSON line for each event of the board's rules; - is standard output
+    #[arg(long, value_name = "FILE|-")]
+    alerts: Option<PathBuf>,
     /// Keep the newest results in a preallocated file, for `pinsight events`. One of this board is continued;
     /// one of another board is moved to FILE.old
     #[arg(long, value_name = "FILE")]
@@ -51,11 +54,12 @@ fn feed(text: &str) -> Result<Feed, std::convert::Infallible> {
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let is_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
     let proof_on_stdout = is_stdout(&arguments.proof);
-    let taken = proof_on_stdout || is_stdout(&arguments.events);
+    let taken = proof_on_stdout || is_stdout(&arguments.events) || is_stdout(&arguments.alerts);
     let files = [
         ("--board", Some(&arguments.board)),
         ("--proof", arguments.proof.as_ref()),
         ("--events", arguments.events.as_ref()),
+        ("--alerts", arguments.alerts.as_ref()),
         ("--record", arguments.record.as_ref()),
     ];
     each_its_own(&files)?;
@@ -65,6 +69,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         seconds: arguments.seconds,
         frames: arguments.frames,
         events: arguments.events,
+        alerts: arguments.alerts,
         record: arguments.record,
         camera: arguments.camera,
         faults: arguments.faults,

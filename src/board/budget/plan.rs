@@ -71,6 +71,7 @@ pub fn plan(board: &Board, machine: &Machine, needs: &[FrameNeed], fixed: &Fixed
             (Purpose::Stacks, fixed.stack_bytes * count(|_| true)),
             (Purpose::Results, queued * fixed.result_bytes),
             (Purpose::Histograms, fixed.histogram_bytes),
+            (Purpose::Events, fixed.event_bytes),
             (Purpose::Recording, fixed.recording_bytes),
         ]
         .into_iter()

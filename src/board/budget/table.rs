@@ -21,6 +21,7 @@ impl fmt::Display for Purpose {
             Self::Model { worker } => write!(f, "model of worker {worker}"),
             Self::Results => f.write_str("queues of results"),
             Self::Histograms => f.write_str("latency histograms"),
+            Self::Events => f.write_str("tracks and rules"),
             Self::MallocArenas => f.write_str("arenas for malloc of libraries"),
             Self::Stacks => f.write_str("stacks of threads"),
             Self::Recording => f.write_str("buffers of the recording"),

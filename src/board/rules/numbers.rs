@@ -11,7 +11,7 @@ fn integer(value: &DeValue<'_>) -> Option<i128> {
     i128::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
-fn float(value: &DeValue<'_>) -> Option<f64> {
+pub(super) fn float(value: &DeValue<'_>) -> Option<f64> {
     let text = match value {
         DeValue::Float(number) => number.as_str(),
         DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
@@ -260,7 +260,7 @@ impl Rule for Crop {
     }
 }
 
-fn elements(array: &[Spanned<DeValue<'_>>]) -> String {
+pub(super) fn elements(array: &[Spanned<DeValue<'_>>]) -> String {
     let shown: Vec<String> = array
         .iter()
         .take(4)

@@ -1,0 +1,262 @@
+//! The whole program on a clip with known motion: the events of its rules are exactly those of the motion.
+
+use serde_json::Value;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+const WIDTH: usize = 640;
+const HEIGHT: usize = 480;
+const RATE: f64 = 30.0;
+/// Side of the square around the face that is cut out of the photograph, twice enlarged.
+const PATCH: usize = 320;
+
+/// Rules over the clip, and what of it they are to tell.
+const RULES: &str = r#"
+[tracker]
+lost-after-ms = 500
+
+[[zone]]
+name = "right"
+corners-px = [[400, 0], [640, 0], [640, 480], [400, 480]]
+
+[[line]]
+name = "middle"
+from-px = [320, 0]
+to-px = [320, 480]
+
+[[rule]]
+name = "seen"
+kind = "presence"
+
+[[rule]]
+name = "there"
+kind = "cross"
+line = "middle"
+direction = "to-left"
+anchor = "centre"
+
+[[rule]]
+name = "back"
+kind = "cross"
+line = "middle"
+direction = "to-right"
+anchor = "centre"
+
+[[rule]]
+name = "enters"
+kind = "enter"
+zone = "right"
+anchor = "centre"
+
+[[rule]]
+name = "leaves"
+kind = "leave"
+zone = "right"
+anchor = "centre"
+
+[[rule]]
+name = "stays"
+kind = "dwell"
+zone = "right"
+anchor = "centre"
+dwell-ms = 1000
+
+[[rule]]
+name = "two"
+kind = "count"
+at-least = 2
+
+[[rule]]
+name = "gone"
+kind = "absence"
+absent-ms = 1000
+"#;
+
+/// Where the face's centre is in this frame, from the left; `None` while there is none.
+///
+/// It comes in frame 15, goes right by 6 pixels a frame, waits from frame 65 to 95, goes back, and is gone
+/// from frame 145 on.
+fn centre(frame: usize) -> Option<usize> {
+    match frame {
+        15..65 => Some(170 + 6 * (frame - 15)),
+        65..95 => Some(470),
+        95..145 => Some(470 - 6 * (frame - 95)),
+        _ => None,
+    }
+}
+
+/// Rule, phase and frame of each event: zone and line lie where the centre passes in these frames.
+const EXPECTED: [(&str, &str, f64); 8] = [
+    ("seen", "begin", 15.0),
+    ("there", "once", 40.0),
+    ("enters", "once", 54.0),
+    ("stays", "once", 84.0),
+    ("leaves", "once", 107.0),
+    ("back", "once", 120.0),
+    // Lost half a second after it was seen last, in frame 144; and one second more of nothing.
+    ("seen", "end", 160.0),
+    ("gone", "begin", 190.0),
+];
+
+/// The clip: the photograph's face on grey.
+fn clip() -> Vec<u8> {
+    let photo = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/photos/astronaut.png");
+    let photo = image::open(photo)
+        .expect("make setup fetches it")
+        .into_rgb8();
+    // The face is about 100 pixels wide, around (225, 127).
+    let pixel = |x: usize, y: usize| {
+        let at = |value: usize, from: u32| from + u32::try_from(value / 2).unwrap();
+        photo.get_pixel(at(x, 145), at(y, 47)).0.map(f64::from)
+    };
+    let mut clip = b"YUV4MPEG2 W640 H480 F30:1 C420\n".to_vec();
+    for frame in 0..220 {
+        let mut luma = vec![128_u8; WIDTH * HEIGHT];
+        if let Some(centre) = centre(frame) {
+            for y in 0..PATCH {
+                for x in 0..PATCH {
+                    let [r, g, b] = pixel(x, y);
+                    let value = 16.0 + (0.299 * r + 0.587 * g + 0.114 * b) * 219.0 / 255.0;
+                    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+                    let value = value as u8;
+                    luma[(y + 80) * WIDTH + centre - PATCH / 2 + x] = value;
+                }
+            }
+        }
+        clip.extend_from_slice(b"FRAME\n");
+        clip.extend_from_slice(&luma);
+        clip.resize(clip.len() + WIDTH * HEIGHT / 2, 128);
+    }
+    clip
+}
+
+/// The demo's model and worker, with the clip as the camera.
+fn board(folder: &Path) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let demo = std::fs::read_to_string(root.join("boards/demo.toml")).unwrap();
+    let (before, rest) = demo.split_once("source = \"image\"").unwrap();
+    let (_, rest) = rest.split_once("rate-hz = 30\n").unwrap();
+    let (after, _) = rest.split_once("[[line]]").unwrap();
+    let camera = "source = \"y4m\"\npath = \"clip.y4m\"\nformat = \"NV12\"\nwidth-px = 640\nheight-px = 480\n\
+                  rate-hz = 30\n";
+    let text = format!("{before}{camera}{after}{RULES}");
+    let text = text.replace("../.cache", root.join(".cache").to_str().unwrap());
+    let path = folder.join("board.toml");
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_clip_with_known_motion_gives_exactly_the_events_of_its_rules() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut file = std::fs::File::create(folder.path().join("clip.y4m")).unwrap();
+    file.write_all(&clip()).unwrap();
+    let board = board(folder.path());
+    let named = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (alerts, events, proof) = (named("alerts"), named("events"), named("proof.json"));
+    let output = Command::new(env!("CARGO_BIN_EXE_pinsight"))
+        .args(["run", "--board", &board, "--alerts", &alerts])
+        .args(["--events", &events, "--proof", &proof])
+        .output()
+        .unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{log}");
+    let lines: Vec<Value> = std::fs::read_to_string(&alerts)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("each line is JSON"))
+        .collect();
+    let told: Vec<(&str, &str)> = lines
+        .iter()
+        .map(|line| {
+            (
+                line["rule"].as_str().unwrap(),
+                line["phase"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    let expected: Vec<(&str, &str)> = EXPECTED.map(|(rule, phase, _)| (rule, phase)).into();
+    assert_eq!(told, expected, "{log}");
+    // When: by the frames' own stamps, since a busy machine may lose frames. The detector's box trembles
+    // by some pixels, which is some frames.
+    let capture = |line: &Value| line["capture_ns"].as_f64().unwrap();
+    for (line, (rule, _, frame)) in lines.iter().zip(EXPECTED) {
+        let found = 15.0 + (capture(line) - capture(&lines[0])) / 1e9 * RATE;
+        assert!(
+            (found - frame).abs() < 6.0,
+            "{rule}: found frame {found:.1}, expected {frame}"
+        );
+    }
+    for (index, direction) in [(1, "to-left"), (5, "to-right")] {
+        assert_eq!(lines[index]["direction"], direction);
+        assert_eq!(lines[index]["place"], "middle");
+    }
+    // One face, one track, whose label and place are told.
+    for line in [1, 2, 3, 4, 5].map(|index| &lines[index]) {
+        assert_eq!(
+            (&line["track"], &line["label"]),
+            (&1.into(), &"face".into())
+        );
+        assert!(line["at_px"][0].as_f64().unwrap() > 200.0, "{line}");
+    }
+    assert!(lines[0]["track"].is_null() && lines[7]["in_zone"] == 0);
+    // Each event is that of a judged frame, which the result log has as well.
+    let results = std::fs::read_to_string(&events).unwrap();
+    let crossed = format!("\"sequence\":{},", lines[1]["sequence"]);
+    assert!(results.contains(&crossed), "{crossed}");
+
+    let proof: Value = serde_json::from_slice(&std::fs::read(&proof).unwrap()).unwrap();
+    let events = &proof["events"];
+    assert_eq!(events["results_late"], 0);
+    assert_eq!(events["tracks"], 1);
+    let fired: Vec<_> = events["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| rule["fired"].as_u64().unwrap())
+        .collect();
+    assert_eq!(fired, [2, 1, 1, 1, 1, 1, 0, 1]);
+    for quiet in ["heap_calls", "heap_calls_other_threads"] {
+        assert_eq!(proof["after_ready"][quiet], 0, "{quiet}");
+    }
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(table.contains("events by rule"), "{table}");
+    assert!(
+        log.contains("event there: face 1, cross middle to-left"),
+        "{log}"
+    );
+}
+
+#[test]
+fn alerts_of_a_board_without_rules_are_warned_of_and_two_logs_in_one_file_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let alerts = folder.path().join("alerts");
+    let alerts = alerts.to_str().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let run = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_pinsight"))
+            .current_dir(root)
+            .args(["run", "--board"])
+            .args(arguments)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap()
+    };
+    let mut clip = b"YUV4MPEG2 W64 H48 F30:1 C420\nFRAME\n".to_vec();
+    clip.resize(clip.len() + 64 * 48 * 3 / 2, 128);
+    let stream = folder.path().join("stream.y4m");
+    std::fs::write(&stream, clip).unwrap();
+    let stream = stream.to_str().unwrap();
+    let output = run(&["boards/stream.toml", "--camera", stream, "--alerts", alerts]);
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("the board has no [[rule]]"), "{log}");
+    let output = run(&["boards/demo.toml", "--alerts", alerts, "--events", alerts]);
+    assert_eq!(output.status.code(), Some(2));
+    let output = run(&["boards/demo.toml", "--alerts", "-", "--events", "-"]);
+    assert_eq!(output.status.code(), Some(2));
+    let output = run(&["boards/demo.toml", "--alerts", "/nowhere/alerts"]);
+    assert_eq!(output.status.code(), Some(7));
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("alerts /nowhere/alerts: "), "{log}");
+}

@@ -114,29 +114,41 @@ impl Station {
     pub(super) fn run(&mut self, probe: &mut UsageProbe) {
         while !self.stop.is_asked() {
             probe.sample();
+            // The workers hear of new frames before anything is done that they need not wait for.
+            let mut rung = 0;
+            for post in &mut self.posts {
+                rung |= post.take(&mut self.desk, &self.waits);
+            }
+            self.ring(rung);
             let mut rung = 0;
             let mut wake_ns = now_ns().saturating_add(LOOK_NS);
             for post in &mut self.posts {
                 let (bits, next_ns) = match post.ending {
-                    Ending::Lasts => post.turn(&mut self.desk, &self.waits),
+                    Ending::Lasts => post.turn(&mut self.desk),
                     Ending::Judged { until_ns } => (0, post.see_off(until_ns, &self.stop)),
                     Ending::Over => (0, u64::MAX),
                 };
                 rung |= bits;
                 wake_ns = wake_ns.min(next_ns);
             }
-            if rung != 0 {
-                let now = now_ns();
-                for post in &self.posts {
-                    if rung >> post.camera & 1 == 1 {
-                        post.signals[usize::from(post.camera)].ring(now);
-                    }
-                }
-                self.bell.ring(rung);
-            }
+            self.ring(rung);
             self.wait(wake_ns);
         }
         self.halt();
+    }
+
+    /// Wakes the workers that wait for these cameras.
+    fn ring(&self, rung: u64) {
+        if rung == 0 {
+            return;
+        }
+        let now = now_ns();
+        for post in &self.posts {
+            if rung >> post.camera & 1 == 1 {
+                post.signals[usize::from(post.camera)].ring(now);
+            }
+        }
+        self.bell.ring(rung);
     }
 
     pub(super) fn halt(&mut self) {
@@ -169,23 +181,20 @@ impl Station {
 }
 
 impl Post {
-    /// One turn: takes what is there, then does what the supervisor asks for. Gives the camera's ready bit
-    /// if a frame was published, and the time of the next turn.
-    fn turn(&mut self, desk: &mut Desk, waits: &Waits) -> (u64, u64) {
-        // First the frames: a program that was held up finds them waiting, and that is no silence.
-        let bits = if self.supervisor.serving() {
-            self.serve(desk, waits)
-        } else {
-            0
-        };
+    /// Lends the free slots, then does what the supervisor asks for. Gives the camera's ready bit if its
+    /// readers are to look, and the time of the next turn.
+    fn turn(&mut self, desk: &mut Desk) -> (u64, u64) {
         let now = now_ns();
+        if self.supervisor.serving() {
+            self.lend(now);
+        }
         match self.supervisor.next(now) {
             Action::Serve { until_ns } => {
                 let due_ns = match self.source.readiness() {
                     Readiness::At(due_ns) => due_ns,
                     Readiness::Fd(_) => u64::MAX,
                 };
-                (bits, until_ns.min(due_ns))
+                (0, until_ns.min(due_ns))
             }
             Action::Restart => {
                 self.say_trouble(desk);
@@ -193,7 +202,7 @@ impl Post {
                 self.lend(now);
                 let outcome = self.start(now);
                 self.report(outcome);
-                (bits, 0)
+                (0, 0)
             }
             Action::Reopen => {
                 self.say_trouble(desk);
@@ -204,13 +213,13 @@ impl Post {
                 }
                 let outcome = self.source.reopen(now);
                 self.report(outcome);
-                (bits, 0)
+                (0, 0)
             }
             Action::ResetPort => {
                 self.report(Err(SourceError::new("USBDEVFS_RESET", nix::libc::ENOSYS)));
-                (bits, 0)
+                (0, 0)
             }
-            Action::Rest { until_ns } => (bits, until_ns),
+            Action::Rest { until_ns } => (0, until_ns),
         }
     }
 
@@ -281,10 +290,13 @@ impl Post {
         self.ledger.stream_stopped();
     }
 
-    /// Takes the filled buffers and lends the free slots. Gives the ready bit.
-    fn serve(&mut self, desk: &mut Desk, waits: &Waits) -> u64 {
+    /// Takes the filled buffers, before the supervisor is asked: a program that was held up finds them
+    /// waiting, and that is no silence. Gives the ready bit.
+    fn take(&mut self, desk: &mut Desk, waits: &Waits) -> u64 {
+        if self.ending != Ending::Lasts || !self.supervisor.serving() {
+            return 0;
+        }
         let mut bits = 0;
-        self.lend(now_ns());
         for taken in 0..BURST {
             let now = now_ns();
             match self.source.dequeue(now) {
@@ -292,7 +304,6 @@ impl Post {
                     // Read again: a frame may have been captured while the driver handed it over.
                     let now = now_ns();
                     bits |= self.accept(&frame, now, waits, desk);
-                    self.lend(now);
                 }
                 Ok(Dequeue::NotReady) => {
                     if self.poll_failed && taken == 0 {

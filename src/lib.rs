@@ -13,8 +13,8 @@
 //! ```
 //!
 //! Dependencies point left, and a test holds them there:
-//! `units limits sync <- frame ring ledger latency board <- capture preprocess infer postprocess event
-//! record status <- sys <- appliance <- cli <- main`. Stages do not import each other, except for the
+//! `units limits sync <- frame ring ledger latency board <- capture decode preprocess infer postprocess
+//! event record status <- sys <- appliance <- cli <- main`. Stages do not import each other, except for the
 //! type that is handed over. `unsafe` stands in `sys`,
 //! in the frame core and the sources' slot memory, and in the SIMD kernels; each block says why it holds.
 //!
@@ -37,6 +37,8 @@ pub mod ledger;
 
 #[cfg(not(loom))]
 pub mod capture;
+#[cfg(not(loom))]
+pub mod decode;
 #[cfg(not(loom))]
 pub mod event;
 #[cfg(not(loom))]

@@ -65,7 +65,7 @@ fn panned(path: &Path, pixel: PixelFormat) -> Box<UnarmedImage> {
 
 #[test]
 fn the_pattern_keeps_the_contract() {
-    for pixel in PixelFormat::ALL {
+    for pixel in PixelFormat::RAW {
         contract::check(pixel.name(), || arm(pattern(pixel), SLOTS, simulated()));
     }
 }
@@ -74,7 +74,7 @@ fn the_pattern_keeps_the_contract() {
 fn the_photograph_keeps_the_contract() {
     let folder = tempfile::tempdir().unwrap();
     let path = photograph(folder.path());
-    for pixel in PixelFormat::ALL {
+    for pixel in PixelFormat::RAW {
         contract::check(pixel.name(), || {
             arm(panned(&path, pixel), SLOTS, simulated())
         });

@@ -224,7 +224,7 @@ mod inside {
             .iter()
             .filter_map(|format| PixelFormat::from_fourcc(format.fourcc))
             .collect();
-        let missing: Vec<&str> = PixelFormat::ALL
+        let missing: Vec<&str> = PixelFormat::RAW
             .into_iter()
             .filter(|format| !offered.contains(format))
             .map(PixelFormat::name)

@@ -12,6 +12,7 @@ const ROWS: &[&[&str]] = &[
     &["frame", "ring", "ledger", "latency", "board"],
     &[
         "capture",
+        "decode",
         "preprocess",
         "infer",
         "postprocess",

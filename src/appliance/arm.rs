@@ -170,8 +170,12 @@ fn cut_lanes(
 
 /// What the frames of an opened camera need.
 fn frame_need(source: &dyn UnarmedSource) -> FrameNeed {
+    let format = source.format();
     FrameNeed {
-        image_bytes: source.format().size_bytes,
+        image_bytes: format.size_bytes,
+        decoding: format
+            .pixel
+            .decoding(format.size_bytes, format.width_px, format.height_px),
         home: match source.slot_home() {
             SlotHome::Caller => Home::Region,
             SlotHome::Source => Home::Driver,

@@ -12,7 +12,7 @@ mod tests;
 pub use plan::{camera_node, camera_slots, plan, tap};
 
 use crate::board::{Camera, Io, Source};
-use crate::frame::ArenaLayout;
+use crate::frame::{ArenaLayout, Decoding};
 use crate::units::MIB;
 
 /// What one camera's buffers are.
@@ -22,6 +22,8 @@ pub struct FrameNeed {
     pub image_bytes: u32,
     /// Whose memory they live in.
     pub home: Home,
+    /// What a worker needs beside them to decode one.
+    pub decoding: Decoding,
 }
 
 /// Whose memory frames live in.
@@ -37,15 +39,17 @@ impl FrameNeed {
     /// What the profile alone says: rows without padding, and slots of our own unless it asks for others.
     #[must_use]
     pub fn from_profile(camera: &Camera) -> Self {
-        let row_bytes = u32::try_from(camera.format.row_bytes(camera.width_px)).unwrap_or(u32::MAX);
         let home = match (&camera.source, camera.io) {
             (Source::V4l2 { .. }, Io::Mmap | Io::Dmabuf | Io::DmaHeap) => Home::Driver,
             _ => Home::Region,
         };
-        let image_bytes = camera.format.image_bytes(row_bytes, camera.height_px);
+        let (pixel, width_px, height_px) = (camera.format, camera.width_px, camera.height_px);
+        let image_bytes =
+            u32::try_from(pixel.buffer_bytes(width_px, height_px)).unwrap_or(u32::MAX);
         Self {
-            image_bytes: u32::try_from(image_bytes).unwrap_or(u32::MAX),
+            image_bytes,
             home,
+            decoding: pixel.decoding(image_bytes, width_px, height_px),
         }
     }
 }
@@ -118,6 +122,11 @@ pub enum Purpose {
         /// The worker.
         worker: String,
     },
+    /// Where a worker decodes compressed frames.
+    Decoding {
+        /// The worker.
+        worker: String,
+    },
     /// The queues of results between workers and housekeeping.
     Results,
     /// Latency histograms.
@@ -137,6 +146,17 @@ pub enum Purpose {
         /// How many.
         slots: u16,
     },
+}
+
+/// What each worker's desk has: as much as the largest compressed frame and the largest picture take. Every
+/// worker may be given any camera's frame.
+#[must_use]
+pub fn desk(needs: &[FrameNeed]) -> Decoding {
+    let most = |of: fn(&Decoding) -> u64| needs.iter().map(|need| of(&need.decoding)).max();
+    Decoding {
+        copy_bytes: most(|decoding| decoding.copy_bytes).unwrap_or(0),
+        picture_bytes: most(|decoding| decoding.picture_bytes).unwrap_or(0),
+    }
 }
 
 /// One node's mapping.
@@ -288,6 +308,7 @@ impl Purpose {
             Self::Headers { .. } => "camera.ring-slots or camera.driver-slots",
             Self::Remainder { .. } => "memory.hugepage-kib",
             Self::Model { .. } => "model.path, or use fewer workers",
+            Self::Decoding { .. } => "camera.width-px or camera.height-px",
             Self::Results => "housekeeping.queue-results",
             Self::MallocArenas => "memory.malloc-arena-kib",
             Self::Events => "the number of [[rule]] tables",

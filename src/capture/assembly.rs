@@ -130,7 +130,7 @@ fn format(
 ) -> Option<StreamFormat> {
     let range = 16..=8192;
     let even = width_px.is_multiple_of(2) && height_px.is_multiple_of(2);
-    if !even || !range.contains(&width_px) || !range.contains(&height_px) {
+    if pixel.is_compressed() || !even || !range.contains(&width_px) || !range.contains(&height_px) {
         return None;
     }
     let stride_bytes = u32::try_from(pixel.row_bytes(width_px)).ok()?;

@@ -344,7 +344,7 @@ mod tests {
 
     #[test]
     fn a_frame_shows_every_bar_the_block_and_its_number() {
-        for pixel in PixelFormat::ALL {
+        for pixel in PixelFormat::RAW {
             let unarmed = UnarmedPattern::new(config(pixel, 640, 360)).unwrap();
             let mut slot = vec![0; unarmed.format.size_bytes as usize];
             for number in [0, 1, 77, 0x8000_0001, 0xFFFF_FFFF] {
@@ -386,7 +386,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn every_size_is_painted_within_its_slot_and_carries_its_number(
-            pixel in select(PixelFormat::ALL.to_vec()), width_px in 16..400_u32, height_px in 16..200_u32, number: u32,
+            pixel in select(PixelFormat::RAW.to_vec()), width_px in 16..400_u32, height_px in 16..200_u32, number: u32,
         ) {
             let unarmed = UnarmedPattern::new(config(pixel, width_px, height_px)).unwrap();
             let mut slot = vec![0; unarmed.format.size_bytes as usize];

@@ -2,6 +2,22 @@
 
 use super::layout::{Model, PixelLayout};
 
+/// What decoding one frame takes beside its slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Decoding {
+    /// A copy of the compressed frame, with tables that it lacks.
+    pub copy_bytes: u64,
+    /// The picture, in three bytes a pixel.
+    pub picture_bytes: u64,
+}
+
+/// Most bytes of tables that are put into a frame which lacks them.
+pub const ADDED_TABLES_BYTES: u64 = 512;
+
+/// Room for the tables before the samples of a JPEG picture: a few hundred bytes, and what else cameras put
+/// there.
+const LONGEST_TABLES_BYTES: u64 = 4096;
+
 /// The enum and its table: one row for each format.
 macro_rules! formats {
     ($($variant:ident { $fourcc:literal, $name:literal, $make:ident($($with:expr),*), $doc:literal })*) => {
@@ -12,7 +28,7 @@ macro_rules! formats {
         }
 
         impl PixelFormat {
-            /// Every format, the usual ones first.
+            /// Every format, the usual ones first, and the compressed one last.
             pub const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
 
             /// Their names, with the formats: what a board profile may say.
@@ -101,9 +117,54 @@ formats! {
     Sgbrg10p { "pGAA", "pGAA", bayer10p(b"GBRG"), "`pGAA`. Raw Bayer of 10 bits, four pixels in five bytes, GB over RG." }
     Sgrbg10p { "pgAA", "pgAA", bayer10p(b"GRBG"), "`pgAA`. Raw Bayer of 10 bits, four pixels in five bytes, GR over BG." }
     Srggb10p { "pRAA", "pRAA", bayer10p(b"RGGB"), "`pRAA`. Raw Bayer of 10 bits, four pixels in five bytes, RG over GB." }
+    Mjpg { "MJPG", "MJPG", compressed(), "`MJPG`. A JPEG picture for each frame, of varying length." }
 }
 
+/// Formats whose samples lie in the buffer: all but the last.
+const RAW: usize = PixelFormat::ALL.len() - 1;
+
 impl PixelFormat {
+    /// The formats whose samples lie open in the buffer.
+    pub const RAW: [Self; RAW] = *Self::ALL.split_at(RAW).0.first_chunk().unwrap();
+
+    /// Whether a frame has to be decoded before its samples can be read. Rows and planes of such a format
+    /// have no bytes.
+    #[must_use]
+    pub const fn is_compressed(self) -> bool {
+        matches!(self, Self::Mjpg)
+    }
+
+    /// Bytes of a buffer that holds any frame of this size whose rows have no padding. Of a compressed
+    /// format it is what cameras ask for as a rule: two bytes a pixel, and room for the tables.
+    #[must_use]
+    pub const fn buffer_bytes(self, width_px: u32, height_px: u32) -> u64 {
+        if self.is_compressed() {
+            return width_px as u64 * height_px as u64 * 2 + LONGEST_TABLES_BYTES;
+        }
+        let layout = self.layout();
+        let row_bytes = layout.row_bytes(width_px);
+        if row_bytes > u32::MAX as u64 {
+            return u64::MAX;
+        }
+        #[allow(clippy::cast_possible_truncation, reason = "checked above")]
+        layout.image_bytes(row_bytes as u32, height_px)
+    }
+
+    /// What decoding a frame of this size in a buffer of `frame_bytes` takes; nothing where samples lie open.
+    #[must_use]
+    pub const fn decoding(self, frame_bytes: u32, width_px: u32, height_px: u32) -> Decoding {
+        if !self.is_compressed() {
+            return Decoding {
+                copy_bytes: 0,
+                picture_bytes: 0,
+            };
+        }
+        Decoding {
+            copy_bytes: frame_bytes as u64 + ADDED_TABLES_BYTES,
+            picture_bytes: width_px as u64 * height_px as u64 * 3,
+        }
+    }
+
     /// The format with this four-character code.
     #[must_use]
     pub fn from_fourcc(fourcc: [u8; 4]) -> Option<Self> {
@@ -214,7 +275,25 @@ mod tests {
             assert_eq!((name, named), (format.name(), format));
             assert_eq!(format!("{name:4}").as_bytes(), format.fourcc());
         }
-        assert_eq!(PixelFormat::from_fourcc(*b"MJPG"), None);
+        assert_eq!(PixelFormat::from_fourcc(*b"H264"), None);
+    }
+
+    #[test]
+    fn the_compressed_format_stands_apart() {
+        assert!(
+            PixelFormat::RAW
+                .iter()
+                .all(|format| !format.is_compressed())
+        );
+        assert!(PixelFormat::Mjpg.is_compressed());
+        assert_eq!(PixelFormat::RAW.len() + 1, PixelFormat::ALL.len());
+        assert_eq!(PixelFormat::Mjpg.row_bytes(1280), 0);
+        assert_eq!(PixelFormat::Mjpg.image_bytes(0, 720), 0);
+        assert_eq!(
+            PixelFormat::Mjpg.buffer_bytes(1280, 720),
+            1280 * 720 * 2 + 4096
+        );
+        assert_eq!(PixelFormat::Nv12.buffer_bytes(1280, 720), 1280 * 1080);
     }
 
     #[test]
@@ -229,7 +308,7 @@ mod tests {
             name if name.ends_with("24") || name.ends_with('4') => (5120, 32),
             _ => (2560, 16),
         };
-        for format in PixelFormat::ALL {
+        for format in PixelFormat::RAW {
             let (row, bits) = bits(format);
             assert_eq!(format.row_bytes(1280), row, "{format:?}");
             let stride = u32::try_from(row).unwrap();

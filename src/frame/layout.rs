@@ -35,6 +35,8 @@ pub enum Model {
     Rgb,
     /// One colour in each pixel, under a filter of 2 x 2: raw sensor data.
     Bayer,
+    /// Whatever its decoder makes of it.
+    Compressed,
 }
 
 /// How a sample is stored.
@@ -265,6 +267,20 @@ impl PixelLayout {
                 WHOLE,
                 [UNUSED, one, other, UNUSED],
                 3,
+            )
+        }
+    }
+
+    /// No samples that could be read as they lie.
+    pub(super) const fn compressed() -> Self {
+        Self {
+            plane_count: 0,
+            ..Self::one_plane(
+                Model::Compressed,
+                Store::Byte,
+                WHOLE,
+                [UNUSED; MAX_SAMPLES],
+                0,
             )
         }
     }

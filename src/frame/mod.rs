@@ -15,7 +15,9 @@ mod arena;
 #[cfg(not(loom))]
 mod table;
 
-pub use format::{Colour, Encoding, PixelFormat, Quantization, StreamFormat};
+pub use format::{
+    ADDED_TABLES_BYTES, Colour, Decoding, Encoding, PixelFormat, Quantization, StreamFormat,
+};
 pub use header::{FrameFacts, FrameHeader, FrameMeta, HeaderFault};
 pub use layout::{Component, MAX_SAMPLES, Model, PixelLayout, Plane, Sample, Store};
 pub use slot::{Filled, Free, Leased, Slot};

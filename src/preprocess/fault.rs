@@ -12,6 +12,11 @@ pub enum PlanError {
         /// The shape found.
         found: Vec<usize>,
     },
+    /// The frames have to be decoded first.
+    Compressed {
+        /// The stream's format.
+        found: &'static str,
+    },
     /// The camera's picture has too few pixels to mix two each way.
     Picture {
         /// Width in pixels.
@@ -61,6 +66,10 @@ impl fmt::Display for PlanError {
                 f,
                 "input tensor: found shape {found:?}, expected [1, height, width, 3] or [1, height, width, 1] with \
                  sides of 1..={MAX_SIDE}"
+            ),
+            Self::Compressed { found } => write!(
+                f,
+                "format: found {found}, expected one whose samples lie open: it is to be decoded first"
             ),
             Self::Picture {
                 width_px,

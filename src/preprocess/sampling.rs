@@ -78,6 +78,11 @@ impl Sampling {
             ..
         } = format;
         let layout = format.pixel.layout();
+        if layout.samples().is_empty() {
+            return Err(PlanError::Compressed {
+                found: format.pixel.name(),
+            });
+        }
         let grid_px = [width_px, height_px].map(|px| px / layout.block_px);
         if grid_px.iter().any(|&px| px < 2) {
             return Err(PlanError::Picture {

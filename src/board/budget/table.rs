@@ -19,6 +19,7 @@ impl fmt::Display for Purpose {
                 write!(f, "alignment to pages of {hugepage_kib} KiB")
             }
             Self::Model { worker } => write!(f, "model of worker {worker}"),
+            Self::Decoding { worker } => write!(f, "decoding by worker {worker}"),
             Self::Results => f.write_str("queues of results"),
             Self::Histograms => f.write_str("latency histograms"),
             Self::Events => f.write_str("tracks and rules"),

@@ -2,6 +2,7 @@
 
 use super::{Budget, BudgetLine, FrameNeed, Home, Policy, Purpose, Role, plan};
 use crate::board::fixtures::{board, budget, fixed, machine};
+use crate::frame::Decoding;
 use crate::units::MIB;
 use proptest::prelude::*;
 
@@ -119,6 +120,7 @@ fn what_a_camera_agreed_to_replaces_what_the_profile_asked_for() {
     let needs = [FrameNeed {
         image_bytes: 3_133_440,
         home: Home::Region,
+        decoding: Decoding::default(),
     }];
     let budget = plan(&board, &machine, &needs, &fixed(1));
     assert_eq!(

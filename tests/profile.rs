@@ -283,7 +283,7 @@ fn a_faulty_key_causes_no_faults_elsewhere() {
     assert_one_fault(
         "source = \"v4l2\"",
         "source = 4",
-        "b.toml:4: camera.source: found 4, expected \"v4l2\", \"image\", \"pattern\", \"y4m\" or \"raw\"",
+        "b.toml:4: camera.source: found 4, expected \"v4l2\", \"image\", \"pattern\", \"y4m\", \"raw\" or \"mjpeg\"",
     );
     assert_one_fault(
         "decoder = \"blazeface-short\"",
@@ -819,4 +819,32 @@ fn a_class_threshold_is_of_a_label_that_the_model_has() {
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].contains(words), "{}", found[0]);
     }
+}
+
+#[test]
+fn jpeg_pictures_come_from_cameras_and_mjpeg_streams_alone() {
+    let camera = |source: &str, format: &str| {
+        let path = match source {
+            "pattern" => "",
+            "v4l2" => "device = \"/dev/video9\"\n",
+            _ => "path = \"clip\"\n",
+        };
+        let camera = format!(
+            "[[camera]]\nname = \"jpeg\"\nsource = \"{source}\"\n{path}format = \"{format}\"\n\
+             width-px = 64\nheight-px = 48\nrate-hz = 30\n"
+        );
+        let text = SMALL.replacen("[[model]]", &format!("{camera}[[model]]"), 1);
+        messages("b.toml", &text)
+    };
+    for source in ["v4l2", "mjpeg"] {
+        assert_eq!(camera(source, "MJPG"), [""; 0], "{source}");
+    }
+    for source in ["pattern", "image", "y4m", "raw"] {
+        let found = camera(source, "MJPG");
+        let words = "camera.format: found \"MJPG\", expected a format whose samples lie open";
+        assert!(found.len() == 1 && found[0].contains(words), "{found:?}");
+    }
+    let found = camera("mjpeg", "NV12");
+    let words = "camera.format: found \"NV12\", expected \"MJPG\" with source = \"mjpeg\"";
+    assert!(found.len() == 1 && found[0].contains(words), "{found:?}");
 }

@@ -3,6 +3,7 @@
 use super::Options;
 use super::alerts::Alerts;
 use super::cameras;
+use super::decoding::{self, Buffers};
 use super::exit::{Exit, Failure};
 use super::files::Files;
 use super::fitting::{Fitted, STACK_BYTES};
@@ -61,6 +62,10 @@ pub(super) fn arm(mut fitted: Fitted, options: &Options) -> Result<Armed, Failur
     // Before cameras and memory: a disk that is missing is known at once.
     let files = Files::open(&fitted.board, options)?;
     let mut furnished = furnish(fitted, options, Fitted::refusal)?;
+    let board = &furnished.fitted.board;
+    let formats = furnished.lanes.iter().map(|lane| lane.source.format());
+    let names = board.cameras.iter().map(|camera| camera.name.as_str());
+    decoding::check_arena(board, names.zip(formats))?;
     // Standard error, as the log: standard output is for the events or the proof.
     // A log that is full or closed is no reason not to watch.
     let _ = writeln!(std::io::stderr(), "{}", furnished.fitted.budget);
@@ -183,12 +188,13 @@ fn frame_need(source: &dyn UnarmedSource) -> FrameNeed {
     }
 }
 
-/// Bytes of a whole picture: a buffer with fewer is a damaged frame.
+/// Bytes of a whole picture: a buffer with fewer is a damaged frame. Of a compressed one that is not known
+/// before it is looked into, but a buffer with nothing is none.
 pub(super) fn image_bytes(format: &StreamFormat) -> u32 {
     let bytes = format
         .pixel
         .image_bytes(format.stride_bytes, format.height_px);
-    u32::try_from(bytes).unwrap_or(u32::MAX)
+    u32::try_from(bytes).unwrap_or(u32::MAX).max(1)
 }
 
 /// The way of exchanging buffers alone, without the reason for it.
@@ -523,6 +529,7 @@ fn start_threads(
         });
     }
 
+    let decoding = run.fitted.decoding;
     let mut seeds = Vec::new();
     for (index, worker) in board.workers.iter().enumerate() {
         let model = model_of(&board, &worker.model)
@@ -537,6 +544,7 @@ fn start_threads(
             model: model.clone(),
             workers: board.workers.len(),
             arena: malloc_arena(&board, &worker.cores, &run.fitted)?,
+            buffers: Buffers::map(&board, &worker.cores, &run.fitted, decoding)?,
             views: std::mem::take(&mut views[index]),
             signals: Arc::clone(&signals),
             bell: Arc::clone(&shared.bell),
@@ -606,15 +614,8 @@ fn malloc_arena(
     if board.memory.malloc_arena_kib == 0 {
         return Ok(None);
     }
-    let machine = &fitted.topology.machine;
-    let node = machine.node_of_core(cores.first().copied().unwrap_or_default());
-    let region = Region::map(&RegionRequest {
-        bytes: board.memory.malloc_arena_kib * KIB,
-        pages: Pages::Plain,
-        node: (machine.nodes.len() > 1).then_some(node),
-        on_shortage: board.memory.on_shortage,
-    })
-    .map_err(|error| Failure::new(Exit::Machine, error))?;
+    let bytes = board.memory.malloc_arena_kib * KIB;
+    let region = decoding::beside_worker(board, cores, fitted, bytes)?;
     heap::Arena::new(region)
         .map(Some)
         .map_err(|error| Failure::new(Exit::Machine, error))

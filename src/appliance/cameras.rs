@@ -7,6 +7,7 @@ use crate::capture::UnarmedSource;
 use crate::capture::faults::UnarmedFaults;
 use crate::capture::image::{ImageConfig, UnarmedImage};
 use crate::capture::pattern::{Level, PatternConfig, UnarmedPattern};
+use crate::capture::pictures::{PicturesConfig, UnarmedPictures};
 use crate::sys::stream::{StreamConfig, UnarmedStream};
 use crate::sys::v4l2::{CameraRequest, UnarmedCamera};
 use crate::units::NS_PER_S;
@@ -70,10 +71,28 @@ fn open(camera: &Camera, as_it_comes: bool) -> Result<Box<dyn UnarmedSource>, Fa
             }
         }
         Source::Stream {
+            container: Container::Mjpeg,
+            feed: Feed::File(path),
+            repeat,
+        } if path.is_dir() => {
+            let config = PicturesConfig {
+                folder: path.clone(),
+                repeat: *repeat,
+                size_px: (camera.width_px, camera.height_px),
+                interval_ns,
+            };
+            match UnarmedPictures::open(&config) {
+                Ok(source) => Ok(Box::new(source)),
+                Err(error) => Err(refuse(&error)),
+            }
+        }
+        Source::Stream {
             container,
             feed,
             repeat,
         } => {
+            // JPEG pictures do not say their size before they come.
+            let as_it_comes = as_it_comes && *container != Container::Mjpeg;
             let config = StreamConfig {
                 feed: feed.clone(),
                 container: *container,
@@ -118,7 +137,8 @@ fn interval_ns(rate_hz: f64) -> u64 {
     (NS_PER_S as f64 / rate_hz).round() as u64
 }
 
-/// Puts a Y4M stream in the place of the board's only camera.
+/// Puts a stream in the place of the board's only camera: Y4M, or where the camera has `format = "MJPG"`
+/// JPEG pictures.
 ///
 /// # Errors
 /// The board has several cameras.
@@ -130,7 +150,11 @@ pub(super) fn replace_by_stream(board: &mut Board, feed: Feed) -> Result<(), Fai
         return Err(Failure::new(Exit::Usage, message));
     };
     camera.source = Source::Stream {
-        container: Container::Y4m,
+        container: if camera.format.is_compressed() {
+            Container::Mjpeg
+        } else {
+            Container::Y4m
+        },
         feed,
         repeat: false,
     };

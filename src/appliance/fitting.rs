@@ -4,9 +4,10 @@ use super::alerts::Alerts;
 use super::exit::{Exit, Failure};
 use super::messages::RESULT_BYTES;
 use super::worker::View;
-use crate::board::budget::{Budget, Fixed, FrameNeed};
+use crate::board::budget::{self, Budget, Fixed, FrameNeed};
 use crate::board::fit::{Finding, Moved, Severity};
 use crate::board::{self, Board, LoadError, Model};
+use crate::frame::Decoding;
 use crate::latency::{Arrivals, Histogram};
 use crate::record::RECORD_BYTES;
 use crate::sys::tflite::ModelFile;
@@ -25,6 +26,8 @@ pub struct Fitted {
     pub topology: Topology,
     /// Every byte and every thread.
     pub budget: Budget,
+    /// What each worker has for decoding.
+    pub(super) decoding: Decoding,
     /// What does not fit; refusals first.
     pub findings: Vec<Finding>,
     /// Threads that were given another core.
@@ -43,6 +46,7 @@ pub fn fit(path: &Path) -> Result<Fitted, Failure> {
     let needs: Vec<_> = board.cameras.iter().map(FrameNeed::from_profile).collect();
     let mut fitted = Fitted {
         budget: board::plan(&board, &topology.machine, &needs, &fixed(&board)),
+        decoding: budget::decoding(&needs),
         board,
         topology,
         findings: Vec::new(),
@@ -61,6 +65,7 @@ impl Fitted {
             needs,
             &fixed(&self.board),
         );
+        self.decoding = budget::decoding(needs);
         self.findings = board::fit(&self.board, &self.topology.machine, &self.budget);
         self
     }

@@ -215,8 +215,12 @@ impl Names {
                 log::error!("worker {}: {error}{times}", self.worker(worker));
             }
             Note::ArenaExhausted { worker } => log::error!(
-                "worker {}: the model asked malloc for more than its arena has; raise malloc-arena-kib{times}",
+                "worker {}: the model or a decoder asked malloc for more than its arena has; raise malloc-arena-kib{times}",
                 self.worker(worker)
+            ),
+            Note::FrameSpoilt { camera, damage } => log::warn!(
+                "camera {}: a damaged frame: {damage}{times}",
+                self.camera(camera)
             ),
             Note::PreprocessFailed { worker, camera } => log::error!(
                 "worker {}: a frame of camera {} is shorter than its format says{times}",

@@ -1,6 +1,7 @@
 //! What hot threads tell housekeeping: results and notes, by value, through fixed queues.
 
 use crate::capture::supervisor::Trouble;
+use crate::decode::Damage;
 use crate::infer::EngineError;
 use crate::limits::{MAX_CAMERAS, MAX_WORKERS};
 use crate::record::FrameResult;
@@ -35,6 +36,8 @@ pub(super) enum Note {
     InferenceFailed { worker: u16, error: EngineError },
     /// The model called malloc for more than `malloc-arena-kib`.
     ArenaExhausted { worker: u16 },
+    /// A compressed frame could not be decoded.
+    FrameSpoilt { camera: u16, damage: Damage },
     /// A frame could not be turned into a tensor.
     PreprocessFailed { worker: u16, camera: u16 },
     /// Outputs held NaN or infinities.
@@ -42,7 +45,7 @@ pub(super) enum Note {
 }
 
 /// Kinds of notes that may come with every frame.
-const FREQUENT: usize = 5;
+const FREQUENT: usize = 6;
 
 impl Note {
     /// The kind and the camera or worker of a note that may come with every frame.
@@ -53,6 +56,7 @@ impl Note {
             Self::InferenceFailed { worker, .. } => Some((2, worker)),
             Self::ArenaExhausted { worker } => Some((3, worker)),
             Self::OutputNotFinite { worker, .. } => Some((4, worker)),
+            Self::FrameSpoilt { camera, .. } => Some((5, camera)),
             _ => None,
         }
     }

@@ -12,6 +12,7 @@
 mod alerts;
 mod arm;
 mod cameras;
+mod decoding;
 mod events;
 mod exit;
 mod files;
@@ -30,6 +31,7 @@ mod threads;
 mod worker;
 
 pub use cameras::open_cameras;
+pub use decoding::check_decoding;
 pub use exit::{Exit, Failure};
 pub use fitting::{Fitted, check_model, fit};
 pub use proof::Proof;

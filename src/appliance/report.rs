@@ -82,6 +82,8 @@ pub(super) struct Running {
     house: Arc<Doorbell>,
     ready_ns: u64,
     locked_bytes: u64,
+    /// Heap calls of the other threads before ready.
+    others_before: heap::HeapCounts,
     /// While it is held, heap calls are counted.
     guard: Option<heap::Guard>,
 }
@@ -108,6 +110,7 @@ impl Running {
             house: Arc::clone(&shared.house),
             ready_ns: 0,
             locked_bytes: 0,
+            others_before: heap::HeapCounts::default(),
             guard: None,
         }
     }
@@ -137,6 +140,8 @@ impl Running {
             Some(after_ns) => log::info!("ready after {} ms", after_ns / NS_PER_MS),
             None => log::info!("ready"),
         }
+        // Trials of decoders were counted before.
+        self.others_before = heap::other_counts();
         self.guard = Some(heap::guard_on());
         self.gate.advance(Phase::Watch);
         Ok(())
@@ -224,7 +229,7 @@ impl Running {
     /// died or does not end costs what it measured, and nothing else.
     pub(super) fn finish(mut self) -> Ended {
         self.stop.ask();
-        let others = self.stop.others();
+        let others = self.stop.others().since(&self.others_before);
         self.gate.advance(Phase::Over);
         let mut muster = Muster::new(now_ns());
         let mut threads = Vec::new();

@@ -3,11 +3,13 @@
 
 use super::Options;
 use super::arm::{Lane, describe, furnish, image_bytes};
+use super::decoding::Buffers;
 use super::exit::{Exit, Failure};
 use super::fitting::{self, Fitted};
 use crate::board::Fit;
 use crate::capture::continuity::Continuity;
 use crate::capture::{Dequeue, Dequeued, FrameSource, Readiness, SourceError};
+use crate::decode::{Jpeg, Samples};
 use crate::frame::{FrameMeta, StreamFormat};
 use crate::infer::{TensorInfo, TensorType};
 use crate::preprocess::Plan;
@@ -250,10 +252,27 @@ impl Sitting {
             scale: 1.0,
             zero_point: 0,
         };
-        let plan = Plan::new(&self.format, &tensor, Fit::Stretch, [0.0, 255.0])
+        let jpeg = Jpeg::new(&self.format, Samples::Rgb);
+        let format = jpeg.map_or(self.format, |jpeg| jpeg.decoded());
+        let plan = Plan::new(&format, &tensor, Fit::Stretch, [0.0, 255.0])
             .map_err(|error| spoilt(&error))?;
+        let decoding = self.format.pixel.decoding(
+            self.format.size_bytes,
+            self.format.width_px,
+            self.format.height_px,
+        );
+        let (mut copy, mut picture) = Buffers::once(decoding);
+        let samples = match jpeg {
+            None => lease.payload(),
+            Some(jpeg) => {
+                let taken = jpeg.take(lease.payload(), &mut copy);
+                let taken = taken.map_err(|damage| spoilt(&damage))?;
+                jpeg.decode(&copy[..taken], &mut picture)
+                    .map_err(|damage| spoilt(&damage))?
+            }
+        };
         let mut bytes = vec![0; tensor.bytes()];
-        plan.run(lease.payload(), &mut bytes)
+        plan.run(samples, &mut bytes)
             .map_err(|error| spoilt(&error))?;
         RgbImage::from_raw(width_px, height_px, bytes).ok_or_else(|| spoilt(&"its size is wrong"))
     }

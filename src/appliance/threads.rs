@@ -1,5 +1,6 @@
 //! The bodies of the hot threads: prepare, wait at the gate, watch, and leave a report.
 
+use super::decoding::{self, Buffers};
 use super::exit::{Exit, Failure};
 use super::gate::{Gate, Phase};
 use super::messages::{NoteSender, ResultSender};
@@ -9,8 +10,9 @@ use super::stop::Stop;
 use super::worker::{Tally, View, Work, Worker};
 use crate::board;
 use crate::capture::SourceError;
+use crate::decode::{Jpeg, Samples};
 use crate::frame::StreamFormat;
-use crate::infer::{Engine, Pace, Scheduler, Share, outputs_of};
+use crate::infer::{Engine, Pace, Scheduler, Share, TensorInfo, outputs_of};
 use crate::ledger::WorkerLedger;
 use crate::postprocess::{Decoder, Detections};
 use crate::preprocess::Plan;
@@ -71,6 +73,8 @@ pub(super) struct WorkerSeed {
     pub(super) workers: usize,
     /// Serves the library's calls to malloc after ready, where the profile asks for it.
     pub(super) arena: Option<&'static heap::Arena>,
+    /// Where it decodes compressed frames.
+    pub(super) buffers: Buffers,
     pub(super) views: Vec<ViewSeed>,
     pub(super) signals: Signals,
     pub(super) bell: Arc<Doorbell>,
@@ -119,7 +123,7 @@ pub(super) fn worker_thread(
             hot.attach(arena)
                 .map_err(|error| Failure::new(Exit::Internal, error))?;
         }
-        Ok((build(seed, ready)?, hot))
+        Ok((build(seed, &hot, ready)?, hot))
     });
     // Whoever arms waits for this.
     let (mut worker, hot) = match made {
@@ -147,7 +151,11 @@ pub(super) fn worker_thread(
     })
 }
 
-fn build(seed: WorkerSeed, told: &Sender<Armed>) -> Result<Worker<TfliteEngine>, Failure> {
+fn build(
+    mut seed: WorkerSeed,
+    hot: &HotThread,
+    told: &Sender<Armed>,
+) -> Result<Worker<TfliteEngine>, Failure> {
     let refuse = |error: &dyn std::fmt::Display| {
         Failure::new(Exit::Model, format!("model {}: {error}", seed.model.name))
     };
@@ -175,8 +183,9 @@ fn build(seed: WorkerSeed, told: &Sender<Armed>) -> Result<Worker<TfliteEngine>,
     log::info!("model {}: {}", seed.model.name, decoder.layout());
     let mut views = Vec::new();
     for view in seed.views {
+        let jpeg = Jpeg::new(&view.format, samples(engine.input()));
         let plan = Plan::resampled(
-            &view.format,
+            &jpeg.map_or(view.format, |jpeg| jpeg.decoded()),
             engine.input(),
             seed.model.fit,
             seed.model.resample,
@@ -191,10 +200,13 @@ fn build(seed: WorkerSeed, told: &Sender<Armed>) -> Result<Worker<TfliteEngine>,
                 ),
             )
         })?;
-        views.push((view, plan));
+        views.push((view, plan, jpeg));
+    }
+    for jpeg in views.iter().filter_map(|(.., jpeg)| jpeg.as_ref()) {
+        decoding::rehearse(jpeg, &jpeg.trials(), &mut seed.buffers, hot)?;
     }
     let mut result = FrameResult::default();
-    for (view, plan) in &views {
+    for (view, plan, _) in &views {
         warm_up(&mut engine, &mut decoder, plan, &mut result.detections)
             .map_err(|error| refuse(&format!("camera {}: {error}", view.name)))?;
         let _ = told.send(Armed::Step);
@@ -202,7 +214,7 @@ fn build(seed: WorkerSeed, told: &Sender<Armed>) -> Result<Worker<TfliteEngine>,
     let service_ns = time_of_one(&mut engine).map_err(|error| refuse(&error))?;
     let interval_ns = views
         .iter()
-        .map(|(view, _)| view.interval_ns)
+        .map(|(view, ..)| view.interval_ns)
         .max()
         .unwrap_or(0);
     let pace = Pace::new(
@@ -223,8 +235,9 @@ fn build(seed: WorkerSeed, told: &Sender<Armed>) -> Result<Worker<TfliteEngine>,
         decoder,
         views: views
             .into_iter()
-            .map(|(view, plan)| View::new(view.tap, plan, view.ledger, view.max_age_ns))
+            .map(|(view, plan, jpeg)| View::new(view.tap, plan, jpeg, view.ledger, view.max_age_ns))
             .collect(),
+        buffers: seed.buffers,
         scheduler,
         signals: seed.signals,
         bell: seed.bell,
@@ -244,6 +257,15 @@ fn build(seed: WorkerSeed, told: &Sender<Armed>) -> Result<Worker<TfliteEngine>,
         work: Work::default(),
         result,
     })
+}
+
+/// What a model sees of a compressed picture.
+fn samples(input: &TensorInfo) -> Samples {
+    if input.shape.last() == Some(&1) {
+        Samples::Luma
+    } else {
+        Samples::Rgb
+    }
 }
 
 /// Whole passes over a black frame of one camera.

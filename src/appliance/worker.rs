@@ -1,8 +1,10 @@
 //! The inference thread: whose frame is next, claim it, tensor, model, detections.
 
+use super::decoding::Buffers;
 use super::messages::{Note, NoteSender, ResultSender};
 use super::signals::{Signal, Signals};
 use super::stop::Stop;
+use crate::decode::{Damage, Jpeg};
 use crate::infer::{Engine, Scheduler, outputs_of};
 use crate::latency::{
     AgeOfKnowledge, Coming, Disturbance, Histogram, Looks, Observed, Remarks, Sight, Stage,
@@ -28,6 +30,8 @@ const PROMPT_NS: u64 = 100 * NS_PER_US;
 pub(super) struct View {
     pub(super) tap: LaneTap,
     pub(super) plan: Plan,
+    /// Where its frames are compressed.
+    pub(super) jpeg: Option<Jpeg>,
     pub(super) ledger: WorkerLedger,
     pub(super) max_age_ns: u64,
     pub(super) stages: StageHistograms,
@@ -37,10 +41,17 @@ pub(super) struct View {
 }
 
 impl View {
-    pub(super) fn new(tap: LaneTap, plan: Plan, ledger: WorkerLedger, max_age_ns: u64) -> Self {
+    pub(super) fn new(
+        tap: LaneTap,
+        plan: Plan,
+        jpeg: Option<Jpeg>,
+        ledger: WorkerLedger,
+        max_age_ns: u64,
+    ) -> Self {
         Self {
             tap,
             plan,
+            jpeg,
             ledger,
             max_age_ns,
             stages: StageHistograms::new(),
@@ -62,6 +73,7 @@ pub(super) struct Worker<E> {
     pub(super) engine: E,
     pub(super) decoder: Decoder,
     pub(super) views: Vec<View>,
+    pub(super) buffers: Buffers,
     pub(super) scheduler: Scheduler,
     pub(super) signals: Signals,
     pub(super) bell: Arc<Doorbell>,
@@ -158,6 +170,8 @@ impl<E: Engine> Worker<E> {
             engine: &mut self.engine,
             decoder: &mut self.decoder,
             plan: &view.plan,
+            jpeg: view.jpeg.as_ref(),
+            buffers: &mut self.buffers,
             usual: &view.usual,
             stop: &self.stop,
             hot,
@@ -248,6 +262,14 @@ impl Drop for Claimed<'_> {
     }
 }
 
+/// Why a frame did not become a tensor.
+enum Untensored {
+    /// Its bytes are not a picture.
+    Damaged(Damage),
+    /// The picture is not what was planned for.
+    Failed,
+}
+
 /// What a worker saw while it judged a frame.
 #[derive(Debug, Default)]
 pub(super) struct Work {
@@ -272,6 +294,8 @@ struct Judge<'worker, 'view, E> {
     engine: &'worker mut E,
     decoder: &'worker mut Decoder,
     plan: &'worker Plan,
+    jpeg: Option<&'worker Jpeg>,
+    buffers: &'worker mut Buffers,
     usual: &'worker Usual,
     stop: &'worker Stop,
     hot: &'worker HotThread,
@@ -317,20 +341,24 @@ impl<E: Engine> Judge<'_, '_, E> {
             waiting: self.last.until(&leased),
             looks: Looks::leased(leased),
         };
-        let tensor = self.plan.run(lease.payload(), self.engine.input_bytes());
-        // The slot goes back before the model runs: a slow model holds no frame memory.
-        drop(lease);
-        self.claimed.slot_given_back();
+        let before = self.hot.counts();
+        let tensor = self.tensor(lease);
         stamps.preprocessed_ns = now_ns();
         self.look(Stage::Preprocess, &stamps, stamps.preprocessed_ns);
-        if tensor.is_err() {
-            self.note(Note::PreprocessFailed {
-                worker: self.index,
-                camera,
-            });
-            return Judged::Failed;
+        match tensor {
+            Ok(()) => {}
+            Err(Untensored::Damaged(damage)) => {
+                self.note(Note::FrameSpoilt { camera, damage });
+                return Judged::Damaged;
+            }
+            Err(Untensored::Failed) => {
+                self.note(Note::PreprocessFailed {
+                    worker: self.index,
+                    camera,
+                });
+                return Judged::Failed;
+            }
         }
-        let before = self.hot.counts();
         if let Err(error) = self.engine.invoke() {
             self.note(Note::InferenceFailed {
                 worker: self.index,
@@ -370,6 +398,34 @@ impl<E: Engine> Judge<'_, '_, E> {
         } else {
             Judged::Refused
         }
+    }
+
+    /// Makes the model's input of a frame. The slot goes back as soon as its bytes are not needed, at the
+    /// latest before the model runs: neither a slow decoder nor a slow model holds frame memory.
+    fn tensor(&mut self, lease: Lease<'_>) -> Result<(), Untensored> {
+        let Some(jpeg) = self.jpeg else {
+            let made = self.plan.run(lease.payload(), self.engine.input_bytes());
+            drop(lease);
+            self.claimed.slot_given_back();
+            return made.map_err(|_| Untensored::Failed);
+        };
+        let taken = match self.buffers.take(jpeg, lease.payload()) {
+            Ok(taken) => taken,
+            Err(damage) => {
+                lease.discard();
+                self.claimed.slot_given_back();
+                return Err(Untensored::Damaged(damage));
+            }
+        };
+        drop(lease);
+        self.claimed.slot_given_back();
+        let picture = self
+            .buffers
+            .decode(jpeg, taken)
+            .map_err(Untensored::Damaged)?;
+        self.plan
+            .run(picture, self.engine.input_bytes())
+            .map_err(|_| Untensored::Failed)
     }
 
     /// This thread's counters at the lease. Its time in line for the core is read only if there can have

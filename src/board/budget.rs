@@ -148,10 +148,10 @@ pub enum Purpose {
     },
 }
 
-/// What each worker's desk has: as much as the largest compressed frame and the largest picture take. Every
-/// worker may be given any camera's frame.
+/// What each worker has for decoding: as much as the largest compressed frame and the largest picture take.
+/// Every worker may be given any camera's frame.
 #[must_use]
-pub fn desk(needs: &[FrameNeed]) -> Decoding {
+pub fn decoding(needs: &[FrameNeed]) -> Decoding {
     let most = |of: fn(&Decoding) -> u64| needs.iter().map(|need| of(&need.decoding)).max();
     Decoding {
         copy_bytes: most(|decoding| decoding.copy_bytes).unwrap_or(0),

@@ -10,7 +10,7 @@ use crate::board::fault::Hint;
 use crate::board::keys::Top;
 use crate::board::rules::{quoted, similar};
 use crate::board::sink::Sink;
-use crate::board::{AbsentCore, Camera, Decoder, Feed, Model, Source, Worker};
+use crate::board::{AbsentCore, Camera, Container, Decoder, Feed, Model, Source, Worker};
 
 /// Buffers that a V4L2 queue has at most.
 ///
@@ -36,6 +36,9 @@ pub(super) fn cameras(sink: &Sink<'_>, cameras: &[(Camera, Places)], workers: us
     for (index, (camera, places)) in cameras.iter().enumerate() {
         if places.sound(&["rate-hz", "time-out-ms"]) {
             time_out(sink, camera, places);
+        }
+        if places.sound(&["source", "format"]) {
+            compression(sink, camera, places);
         }
         if let Source::V4l2 { device } = &camera.source
             && places.sound(&["source", "device"])
@@ -88,6 +91,27 @@ pub(super) fn cameras(sink: &Sink<'_>, cameras: &[(Camera, Places)], workers: us
                 Hint::Advice(advice.into()),
             );
         }
+    }
+}
+
+/// Only cameras and MJPEG streams have compressed frames, and those streams have no others.
+fn compression(sink: &Sink<'_>, camera: &Camera, places: &Places) {
+    let jpegs = matches!(
+        camera.source,
+        Source::Stream {
+            container: Container::Mjpeg,
+            ..
+        }
+    );
+    let driver = matches!(camera.source, Source::V4l2 { .. });
+    let found = quoted(camera.format.name());
+    if jpegs && !camera.format.is_compressed() {
+        let expected = "\"MJPG\" with source = \"mjpeg\"".into();
+        places.fault(sink, "format", found, expected, Hint::None);
+    } else if !jpegs && !driver && camera.format.is_compressed() {
+        let expected =
+            "a format whose samples lie open, as this source makes no JPEG pictures".into();
+        places.fault(sink, "format", found, expected, Hint::None);
     }
 }
 

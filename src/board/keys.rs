@@ -84,6 +84,7 @@ pub(super) fn camera(mut t: Table<'_, '_>, base: &Path) -> (Camera, Places) {
         ("pattern", Kind::Pattern),
         ("y4m", Kind::Stream(Container::Y4m)),
         ("raw", Kind::Stream(Container::Raw)),
+        ("mjpeg", Kind::Stream(Container::Mjpeg)),
     ];
     const IO: &[(&str, Io)] = &[
         ("auto", Io::Auto),
@@ -114,11 +115,11 @@ pub(super) fn camera(mut t: Table<'_, '_>, base: &Path) -> (Camera, Places) {
         .unwrap_or_default();
     let file = t
         .key("path")
-        .only_any("source", &["image", "y4m", "raw"], image || stream)
+        .only_any("source", &["image", "y4m", "raw", "mjpeg"], image || stream)
         .required(path(), "\"photo.png\"");
     let repeat = t
         .key("loop")
-        .only_any("source", &["y4m", "raw"], stream)
+        .only_any("source", &["y4m", "raw", "mjpeg"], stream)
         .or(Truth, "false");
     let scale = t
         .key("scale")

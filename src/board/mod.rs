@@ -194,7 +194,8 @@ pub enum Source {
     },
     /// `source = "pattern"`: numbered colour bars, for tests and for machines without a camera.
     Pattern,
-    /// `source = "y4m"` or `"raw"`, with `path` and `loop`: frames from a file or a pipe.
+    /// `source = "y4m"`, `"raw"` or `"mjpeg"`, with `path` and `loop`: frames from a file or a pipe, and for
+    /// `"mjpeg"` also from a folder of pictures.
     Stream {
         /// What the frames are wrapped in.
         container: Container,
@@ -212,6 +213,8 @@ pub enum Container {
     Y4m,
     /// Nothing: one frame after the other, without padding.
     Raw,
+    /// JPEG pictures, one after the other.
+    Mjpeg,
 }
 
 /// Where a stream comes from.

@@ -132,7 +132,14 @@ impl Cadence {
         }))
     }
 
+    /// While streaming: the number of the frame that is given next.
+    pub fn streaming_front(&self) -> Option<u64> {
+        self.origin_ns
+            .map(|_| self.waiting.front().map_or(self.next, |front| front.number))
+    }
+
     pub fn readiness(&self) -> Readiness {
-        Readiness::At(self.due_ns(self.waiting.front().map_or(self.next, |front| front.number)))
+        let next = self.streaming_front().unwrap_or(self.next);
+        Readiness::At(self.due_ns(next))
     }
 }

@@ -1,8 +1,8 @@
 //! Frames from somewhere into slots: the edge that every camera implements.
 //!
 //! Answers for: the contract between a source of frames and the thread that serves it, the sources that
-//! need no kernel ([`pattern`], [`image`]), what a stream of bytes is made of ([`y4m`], [`assembly`]),
-//! [`faults`] that wrap any source, and the pure judges of a
+//! need no kernel ([`pattern`], [`image`], [`pictures`]), what a stream of bytes is made of ([`y4m`],
+//! [`assembly`], [`mjpeg`], [`gather`]), [`faults`] that wrap any source, and the pure judges of a
 //! stream, [`continuity`], [`repeats`] and [`supervisor`]. Does not answer for: V4L2 itself (`sys::v4l2`), rings
 //! (`ring`), or threads (`appliance`).
 //!
@@ -15,10 +15,13 @@ pub mod assembly;
 mod cadence;
 pub mod continuity;
 pub mod faults;
+pub mod gather;
 pub mod image;
 mod memory;
+pub mod mjpeg;
 mod paint;
 pub mod pattern;
+pub mod pictures;
 pub mod repeats;
 pub mod supervisor;
 pub mod y4m;

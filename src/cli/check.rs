@@ -34,6 +34,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         Err(failure) => faults.push(failure.message),
     }
+    if let Err(failure) = appliance::check_decoding(&fitted.board) {
+        if faults.is_empty() {
+            exit = failure.exit;
+        }
+        faults.push(failure.message);
+    }
     for model in &fitted.board.models {
         match appliance::check_model(model) {
             Ok(()) => super::print(&format!(

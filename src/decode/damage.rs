@@ -51,8 +51,8 @@ impl fmt::Display for Damage {
                 "found a JPEG picture of {w}x{h}, expected the size of the stream"
             ),
             Self::Components => f.write_str(
-                "found other JPEG components than luma, or luma and two differences, sampled 4:4:4, 4:2:2, \
-                 4:2:0 or 4:4:0",
+                "found other JPEG components than luma, or luma and two differences, sampled 4:4:4, 4:2:2 or \
+                 4:2:0",
             ),
             Self::Long => f.write_str("the JPEG picture is longer than a frame can be"),
             Self::Tables => f.write_str("the tables of the JPEG picture make no sense"),

@@ -23,4 +23,4 @@ mod stream;
 pub use damage::Damage;
 pub use flat::flat;
 pub use jpeg::{Jpeg, Samples};
-pub use stream::{Sampling, size_px, take};
+pub use stream::{Sampling, take};

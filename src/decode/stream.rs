@@ -48,22 +48,19 @@ pub enum Sampling {
     S444,
     /// 4:2:2, two across: most cameras.
     S422,
-    /// 4:4:0, two down.
-    S440,
     /// 4:2:0, two across and two down.
     S420,
 }
 
 impl Sampling {
     /// All that are read.
-    pub const ALL: [Self; 5] = [Self::Grey, Self::S444, Self::S422, Self::S440, Self::S420];
+    pub const ALL: [Self; 4] = [Self::Grey, Self::S444, Self::S422, Self::S420];
 
     /// Luma's sampling factors, across in the high four bits and down in the low ones.
     pub(super) const fn factors(self) -> u8 {
         match self {
             Self::Grey | Self::S444 => 0x11,
             Self::S422 => 0x21,
-            Self::S440 => 0x12,
             Self::S420 => 0x22,
         }
     }
@@ -271,29 +268,6 @@ pub fn take(jpeg: &[u8], size_px: (u32, u32), copy: &mut [u8]) -> Result<usize, 
                 return Ok(out.used);
             }
             // Application data, comments, and what later editions may have added.
-            _ => {}
-        }
-    }
-}
-
-/// The size that the frame header of a JPEG picture says; `None` where there is none among these bytes.
-#[must_use]
-pub fn size_px(jpeg: &[u8]) -> Option<(u32, u32)> {
-    let mut segments = Segments::of(jpeg).ok()?;
-    loop {
-        let segment = segments.next().ok()?;
-        match segment.marker {
-            DHT => {}
-            0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
-                let &[_, h1, h0, w1, w0, ..] = segment.body else {
-                    return None;
-                };
-                return Some((
-                    u32::from(u16::from_be_bytes([w1, w0])),
-                    u32::from(u16::from_be_bytes([h1, h0])),
-                ));
-            }
-            SOS => return None,
             _ => {}
         }
     }

@@ -299,6 +299,16 @@ impl Region {
         }
     }
 
+    /// Its bytes, all zero until they are written; it stays mapped to the end of the process.
+    #[must_use]
+    pub fn leak(self) -> &'static mut [u8] {
+        let region = std::mem::ManuallyDrop::new(self);
+        // SAFETY: the range is mapped, readable and writable (it was opened and touched by `map`), in one
+        // mapping of its own that nobody else has a reference into, and it is never unmapped: the region is
+        // not dropped, and gives its bytes away for good. u8 has no alignment and no invalid value.
+        unsafe { std::slice::from_raw_parts_mut(region.base().as_ptr(), region.len_bytes()) }
+    }
+
     /// First byte. Aligned to the page size.
     #[must_use]
     pub fn base(&self) -> NonNull<u8> {

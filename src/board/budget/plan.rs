@@ -1,7 +1,7 @@
 //! The arithmetic of the budget: from a board and a machine to bytes and threads.
 
 use super::{
-    Budget, BudgetLine, Fixed, FrameNeed, Home, Policy, Purpose, Region, Role, ThreadPlan, desk,
+    Budget, BudgetLine, Fixed, FrameNeed, Home, Policy, Purpose, Region, Role, ThreadPlan, decoding,
 };
 use crate::board::{Board, Camera, Machine};
 use crate::frame::{ArenaLayout, CameraNeed};
@@ -60,15 +60,15 @@ pub fn plan(board: &Board, machine: &Machine, needs: &[FrameNeed], fixed: &Fixed
             bytes: *bytes,
         });
     }
-    let desk = desk(needs);
-    let desk_bytes = (desk.copy_bytes + desk.picture_bytes).next_multiple_of(machine.page_bytes);
-    for worker in board.workers.iter().filter(|_| desk_bytes > 0) {
+    let each = decoding(needs);
+    let each_bytes = (each.copy_bytes + each.picture_bytes).next_multiple_of(machine.page_bytes);
+    for worker in board.workers.iter().filter(|_| each_bytes > 0) {
         lines.push(BudgetLine {
             purpose: Purpose::Decoding {
                 worker: worker.name.clone(),
             },
             node: Some(machine.node_of_core(worker.cores.first().copied().unwrap_or(0))),
-            bytes: desk_bytes,
+            bytes: each_bytes,
         });
     }
     let count =

@@ -57,6 +57,8 @@ pub enum StreamErrorKind {
         /// Where its first frame would end.
         expected_bytes: u64,
     },
+    /// There is no JPEG picture in it.
+    NoPicture,
     /// Nobody says at which rate the file is to be played.
     NoRate,
 }
@@ -114,6 +116,9 @@ impl fmt::Display for StreamErrorKind {
                 "found the end of the file at byte {length_bytes}, expected a first frame up to byte \
                  {expected_bytes}"
             ),
+            Self::NoPicture => {
+                f.write_str("found no JPEG picture, expected one after the other")
+            }
             Self::NoRate => f.write_str("found no frame rate (F0:0), expected one: set `rate-hz`"),
         }
     }

@@ -1,7 +1,7 @@
-//! Cameras that are a stream of bytes: a Y4M or raw file, a FIFO, standard input.
+//! Cameras that are a stream of bytes: a Y4M, raw or MJPEG file, a FIFO, standard input.
 //!
 //! Answers for: reading without waiting, pace, loss and end of such a stream. Does not answer for: what
-//! the bytes mean (`capture::y4m`, `capture::assembly`).
+//! the bytes mean (`capture::y4m`, `capture::assembly`, `capture::gather`).
 //!
 //! A **file** is played at a rate: a frame is read ahead and given when it is due, and frames whose time
 //! passes while nobody has a slot for them are lost, as a camera's are. Bytes that are not in memory are
@@ -11,12 +11,15 @@
 #![allow(unsafe_code)]
 
 mod error;
+mod frames;
 mod input;
 
 pub use error::{StreamError, StreamErrorKind};
 
 use crate::board::{Container, Feed};
 use crate::capture::assembly::{Assembly, Fed, Layout};
+use crate::capture::gather::Gathering;
+use crate::capture::mjpeg::size_px;
 use crate::capture::y4m::{Header, LONGEST_HEADER_BYTES};
 use crate::capture::{
     Dequeue, Dequeued, FrameSource, MemoryKeeper, NotArmed, Readiness, SlotHome, SlotMemory, Slots,
@@ -26,6 +29,7 @@ use crate::frame::{PixelFormat, StreamFormat};
 use crate::limits::MAX_SLOTS;
 use crate::sys::clock::now_ns;
 use crate::units::{NS_PER_MS, NS_PER_S};
+use frames::Frames;
 use heapless::Deque;
 use input::{Input, Read};
 use nix::libc;
@@ -33,6 +37,8 @@ use std::io::IsTerminal as _;
 
 /// How long a writer may take to send the first line: a camera's pipeline takes seconds to start.
 const HEADER_NS: u64 = 15 * NS_PER_S;
+/// Bytes of a file in which its first picture is looked for.
+const SEARCHED_BYTES: usize = 16 << 20;
 /// When bytes are looked for again that the disk had not brought.
 const DISK_NS: u64 = NS_PER_MS;
 /// Lost bytes that are read in one turn, at least: what a pipe holds. Other cameras wait meanwhile.
@@ -61,7 +67,7 @@ pub struct StreamConfig {
 #[derive(Debug)]
 pub struct UnarmedStream {
     input: Input,
-    assembly: Assembly,
+    frames: Frames,
     repeat: bool,
     /// Length of the header.
     data_start: u64,
@@ -83,10 +89,15 @@ impl UnarmedStream {
             Feed::File(path) => Input::open(path),
         };
         let mut input = opened.map_err(|error| wrong(StreamErrorKind::Open(error)))?;
-        let (layout, data_start, word) = match config.container {
+        let (frames, data_start, word) = match config.container {
             Container::Y4m => {
                 let (header, bytes) = read_header(&mut input).map_err(wrong)?;
-                (y4m_layout(&header, config).map_err(wrong)?, bytes, "y4m")
+                let layout = y4m_layout(&header, config).map_err(wrong)?;
+                (
+                    Frames::Planes(Box::new(Assembly::new(layout))),
+                    bytes,
+                    "y4m",
+                )
             }
             Container::Raw => {
                 let size_px = config.size_px.unwrap_or_default();
@@ -94,18 +105,26 @@ impl UnarmedStream {
                 let layout = Layout::raw(config.pixel, size_px, interval_ns);
                 let layout =
                     layout.ok_or_else(|| wrong(StreamErrorKind::Size { found: size_px }))?;
-                (layout, 0, "raw frames")
+                (
+                    Frames::Planes(Box::new(Assembly::new(layout))),
+                    0,
+                    "raw frames",
+                )
+            }
+            Container::Mjpeg => {
+                let frames = mjpeg_frames(&mut input, config).map_err(wrong)?;
+                (frames, 0, "mjpeg")
             }
         };
         if let Some(length_bytes) = input.length_bytes() {
-            let expected_bytes = data_start + layout.frame_bytes();
-            if length_bytes < expected_bytes {
+            let expected_bytes = data_start + frames.frame_bytes();
+            if frames.are_of_one_length() && length_bytes < expected_bytes {
                 return Err(wrong(StreamErrorKind::Short {
                     length_bytes,
                     expected_bytes,
                 }));
             }
-            if layout.format().interval_ns == 0 {
+            if frames.format().interval_ns == 0 {
                 return Err(wrong(StreamErrorKind::NoRate));
             }
         }
@@ -113,7 +132,7 @@ impl UnarmedStream {
             said: format!("{word} from {}", error::said(&config.feed)),
             repeat: config.repeat && input.is_file(),
             input,
-            assembly: Assembly::new(layout),
+            frames,
             data_start,
         })
     }
@@ -138,6 +157,41 @@ fn y4m_layout(header: &Header, config: &StreamConfig) -> Result<Layout, StreamEr
         found: header.chroma,
         format: config.pixel,
     })
+}
+
+/// Of a file that is played, its first picture has to be one of the profile's size: a size that is wrong
+/// would make every frame a damaged one.
+fn mjpeg_frames(input: &mut Input, config: &StreamConfig) -> Result<Frames, StreamErrorKind> {
+    let expected = config.size_px.unwrap_or_default();
+    let interval_ns = config.interval_ns.unwrap_or_default();
+    let mut gathering =
+        Gathering::new(expected, interval_ns).ok_or(StreamErrorKind::Size { found: expected })?;
+    if input.is_file() {
+        let mut picture = vec![0; gathering.format().size_bytes as usize];
+        let mut fed = Fed::More;
+        let mut left_bytes = SEARCHED_BYTES;
+        while fed == Fed::More && left_bytes > 0 {
+            match input
+                .read(gathering.room())
+                .map_err(StreamErrorKind::Read)?
+            {
+                Read::Bytes(count) => {
+                    left_bytes = left_bytes.saturating_sub(count);
+                    fed = gathering.fed(Some(&mut picture), count);
+                }
+                Read::End => break,
+                Read::NotYet => std::thread::sleep(std::time::Duration::from_nanos(DISK_NS)),
+            }
+        }
+        input.rewind(0).map_err(StreamErrorKind::Read)?;
+        gathering.begin_anew();
+        match size_px(&picture) {
+            Some(found) if found == expected => {}
+            Some(found) => return Err(StreamErrorKind::OtherSize { found, expected }),
+            None => return Err(StreamErrorKind::NoPicture),
+        }
+    }
+    Ok(Frames::Jpegs(Box::new(gathering)))
 }
 
 /// The first line, byte by byte: what follows it belongs to the frames.
@@ -171,13 +225,13 @@ fn read_header(input: &mut Input) -> Result<(Header, u64), StreamErrorKind> {
 
 impl UnarmedSource for UnarmedStream {
     fn format(&self) -> StreamFormat {
-        self.assembly.layout().format()
+        self.frames.format()
     }
     fn slot_home(&self) -> SlotHome {
         SlotHome::Caller
     }
     fn own_bytes(&self) -> u64 {
-        self.assembly.own_bytes()
+        self.frames.own_bytes()
     }
     fn io(&self) -> String {
         self.said.clone()
@@ -186,7 +240,7 @@ impl UnarmedSource for UnarmedStream {
         match check_caller_slots(&self.format(), slots, MAX_SLOTS) {
             Ok(slots) => Ok(Box::new(Stream {
                 input: self.input,
-                assembly: self.assembly,
+                frames: self.frames,
                 repeat: self.repeat,
                 data_start: self.data_start,
                 slots,
@@ -239,7 +293,7 @@ enum Pumped {
 #[derive(Debug)]
 struct Stream {
     input: Input,
-    assembly: Assembly,
+    frames: Frames,
     repeat: bool,
     data_start: u64,
     slots: Box<[SlotMemory]>,
@@ -260,7 +314,7 @@ struct Stream {
 
 impl Stream {
     fn interval_ns(&self) -> u64 {
-        self.assembly.layout().format().interval_ns.max(1)
+        self.frames.format().interval_ns.max(1)
     }
 
     /// When a file's frame is due.
@@ -282,7 +336,7 @@ impl Stream {
         } else if let Some(slot) = self.queued.pop_front() {
             self.target = Target::Slot(slot);
             if self.input.is_file() {
-                let bytes = self.assembly.layout().frame_bytes().saturating_mul(2);
+                let bytes = self.frames.frame_bytes().saturating_mul(2);
                 self.input
                     .fetch(usize::try_from(bytes).unwrap_or(usize::MAX));
             }
@@ -300,10 +354,10 @@ impl Stream {
         loop {
             if self.target == Target::Away
                 && self.input.is_file()
-                && let Some(missing) = self.assembly.missing_bytes()
+                && let Some(missing) = self.frames.missing_bytes()
             {
                 self.input.pass_over(missing)?;
-                self.assembly.passed_over(missing);
+                self.frames.passed_over(missing);
                 return Ok(Pumped::Frame);
             }
             let memory = match self.target {
@@ -313,18 +367,23 @@ impl Stream {
             // SAFETY: the slot was queued and has not been given back, so it is with this source; the
             // reference ends with this turn of the loop, and there is no other one.
             let mut bytes = memory.map(|memory| unsafe { memory.bytes_mut() });
-            let room = self.assembly.room(bytes.as_deref_mut());
-            match self.input.read(room)? {
-                Read::NotYet => return Ok(Pumped::NotYet),
-                Read::End => return Ok(Pumped::End(self.assembly.done_bytes())),
-                Read::Bytes(count) => match self.assembly.fed(bytes, count) {
-                    Fed::More => {}
-                    Fed::Frame => return Ok(Pumped::Frame),
-                    Fed::Broken => {
-                        self.ended = true;
-                        return Err(SourceError::new("FRAME line", libc::EBADMSG));
-                    }
-                },
+            let fed = if self.frames.has_rest() {
+                self.frames.rest(bytes)
+            } else {
+                let room = self.frames.room(bytes.as_deref_mut());
+                match self.input.read(room)? {
+                    Read::NotYet => return Ok(Pumped::NotYet),
+                    Read::End => return Ok(Pumped::End(self.frames.done_bytes())),
+                    Read::Bytes(count) => self.frames.fed(bytes, count),
+                }
+            };
+            match fed {
+                Fed::More => {}
+                Fed::Frame => return Ok(Pumped::Frame),
+                Fed::Broken => {
+                    self.ended = true;
+                    return Err(SourceError::new("FRAME line", libc::EBADMSG));
+                }
             }
         }
     }
@@ -345,7 +404,7 @@ impl Stream {
 
     /// The end of the stream, perhaps in the middle of a frame.
     fn end(&mut self, bytes: usize) -> Result<(), SourceError> {
-        if self.assembly.is_between() {
+        if self.frames.is_between() {
             // No frame was begun: the slot is the next one's.
             if let Target::Slot(slot) = self.target {
                 let _ = self.queued.push_front(slot);
@@ -354,7 +413,7 @@ impl Stream {
         } else {
             self.conclude(bytes, true);
         }
-        self.assembly.begin_anew();
+        self.frames.begin_anew();
         if self.repeat && self.since_rewind > 0 {
             self.since_rewind = 0;
             self.input.rewind(self.data_start)
@@ -397,7 +456,7 @@ impl Stream {
 
 impl FrameSource for Stream {
     fn format(&self) -> StreamFormat {
-        self.assembly.layout().format()
+        self.frames.format()
     }
 
     fn slots(&self) -> &[SlotMemory] {
@@ -432,7 +491,7 @@ impl FrameSource for Stream {
         if self.origin_ns.is_none() {
             return Err(SourceError::new("dequeue", libc::EINVAL));
         }
-        let frame_bytes = self.assembly.layout().frame_bytes();
+        let frame_bytes = self.frames.frame_bytes();
         let mut lost = 0;
         loop {
             if let Some(whole) = self.whole {
@@ -452,11 +511,12 @@ impl FrameSource for Stream {
                 Pumped::Frame => {
                     self.since_rewind += 1;
                     lost += u64::from(self.target == Target::Away);
-                    self.conclude(self.format().size_bytes as usize, false);
+                    let ended = self.frames.ended();
+                    self.conclude(ended.bytes, ended.damaged);
                 }
                 Pumped::End(bytes) => self.end(bytes)?,
             }
-            let most = if self.input.is_file() {
+            let most = if self.input.is_file() && self.frames.are_of_one_length() {
                 LOST_FRAMES
             } else {
                 LOST_BYTES.div_ceil(frame_bytes)
@@ -474,6 +534,8 @@ impl FrameSource for Stream {
             // There is something to learn at once.
             Some(_) if self.ended => Readiness::At(0),
             Some(_) if self.input.is_file() => Readiness::At(self.wake_ns),
+            // What has been read already is not seen by poll.
+            Some(_) if self.frames.has_rest() => Readiness::At(0),
             Some(_) => Readiness::Fd(self.input.raw()),
         }
     }
@@ -484,7 +546,7 @@ impl FrameSource for Stream {
         self.queued.clear();
         self.held = [false; MAX_SLOTS];
         // What comes of a frame that was begun is nobody's.
-        self.target = if self.assembly.is_between() {
+        self.target = if self.frames.is_between() {
             Target::None
         } else {
             Target::Away
@@ -497,7 +559,7 @@ impl FrameSource for Stream {
         self.input.reopen()?;
         if self.input.is_file() {
             self.input.rewind(self.data_start)?;
-            self.assembly.begin_anew();
+            self.frames.begin_anew();
             self.target = Target::None;
             self.since_rewind = 0;
             self.ended = false;

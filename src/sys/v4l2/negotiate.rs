@@ -233,7 +233,8 @@ fn layout(given: &Given, request: &CameraRequest) -> Option<Agreed> {
     }
     let (planes, size_bytes) = if count == 1 {
         let [size_bytes, ..] = given.sizes_bytes;
-        let holds = u64::from(size_bytes) >= image_bytes;
+        // Of compressed frames rows have no length, and the driver says how long a frame may be.
+        let holds = u64::from(size_bytes) >= image_bytes.max(1);
         (holds.then_some(Planes::one(size_bytes))?, size_bytes)
     } else {
         let planes = Planes::several(
@@ -446,6 +447,15 @@ mod tests {
             quantization: Quantization::Limited,
         };
         assert_eq!(format.colour, colour);
+    }
+
+    #[test]
+    fn compressed_frames_are_as_long_as_the_driver_says() {
+        let asked = request(PixelFormat::Mjpg);
+        let agreed = layout(&given(PixelFormat::Mjpg, 0, 4_147_200), &asked).unwrap();
+        let format = agreed.format;
+        assert_eq!((format.stride_bytes, format.size_bytes), (0, 4_147_200));
+        assert!(layout(&given(PixelFormat::Mjpg, 0, 0), &asked).is_none());
     }
 
     #[test]

@@ -405,7 +405,7 @@ fn the_reference_has_every_key_with_the_readers_own_values_and_defaults() {
                     "node" => "the node of `capture-core`",
                     "camera" => "the only camera",
                     "model" => "the only model",
-                    "zone" => "the whole picture",
+                    "zone" | "region" => "the whole picture",
                     "classes" => "all of them",
                     other => panic!("what holds without {other}?"),
                 }

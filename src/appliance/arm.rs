@@ -500,6 +500,7 @@ fn start_threads(
                 name: camera.name.clone(),
                 tap,
                 format,
+                view: camera.view,
                 ledger: worker_ledger.clone(),
                 max_age_ns: camera.max_age_ms * NS_PER_MS,
                 interval_ns: format.interval_ns,

@@ -15,7 +15,7 @@ use crate::frame::StreamFormat;
 use crate::infer::{Engine, Pace, Scheduler, Share, TensorInfo, outputs_of};
 use crate::ledger::WorkerLedger;
 use crate::postprocess::{Decoder, Detections};
-use crate::preprocess::Plan;
+use crate::preprocess::{Plan, Preparation};
 use crate::record::FrameResult;
 use crate::ring::{Doorbell, LaneTap, Waiting};
 use crate::sync::Arc;
@@ -60,6 +60,7 @@ pub(super) struct ViewSeed {
     pub(super) name: String,
     pub(super) tap: LaneTap,
     pub(super) format: StreamFormat,
+    pub(super) view: board::View,
     pub(super) ledger: WorkerLedger,
     pub(super) max_age_ns: u64,
     pub(super) interval_ns: u64,
@@ -184,14 +185,15 @@ fn build(
     let mut views = Vec::new();
     for view in seed.views {
         let jpeg = Jpeg::new(&view.format, samples(engine.input()));
-        let plan = Plan::resampled(
-            &jpeg.map_or(view.format, |jpeg| jpeg.decoded()),
-            engine.input(),
-            seed.model.fit,
-            seed.model.resample,
-            seed.model.input_range,
-        )
-        .map_err(|error| {
+        let preparation = Preparation {
+            fit: seed.model.fit,
+            resample: seed.model.resample,
+            channels: seed.model.channels,
+            range: seed.model.input_range,
+            view: view.view,
+        };
+        let format = jpeg.map_or(view.format, |jpeg| jpeg.decoded());
+        let plan = Plan::prepared(&format, engine.input(), &preparation).map_err(|error| {
             Failure::new(
                 Exit::Model,
                 format!(

@@ -6,10 +6,10 @@
 
 use super::machine::{Cores, pin};
 use super::report::{BenchError, Plot, Report, Table, ratio};
-use crate::board::{Fit, Resample};
+use crate::board::{Channels, Fit, Resample, View};
 use crate::frame::{Colour, Encoding, PixelFormat, Quantization, StreamFormat};
 use crate::infer::{TensorInfo, TensorType};
-use crate::preprocess::Plan;
+use crate::preprocess::{Plan, Preparation};
 use crate::sys::clock::now_ns;
 use serde::Serialize;
 use std::hint::black_box;
@@ -58,6 +58,7 @@ const fn word(resample: Resample) -> &'static str {
     match resample {
         Resample::Bilinear => "bilinear",
         Resample::Nearest => "nearest",
+        Resample::Area => "area",
     }
 }
 
@@ -65,7 +66,7 @@ const fn word(resample: Resample) -> &'static str {
 fn cases() -> Vec<(PixelFormat, usize, TensorType, Resample)> {
     let mut cases = Vec::new();
     for kind in [TensorType::F32, TensorType::U8, TensorType::I8] {
-        for resample in [Resample::Bilinear, Resample::Nearest] {
+        for resample in [Resample::Bilinear, Resample::Area, Resample::Nearest] {
             for pixel in [PixelFormat::Nv12, PixelFormat::Yuyv] {
                 for side_px in [300, 640] {
                     cases.push((pixel, side_px, kind, resample));
@@ -202,8 +203,14 @@ fn measure(
 ) -> Result<Row, BenchError> {
     let format = format_of(pixel)?;
     let tensor = tensor_of(side_px, kind);
-    let plan = Plan::resampled(&format, &tensor, Fit::Stretch, resample, [0.0, 1.0])
-        .map_err(BenchError::machine)?;
+    let preparation = Preparation {
+        fit: Fit::Stretch,
+        resample,
+        channels: Channels::Rgb,
+        range: [0.0, 1.0],
+        view: View::default(),
+    };
+    let plan = Plan::prepared(&format, &tensor, &preparation).map_err(BenchError::machine)?;
     let frame = noise(plan.frame_bytes());
     let mut out = vec![0; plan.tensor_bytes()];
     let mut failed = None;

@@ -40,6 +40,9 @@ pub(super) fn cameras(sink: &Sink<'_>, cameras: &[(Camera, Places)], workers: us
         if places.sound(&["source", "format"]) {
             compression(sink, camera, places);
         }
+        if places.sound(&["region", "width-px", "height-px"]) {
+            region(sink, camera, places);
+        }
         if let Source::V4l2 { device } = &camera.source
             && places.sound(&["source", "device"])
             && let Some((first, _)) = cameras[..index].iter().find(|(other, others)| {
@@ -138,6 +141,24 @@ fn standard_input(sink: &Sink<'_>, before: &[(Camera, Places)], repeat: bool, pl
 }
 
 /// A time-out that the stream's own pace would trip restarts a healthy camera for ever.
+fn region(sink: &Sink<'_>, camera: &Camera, places: &Places) {
+    let Some([left, top, width, height]) = camera.view.region_px else {
+        return;
+    };
+    if left + width > camera.width_px || top + height > camera.height_px {
+        places.fault(
+            sink,
+            "region",
+            format!("[{left}, {top}, {width}, {height}]"),
+            format!(
+                "a part of the picture of {} x {} pixels",
+                camera.width_px, camera.height_px
+            ),
+            Hint::None,
+        );
+    }
+}
+
 fn time_out(sink: &Sink<'_>, camera: &Camera, places: &Places) {
     let intervals_ms = 2000.0 / camera.rate_hz;
     let time_out_ms = f64::from(u32::try_from(camera.time_out_ms).unwrap_or(u32::MAX));

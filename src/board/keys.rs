@@ -6,13 +6,14 @@ pub(super) use events::{ReadRule, line, rule, tracker, zone};
 
 use crate::board::ask::{Places, Table};
 use crate::board::rules::{
-    ClassThresholds, Controls, Crop, DelegateOrPlugin, Ends, Sha256, Truth, choice, device,
-    distinct, even, label, list, mapped, name, one_of, or_zero, path, power_of_two, real, single,
-    whole,
+    ClassThresholds, Controls, DelegateOrPlugin, Ends, Sha256, Truth, choice, crop, device,
+    distinct, even, label, list, mapped, name, one_of, or_zero, path, power_of_two, real, region,
+    single, whole,
 };
 use crate::board::{
-    AbsentCore, BoxUnit, Camera, Capture, Container, Decoder, Delegate, Feed, Fit, Housekeeping,
-    Io, Memory, Model, OnFailure, OnShortage, Plugin, Resample, Scores, Source, Wait, Worker,
+    AbsentCore, BoxUnit, Camera, Capture, Channels, Container, Decoder, Delegate, Feed, Fit,
+    Housekeeping, Io, Memory, Model, OnFailure, OnShortage, Plugin, Resample, Rotate, Scores,
+    Source, View, Wait, Worker,
 };
 use crate::frame::PixelFormat;
 use crate::limits::{MAX_CAMERAS, MAX_DETECTIONS, MAX_NODES, MAX_RING, MAX_WORKERS};
@@ -107,7 +108,7 @@ pub(super) fn camera(mut t: Table<'_, '_>, base: &Path) -> (Camera, Places) {
         .key("io")
         .only("source", "v4l2", v4l2)
         .or(choice(IO), "\"auto\"");
-    let crop = t.key("crop").only("source", "v4l2", v4l2).optional(Crop);
+    let crop = t.key("crop").only("source", "v4l2", v4l2).optional(crop());
     let controls = t
         .key("controls")
         .only("source", "v4l2", v4l2)
@@ -160,6 +161,13 @@ pub(super) fn camera(mut t: Table<'_, '_>, base: &Path) -> (Camera, Places) {
         height_px: t
             .key("height-px")
             .required(even(16..=8192, "pixels"), "1080"),
+        view: View {
+            region_px: t.key("region").optional(region()),
+            rotate: t
+                .key("rotate")
+                .or(mapped(one_of(&[0, 90, 180, 270], "degrees"), rotate), "0"),
+            mirror: t.key("mirror").or(Truth, "false"),
+        },
         rate_hz: t.key("rate-hz").required(real(0.1..=1000.0, "Hz"), "30"),
         io,
         crop,
@@ -179,6 +187,15 @@ pub(super) fn camera(mut t: Table<'_, '_>, base: &Path) -> (Camera, Places) {
     (camera, t.finish())
 }
 
+fn rotate(degrees: u64) -> Rotate {
+    match degrees {
+        90 => Rotate::Quarter,
+        180 => Rotate::Half,
+        270 => Rotate::ThreeQuarters,
+        _ => Rotate::None,
+    }
+}
+
 pub(super) fn capture(mut t: Table<'_, '_>) -> (Capture, Places) {
     let capture = Capture {
         fifo_priority: t.key("fifo-priority").or(fifo(), "0"),
@@ -195,6 +212,12 @@ pub(super) fn model(mut t: Table<'_, '_>, base: &Path) -> (Model, Places) {
     const RESAMPLE: &[(&str, Resample)] = &[
         ("bilinear", Resample::Bilinear),
         ("nearest", Resample::Nearest),
+        ("area", Resample::Area),
+    ];
+    const CHANNELS: &[(&str, Channels)] = &[
+        ("rgb", Channels::Rgb),
+        ("bgr", Channels::Bgr),
+        ("grey", Channels::Grey),
     ];
     const ON_FAILURE: &[(&str, OnFailure)] = &[
         ("refuse", OnFailure::Refuse),
@@ -235,6 +258,7 @@ pub(super) fn model(mut t: Table<'_, '_>, base: &Path) -> (Model, Places) {
         labels: if classes { labels } else { Vec::new() },
         fit: t.key("fit").or(choice(FIT), "\"letterbox\""),
         resample: t.key("resample").or(choice(RESAMPLE), "\"bilinear\""),
+        channels: t.key("channels").or(choice(CHANNELS), "\"rgb\""),
         input_range: t.key("input-range").or(Ends, "[-1.0, 1.0]"),
         threads: t.key("threads").or(whole(1..=16, "threads"), "1"),
         delegate: match t.key("delegate").or(DelegateOrPlugin, "\"xnnpack\"") {

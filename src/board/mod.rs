@@ -118,6 +118,8 @@ pub struct Camera {
     pub width_px: u32,
     /// Asked-for height, even, 16..=8192.
     pub height_px: u32,
+    /// What of its picture is looked at, and which way up. Of the region every number is even.
+    pub view: View,
     /// Asked-for frame rate, 0.1..=1000.
     pub rate_hz: f64,
     /// How buffers are exchanged with the driver; `Auto` and without meaning where there is no driver.
@@ -269,6 +271,8 @@ pub struct Model {
     pub fit: Fit,
     /// How pixels between the camera's are made.
     pub resample: Resample,
+    /// Order of the input's channels.
+    pub channels: Channels,
     /// Real values of black and of white, finite and different: what a float input is given, and what a
     /// quantised input stores by its own scale and zero point.
     pub input_range: [f32; 2],
@@ -311,6 +315,66 @@ pub enum Resample {
     Bilinear,
     /// The nearest pixel.
     Nearest,
+    /// Every pixel, by its share of the area.
+    Area,
+}
+
+/// `channels` of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channels {
+    /// Red, green, blue.
+    Rgb,
+    /// Blue, green, red.
+    Bgr,
+    /// The luma, in every channel that there is.
+    Grey,
+}
+
+/// `rotate` of a camera: how far its picture is turned clockwise to be upright.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rotate {
+    /// Not at all.
+    #[default]
+    None,
+    /// A quarter.
+    Quarter,
+    /// Upside down.
+    Half,
+    /// A quarter to the left.
+    ThreeQuarters,
+}
+
+impl Rotate {
+    /// Whether the camera's rows are columns of the upright picture.
+    #[must_use]
+    pub const fn is_sideways(self) -> bool {
+        matches!(self, Self::Quarter | Self::ThreeQuarters)
+    }
+}
+
+/// What of a camera's picture is looked at, and which way up: `region`, `rotate` and `mirror` of a camera.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// Left edge, upper edge, width and height, in the camera's own pixels; the whole picture when absent.
+    pub region_px: Option<[u32; 4]>,
+    /// How far that is turned.
+    pub rotate: Rotate,
+    /// Left and right of the upright picture are exchanged.
+    pub mirror: bool,
+}
+
+impl View {
+    /// Whether the upright picture runs against the camera's x, and against its y.
+    #[must_use]
+    pub const fn flipped(&self) -> [bool; 2] {
+        match self.rotate {
+            Rotate::None => [self.mirror, false],
+            // Upright x runs against the camera's y.
+            Rotate::Quarter => [false, !self.mirror],
+            Rotate::Half => [!self.mirror, true],
+            Rotate::ThreeQuarters => [true, self.mirror],
+        }
+    }
 }
 
 /// `delegate` of a model.

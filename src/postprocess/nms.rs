@@ -25,8 +25,7 @@ impl Candidate {
     /// The detection of a candidate whose edges are 0..=1 along each side of the tensor.
     pub(super) fn detection(&self, mapping: &Mapping) -> Detection {
         let [left, upper, right, lower] = self.edges;
-        let [x_px, y_px] = mapping.to_camera(left, upper);
-        let [width_px, height_px] = mapping.size_to_camera(right - left, lower - upper);
+        let [x_px, y_px, width_px, height_px] = mapping.box_to_camera(left, upper, right, lower);
         Detection {
             class: self.class,
             score: self.score,

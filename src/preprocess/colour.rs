@@ -1,6 +1,7 @@
 //! A pixel's samples to the values that a tensor stores, as one affine map for each channel.
 
 use super::sampling::Sampling;
+use crate::board::Channels;
 use crate::frame::{Colour, Component, Encoding, MAX_SAMPLES, Quantization, Sample};
 use crate::infer::{TensorInfo, TensorType};
 
@@ -8,14 +9,14 @@ use crate::infer::{TensorInfo, TensorType};
 /// in the tensor's stored units.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Channel {
-    pub gain: [f32; MAX_SAMPLES],
-    pub one: f32,
+    pub gain: [f64; MAX_SAMPLES],
+    pub one: f64,
 }
 
 /// From sample values to the tensor's stored units, not yet rounded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Conversion {
-    /// Red, green, blue; of a grey tensor, the luma three times.
+    /// In the tensor's order; of a grey tensor, the luma three times.
     pub channels: [Channel; 3],
     /// What the smaller of black and white becomes: colours outside the gamut are clamped here.
     pub low: f32,
@@ -58,7 +59,7 @@ pub(super) fn stored(tensor: &TensorInfo, real: f64) -> f64 {
 }
 
 #[allow(clippy::cast_possible_truncation)] // f64 to the nearest f32 is meant.
-const fn single(value: f64) -> f32 {
+pub(super) const fn single(value: f64) -> f32 {
     value as f32
 }
 
@@ -101,12 +102,17 @@ impl Conversion {
         colour: Colour,
         tensor: &TensorInfo,
         range: [f32; 2],
+        order: Channels,
     ) -> Self {
         // 0..=1 to stored units.
         let black = stored(tensor, f64::from(range[0]));
         let white = stored(tensor, f64::from(range[1]));
         let samples = sampling.samples();
-        let channels = [0, 1, 2].map(|channel| {
+        let order = match order {
+            Channels::Rgb | Channels::Grey => [0, 1, 2],
+            Channels::Bgr => [2, 1, 0],
+        };
+        let channels = order.map(|channel: usize| {
             let mut gain = [0.0; MAX_SAMPLES];
             let mut one = black;
             for (gain, sample) in gain.iter_mut().zip(samples) {
@@ -115,13 +121,10 @@ impl Conversion {
                 let (unit, zero) = scale(sample, colour.quantization);
                 let share = share(sample.component, colour.encoding, sampling.is_grey())[channel];
                 let k = share / count * unit * (white - black);
-                *gain = single(k);
+                *gain = k;
                 one -= k * zero;
             }
-            Channel {
-                gain,
-                one: single(one),
-            }
+            Channel { gain, one }
         });
         let (least, greatest) = stored_range(tensor.kind);
         Self {

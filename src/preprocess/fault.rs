@@ -40,6 +40,13 @@ pub enum PlanError {
         /// Bytes up to the picture's last sample.
         needed_bytes: u64,
     },
+    /// The region does not lie inside the picture.
+    Region {
+        /// Left edge, upper edge, width and height.
+        found_px: [u32; 4],
+        /// Width and height of the picture.
+        picture_px: [u32; 2],
+    },
     /// Black and white of the input range are equal or not finite.
     Range {
         /// The range found.
@@ -99,6 +106,14 @@ impl fmt::Display for PlanError {
                     "buffer: found {found_bytes} bytes, expected at least {needed_bytes} for the picture"
                 )
             }
+            Self::Region {
+                found_px,
+                picture_px: [width_px, height_px],
+            } => write!(
+                f,
+                "region: found {found_px:?}, expected [x, y, width, height] inside the picture of {width_px} x \
+                 {height_px} pixels"
+            ),
             Self::Range { found } => {
                 write!(
                     f,

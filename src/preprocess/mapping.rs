@@ -9,10 +9,14 @@
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mapping {
     camera_px: [f32; 2],
-    /// Camera pixels for one whole tensor, along x and y.
+    /// Of each camera axis: the tensor's axis it runs along.
+    along: [usize; 2],
+    /// Camera pixels for one whole tensor, along the camera's x and y; negative where it runs against it.
     span_px: [f32; 2],
     /// Camera coordinates of the tensor's corner.
     corner_px: [f32; 2],
+    /// The picture in the tensor: offset and size as shares of the tensor's sides.
+    picture: [[f32; 2]; 2],
 }
 
 impl Mapping {
@@ -25,28 +29,49 @@ impl Mapping {
         offset_px: [f32; 2],
         picture_px: [f32; 2],
     ) -> Self {
-        let whole = [[0.0; 2], camera_px];
-        Self::of_region(camera_px, whole, tensor_px, offset_px, picture_px)
+        let share = |px: [f32; 2]| [px[0] / tensor_px[0], px[1] / tensor_px[1]];
+        let mapping = Self {
+            camera_px,
+            along: [0, 1],
+            span_px: [0.0; 2],
+            corner_px: [0.0; 2],
+            picture: [share(offset_px), share(picture_px)],
+        };
+        mapping.of_view([0.0; 2], camera_px, false, [false; 2])
     }
 
-    /// As [`Mapping::new`], of the part of the camera's picture that starts at `region_px[0]` and is
-    /// `region_px[1]` large.
+    /// The same place in the tensor, of the part of the camera's picture that starts at `start_px` and is
+    /// `size_px` large; `sideways` when the camera's x is the tensor's y; `flipped` along each camera axis
+    /// that the tensor runs against.
     #[must_use]
-    pub fn of_region(
-        camera_px: [f32; 2],
-        region_px: [[f32; 2]; 2],
-        tensor_px: [f32; 2],
-        offset_px: [f32; 2],
-        picture_px: [f32; 2],
+    pub fn of_view(
+        self,
+        start_px: [f32; 2],
+        size_px: [f32; 2],
+        sideways: bool,
+        flipped: [bool; 2],
     ) -> Self {
-        let [start_px, size_px] = region_px;
-        let span_px = [0, 1].map(|axis| tensor_px[axis] * size_px[axis] / picture_px[axis]);
-        let corner_px =
-            [0, 1].map(|axis| start_px[axis] - offset_px[axis] * size_px[axis] / picture_px[axis]);
+        let along = if sideways { [1, 0] } else { [0, 1] };
+        let [offset, picture] = self.picture;
+        let whole_px = [0, 1].map(|axis| size_px[axis] / picture[along[axis]]);
+        let bar_px = [0, 1].map(|axis| offset[along[axis]] * whole_px[axis]);
         Self {
-            camera_px,
-            span_px,
-            corner_px,
+            along,
+            span_px: [0, 1].map(|axis| {
+                if flipped[axis] {
+                    -whole_px[axis]
+                } else {
+                    whole_px[axis]
+                }
+            }),
+            corner_px: [0, 1].map(|axis| {
+                if flipped[axis] {
+                    start_px[axis] + size_px[axis] + bar_px[axis]
+                } else {
+                    start_px[axis] - bar_px[axis]
+                }
+            }),
+            ..self
         }
     }
 
@@ -59,16 +84,29 @@ impl Mapping {
     /// A point of the tensor in camera pixels; outside the picture when it lies in a bar.
     #[must_use]
     pub fn to_camera(&self, x: f32, y: f32) -> [f32; 2] {
-        [
-            x * self.span_px[0] + self.corner_px[0],
-            y * self.span_px[1] + self.corner_px[1],
-        ]
+        let point = [x, y];
+        [0, 1].map(|axis| point[self.along[axis]] * self.span_px[axis] + self.corner_px[axis])
     }
 
     /// A width and a height of the tensor in camera pixels.
     #[must_use]
     pub fn size_to_camera(&self, width: f32, height: f32) -> [f32; 2] {
-        [width * self.span_px[0], height * self.span_px[1]]
+        let size = [width, height];
+        [0, 1].map(|axis| size[self.along[axis]] * self.span_px[axis].abs())
+    }
+
+    /// A box of the tensor in camera pixels: its left and upper edge, width and height there. Which corner
+    /// that is depends on how the picture is turned.
+    #[must_use]
+    pub fn box_to_camera(&self, left: f32, top: f32, right: f32, bottom: f32) -> [f32; 4] {
+        let (one, other) = (self.to_camera(left, top), self.to_camera(right, bottom));
+        let [width_px, height_px] = self.size_to_camera(right - left, bottom - top);
+        [
+            one[0].min(other[0]),
+            one[1].min(other[1]),
+            width_px,
+            height_px,
+        ]
     }
 }
 
@@ -83,5 +121,25 @@ mod tests {
         assert_eq!(mapping.to_camera(1.0, 100.0 / 128.0), [1920.0, 1080.0]);
         assert_eq!(mapping.to_camera(0.5, 0.5), [960.0, 540.0]);
         assert_eq!(mapping.size_to_camera(0.5, 72.0 / 128.0), [960.0, 1080.0]);
+    }
+
+    #[test]
+    fn a_turned_and_mirrored_part_is_turned_back() {
+        // The right half of a picture of 200 x 100, turned clockwise: its left edge is the tensor's top.
+        let whole = Mapping::new([200.0, 100.0], [64.0, 64.0], [0.0; 2], [64.0; 2]);
+        let turned = whole.of_view([100.0, 0.0], [100.0; 2], true, [false, true]);
+        assert_eq!(turned.to_camera(0.0, 0.0), [100.0, 100.0]);
+        assert_eq!(turned.to_camera(1.0, 0.0), [100.0, 0.0]);
+        assert_eq!(turned.to_camera(0.0, 1.0), [200.0, 100.0]);
+        assert_eq!(
+            turned.box_to_camera(0.0, 0.0, 0.25, 0.5),
+            [100.0, 75.0, 50.0, 25.0]
+        );
+        let mirrored = whole.of_view([0.0; 2], [200.0, 100.0], false, [true, false]);
+        assert_eq!(
+            mirrored.box_to_camera(0.0, 0.0, 0.25, 0.5),
+            [150.0, 0.0, 50.0, 50.0]
+        );
+        assert_eq!(mirrored.camera_px(), [200.0, 100.0]);
     }
 }

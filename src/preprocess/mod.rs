@@ -5,8 +5,13 @@
 //! what the model makes of it.
 //!
 //! Everything that depends on the geometry, the colours and the tensor is worked out once, at arming, by
-//! [`Plan::new`]. [`Plan::run`] then reads each needed sample of the camera's buffer once, converts it,
-//! resamples it, and writes the tensor: no intermediate picture, no allocation, no panic.
+//! [`Plan::prepared`]. [`Plan::run`] then reads the camera's buffer, and for each line of the picture mixes
+//! the samples of the rows and columns that each element is made of, converts the mixture to colours, clamps
+//! them to the gamut and writes them: no intermediate picture, no allocation, no panic.
+//!
+//! Samples are mixed as they come from the camera, before they are converted. As the conversion is affine,
+//! that is the same as converting first, but for colours outside the gamut: what is clamped is the mixture,
+//! once.
 //!
 //! A raw Bayer frame becomes the picture of its squares of 2 x 2 pixels, half as wide and high: red and
 //! blue as they are, green the mean of both. What the sensor measured is taken as it is: no black level,
@@ -14,20 +19,22 @@
 //!
 //! # Source
 //! - Matrices and ranges: ITU-R BT.601-7, BT.709-6, BT.2020-2 (non-constant luminance).
-//! - Resampling, where `nearest` is not asked for: bilinear with half-pixel centres and clamped edges, without a prefilter, as
+//! - Bilinear: half-pixel centres and clamped edges, without a prefilter, as
 //!   `tf.image.resize(method="bilinear", antialias=False)` does.
+//! - Area: each pixel by its share of the element's area, as OpenCV's `INTER_AREA` when it makes pictures
+//!   smaller; the same when it makes them larger.
 
-#[cfg(target_arch = "x86_64")]
-mod avx2;
 mod colour;
 mod fault;
 mod mapping;
 mod plan;
 mod sampling;
 mod scalar;
+mod strip;
+mod taps;
 #[cfg(test)]
 mod tests;
 
 pub use fault::{PlanError, RunError};
 pub use mapping::Mapping;
-pub use plan::{Kernel, Plan};
+pub use plan::{Kernel, Plan, Preparation};

@@ -1,39 +1,69 @@
 //! The plan of one camera for one tensor: all that can be known before the first frame.
 
-use super::colour::{Conversion, stored, stored_range};
-use super::sampling::{Columns, Row, Sampling};
+use super::colour::{Conversion, single, stored, stored_range};
+use super::sampling::Sampling;
+use super::strip::Strips;
+use super::taps::{Extent, Taps};
 use super::{Mapping, PlanError, RunError, scalar};
-use crate::board::{Fit, Resample};
+use crate::board::{Channels, Fit, Resample, View};
 use crate::frame::StreamFormat;
 use crate::infer::{TensorInfo, TensorType};
-
-/// Columns are worked on in groups of this many; column tables are padded to whole groups.
-pub(super) const GROUP: usize = 16;
-
-/// Rows between the one that is worked on and the one whose samples are asked for.
-const AHEAD: usize = 1;
 
 /// Longest side of an input tensor.
 pub(super) const MAX_SIDE: usize = 4096;
 
-/// The code that runs a plan. Every kernel gives the same tensor, but for rounding in the last bits.
+/// The code that runs a plan. The fast kernels add the same whole numbers; they differ from each other in
+/// the last bits of the colours, and from the plain one by less than a tenth of a step of 1/255.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernel {
-    /// Plain Rust, on every machine.
+    /// Plain Rust in double precision, on every machine: slow, and what the others are held against.
     Scalar,
+    /// Plain Rust in whole numbers, on every machine.
+    Portable,
     /// x86-64 with AVX2 and FMA.
     Avx2,
+    /// The same with AVX-512BW and VL, where positions take two columns each.
+    Avx512,
+    /// 64-bit ARM.
+    Neon,
 }
 
 impl Kernel {
+    /// Every kernel, the fastest first.
+    pub const ALL: [Self; 5] = [
+        Self::Avx512,
+        Self::Avx2,
+        Self::Neon,
+        Self::Portable,
+        Self::Scalar,
+    ];
+
     /// Its name in logs.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Scalar => "scalar",
+            Self::Portable => "portable",
             Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+            Self::Neon => "neon",
         }
     }
+}
+
+/// How a picture is prepared for a model.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Preparation {
+    /// How it is made to fit the tensor.
+    pub fit: Fit,
+    /// How pixels between the camera's are made.
+    pub resample: Resample,
+    /// Order of the tensor's channels.
+    pub channels: Channels,
+    /// Real values of black and white, before quantisation.
+    pub range: [f32; 2],
+    /// What of the camera's picture is looked at, and which way up.
+    pub view: View,
 }
 
 /// Rectangle of the tensor that the picture fills, in tensor pixels.
@@ -52,33 +82,36 @@ pub(super) struct Picture {
 ///
 /// | tensor | shape | stored |
 /// |---|---|---|
-/// | f32 | [1, h, w, 3] red, green, blue; [1, h, w, 1] luma | black and white are the ends of the input range |
+/// | f32 | [1, h, w, 3] red, green, blue or as the preparation says; [1, h, w, 1] luma | black and white are the ends of the input range |
 /// | u8, i8 | the same | `round(real / scale) + zero_point`, clamped to the type |
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    pub(super) columns: Columns,
-    pub(super) rows: Box<[Row]>,
+    /// Along the camera's rows, and along its columns.
+    pub(super) across: Taps,
+    pub(super) down: Taps,
     pub(super) conversion: Conversion,
     pub(super) picture: Picture,
     pub(super) tensor_px: [usize; 2],
     pub(super) channels: usize,
     pub(super) kind: TensorType,
     pub(super) sampling: Sampling,
+    /// The camera's rows are the tensor's columns.
+    sideways: bool,
+    strips: Option<Strips>,
     frame_bytes: usize,
     tensor_bytes: usize,
     mapping: Mapping,
     kernel: Kernel,
-    #[cfg(target_arch = "x86_64")]
-    words: Option<super::avx2::Words>,
 }
 
 /// `round(length * scale)`, at least one and at most `limit`.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Clamped to 1..=MAX_SIDE.
-fn scaled(length: u32, scale: f64, limit: usize) -> usize {
-    ((f64::from(length) * scale).round() as usize).clamp(1, limit)
+fn scaled(length: f64, scale: f64, limit: usize) -> usize {
+    ((length * scale).round() as usize).clamp(1, limit)
 }
 
-fn place(fit: Fit, width_px: u32, height_px: u32, tensor_px: [usize; 2]) -> Picture {
+/// Where a picture of `seen_px` lies in the tensor.
+fn place(fit: Fit, seen_px: [f64; 2], tensor_px: [usize; 2]) -> Picture {
     let [width, height] = tensor_px;
     match fit {
         Fit::Stretch | Fit::Crop => Picture {
@@ -88,11 +121,10 @@ fn place(fit: Fit, width_px: u32, height_px: u32, tensor_px: [usize; 2]) -> Pict
             height,
         },
         Fit::Letterbox => {
-            let scale =
-                (width as f64 / f64::from(width_px)).min(height as f64 / f64::from(height_px));
+            let scale = (width as f64 / seen_px[0]).min(height as f64 / seen_px[1]);
             let (w, h) = (
-                scaled(width_px, scale, width),
-                scaled(height_px, scale, height),
+                scaled(seen_px[0], scale, width),
+                scaled(seen_px[1], scale, height),
             );
             Picture {
                 x: (width - w) / 2,
@@ -104,23 +136,17 @@ fn place(fit: Fit, width_px: u32, height_px: u32, tensor_px: [usize; 2]) -> Pict
     }
 }
 
-/// The part of the camera's picture that the tensor shows: start and size along x, and along y.
-fn region(fit: Fit, covered_px: [u32; 2], tensor_px: [usize; 2]) -> [[f64; 2]; 2] {
-    let covered = covered_px.map(f64::from);
+/// The part of a picture of `seen_px` that the tensor shows: start and size along x, and along y.
+fn shown(fit: Fit, seen_px: [f64; 2], tensor_px: [usize; 2]) -> [[f64; 2]; 2] {
     let tensor = tensor_px.map(|px| px as f64);
     let scale = match fit {
-        Fit::Crop => (covered[0] / tensor[0]).min(covered[1] / tensor[1]),
-        Fit::Letterbox | Fit::Stretch => return covered.map(|size| [0.0, size]),
+        Fit::Crop => (seen_px[0] / tensor[0]).min(seen_px[1] / tensor[1]),
+        Fit::Letterbox | Fit::Stretch => return seen_px.map(|size| [0.0, size]),
     };
     [0, 1].map(|axis| {
-        let size = (tensor[axis] * scale).min(covered[axis]);
-        [(covered[axis] - size) / 2.0, size]
+        let size = (tensor[axis] * scale).min(seen_px[axis]);
+        [(seen_px[axis] - size) / 2.0, size]
     })
-}
-
-#[allow(clippy::cast_possible_truncation)] // f64 to the nearest f32 is meant.
-const fn nearest(value: f64) -> f32 {
-    value as f32
 }
 
 #[allow(clippy::cast_possible_truncation)] // Sides are at most 65535, exact in f32.
@@ -133,7 +159,7 @@ fn exact_side(value: usize) -> f32 {
 }
 
 impl Plan {
-    /// [`Plan::resampled`], bilinear.
+    /// [`Plan::prepared`], bilinear, red first, of the whole picture as it is.
     ///
     /// # Errors
     /// What does not go together, with what was found.
@@ -143,21 +169,27 @@ impl Plan {
         fit: Fit,
         input_range: [f32; 2],
     ) -> Result<Self, PlanError> {
-        Self::resampled(format, tensor, fit, Resample::Bilinear, input_range)
+        Self::prepared(
+            format,
+            tensor,
+            &Preparation {
+                fit,
+                resample: Resample::Bilinear,
+                channels: Channels::Rgb,
+                range: input_range,
+                view: View::default(),
+            },
+        )
     }
 
     /// Works out how frames of `format` become `tensor`, on the fastest kernel of this machine.
     ///
-    /// `input_range` holds the real values of black and white, before quantisation.
-    ///
     /// # Errors
     /// What does not go together, with what was found.
-    pub fn resampled(
+    pub fn prepared(
         format: &StreamFormat,
         tensor: &TensorInfo,
-        fit: Fit,
-        resample: Resample,
-        input_range: [f32; 2],
+        preparation: &Preparation,
     ) -> Result<Self, PlanError> {
         let (tensor_px, channels) = match tensor.shape[..] {
             [1, h @ 1..=MAX_SIDE, w @ 1..=MAX_SIDE, c @ (1 | 3)] => ([w, h], c),
@@ -167,65 +199,93 @@ impl Plan {
                 });
             }
         };
-        let sampling = Sampling::new(format, channels == 1)?;
+        let &Preparation {
+            fit,
+            resample,
+            channels: order,
+            range,
+            view,
+        } = preparation;
+        let grey = channels == 1 || order == Channels::Grey;
+        let sampling = Sampling::new(format, grey)?;
         let frame_bytes = sampling.frame_bytes(format);
-        if (format.size_bytes as usize) < frame_bytes {
+        if frame_bytes > format.size_bytes as usize {
             return Err(PlanError::Buffer {
                 found_bytes: format.size_bytes,
                 needed_bytes: frame_bytes as u64,
             });
         }
-        check_range(tensor, input_range)?;
+        check_range(tensor, range)?;
 
-        // What the grid covers: the picture, or of a Bayer picture with odd sides what is in whole squares.
-        let [width_px, height_px] = sampling.covered_px();
-        let picture = place(fit, width_px, height_px, tensor_px);
-        let region = region(fit, [width_px, height_px], tensor_px);
-        let rows = sampling.rows(region[1], picture.height, resample);
-        let columns = sampling.columns(region[0], picture.width, resample);
-        #[cfg(target_arch = "x86_64")]
-        let words = super::avx2::Words::new(&sampling, &columns);
+        let seen = seen(format, &sampling, &view)?;
+        let sideways = view.rotate.is_sideways();
+        // Upright: as the tensor shows it.
+        let upright = |px: [f64; 2]| if sideways { [px[1], px[0]] } else { px };
+        let block = f64::from(sampling.block_px());
+        let size = upright(seen.map(|[_, length]| f64::from(length) * block));
+        let picture = place(fit, size, tensor_px);
+        let shown = shown(fit, size, tensor_px);
+        // What is cut off is cut off at both ends alike, so turning the picture does not change it.
+        let part = upright([shown[0][0], shown[1][0]]);
+        let part_size = upright([shown[0][1], shown[1][1]]);
+        let flipped = view.flipped();
+        let counts = if sideways {
+            [picture.height, picture.width]
+        } else {
+            [picture.width, picture.height]
+        };
+        let [across, down] = [0, 1].map(|axis| {
+            let extent = Extent {
+                first: seen[axis][0] as usize,
+                start: part[axis] / block,
+                size: part_size[axis] / block,
+                length: seen[axis][1],
+                count: counts[axis],
+                flipped: flipped[axis],
+            };
+            Taps::new(&extent, resample)
+        });
+        let conversion = Conversion::new(&sampling, format.colour, tensor, range, order);
+        let strips = Strips::new(&sampling, [&across, &down], &conversion);
+        let mapping = Mapping::new(
+            [exact(format.width_px), exact(format.height_px)],
+            tensor_px.map(exact_side),
+            [exact_side(picture.x), exact_side(picture.y)],
+            [exact_side(picture.width), exact_side(picture.height)],
+        );
+        let mapping = mapping.of_view(
+            [0, 1].map(|axis| single(f64::from(seen[axis][0]) * block + part[axis])),
+            part_size.map(single),
+            sideways,
+            flipped,
+        );
+        let serves = |kernel: &Kernel| strips.as_ref().is_some_and(|strips| strips.serves(*kernel));
         Ok(Self {
-            #[cfg(target_arch = "x86_64")]
-            kernel: if words.is_some() {
-                Kernel::Avx2
-            } else {
-                Kernel::Scalar
-            },
-            #[cfg(not(target_arch = "x86_64"))]
-            kernel: Kernel::Scalar,
-            #[cfg(target_arch = "x86_64")]
-            words,
-            columns,
-            rows,
-            conversion: Conversion::new(&sampling, format.colour, tensor, input_range),
+            kernel: Kernel::ALL
+                .into_iter()
+                .find(serves)
+                .unwrap_or(Kernel::Scalar),
+            strips,
+            across,
+            down,
+            conversion,
             picture,
             tensor_px,
             channels,
             kind: tensor.kind,
             sampling,
+            sideways,
             frame_bytes,
             tensor_bytes: tensor.bytes(),
-            mapping: Mapping::of_region(
-                [exact(width_px), exact(height_px)],
-                [0, 1].map(|part| region.map(|axis| nearest(axis[part]))),
-                tensor_px.map(exact_side),
-                [exact_side(picture.x), exact_side(picture.y)],
-                [exact_side(picture.width), exact_side(picture.height)],
-            ),
+            mapping,
         })
     }
 
-    /// The same plan on another kernel; `None` where this machine or these rows cannot have it.
+    /// The same plan on another kernel; `None` where this machine or this plan cannot have it.
     #[must_use]
     pub fn with_kernel(self, kernel: Kernel) -> Option<Self> {
-        let available = match kernel {
-            Kernel::Scalar => true,
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2 => self.words.is_some(),
-            #[cfg(not(target_arch = "x86_64"))]
-            Kernel::Avx2 => false,
-        };
+        let serves = |strips: &Strips| strips.serves(kernel);
+        let available = kernel == Kernel::Scalar || self.strips.as_ref().is_some_and(serves);
         available.then_some(Self { kernel, ..self })
     }
 
@@ -242,10 +302,14 @@ impl Plan {
     }
 
     /// Bytes of the rows that one pass reads: what it has to move at least, where a row's columns lie
-    /// closer together than cache lines.
+    /// closer together than cache lines. 0 where no fast kernel serves.
     #[must_use]
     pub fn read_bytes(&self) -> usize {
-        self.sampling.read_bytes(&self.rows)
+        let rows = self
+            .strips
+            .as_ref()
+            .map(|strips| strips.rows_read(&self.sampling));
+        rows.unwrap_or_default().iter().map(|row| row.1).sum()
     }
 
     /// Bytes of the tensor.
@@ -328,24 +392,22 @@ impl Plan {
         }
     }
 
+    /// Byte of the tensor at which a pixel of the picture starts: of position `across` along the camera's
+    /// rows and `down` along its columns.
+    pub(super) const fn pixel_at(&self, across: usize, down: usize) -> usize {
+        let (x, y) = if self.sideways {
+            (down, across)
+        } else {
+            (across, down)
+        };
+        let pixel = (self.picture.y + y) * self.tensor_px[0] + self.picture.x + x;
+        pixel * self.channels * self.kind.bytes()
+    }
+
     fn write_picture(&self, frame: &[u8], tensor: &mut [u8]) {
-        let pixel = self.channels * self.kind.bytes();
-        let row = self.tensor_px[0] * pixel;
-        let Picture { x, y, width, .. } = self.picture;
-        let lines = tensor.chunks_exact_mut(row).skip(y);
-        for (index, (row, line)) in self.rows.iter().zip(lines).enumerate() {
-            let line = line
-                .get_mut(x * pixel..(x + width) * pixel)
-                .unwrap_or_default();
-            #[cfg(target_arch = "x86_64")]
-            if let (Kernel::Avx2, Some(words)) = (self.kernel, &self.words) {
-                if let Some(row) = self.rows.get(index + AHEAD) {
-                    super::avx2::prefetch(self, frame, row);
-                }
-                super::avx2::write_row(self, words, frame, row, line);
-                continue;
-            }
-            scalar::write_row(self, frame, row, line);
+        match (&self.strips, self.kernel) {
+            (None, _) | (_, Kernel::Scalar) => scalar::write_picture(self, frame, tensor),
+            (Some(strips), kernel) => strips.write_picture(self, kernel, frame, tensor),
         }
     }
 
@@ -369,6 +431,30 @@ impl Plan {
             })
         }
     }
+}
+
+/// The part of the grid that is looked at: its first pixel and its length, along x and y.
+fn seen(
+    format: &StreamFormat,
+    sampling: &Sampling,
+    view: &View,
+) -> Result<[[u32; 2]; 2], PlanError> {
+    // What the grid covers: the picture, or of a Bayer picture with odd sides what is in whole squares.
+    let grid = sampling.grid_px();
+    let Some(found_px) = view.region_px else {
+        return Ok(grid.map(|length| [0, length]));
+    };
+    let [x, y, width, height] = found_px.map(|px| px / sampling.block_px());
+    let fits = |first: u32, length: u32, whole: u32| {
+        length > 0 && first.checked_add(length).is_some_and(|end| end <= whole)
+    };
+    if !fits(x, width, grid[0]) || !fits(y, height, grid[1]) {
+        return Err(PlanError::Region {
+            found_px,
+            picture_px: [format.width_px, format.height_px],
+        });
+    }
+    Ok([[x, width], [y, height]])
 }
 
 /// The range has two different ends, and a quantised tensor can store it but for a twentieth of it:

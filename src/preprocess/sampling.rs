@@ -1,28 +1,7 @@
-//! Which bytes of a frame a row and a column of the tensor read.
+//! Where the samples of one format's grid lie in a frame.
 
 use super::PlanError;
-use super::plan::GROUP;
-use crate::board::Resample;
 use crate::frame::{MAX_SAMPLES, Model, PixelLayout, Sample, Store, StreamFormat};
-
-/// Where one output row reads: byte offsets of row starts in the frame, and how the two rows mix.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Row {
-    /// Of each sample, in the first and in the second row.
-    pub at: [[usize; MAX_SAMPLES]; 2],
-    /// Share of the second row.
-    pub weight: f32,
-}
-
-/// Where the output columns read, relative to a row's start. Padded to whole groups with copies of the
-/// last column.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Columns {
-    /// Byte of each sample, of the first and of the second tap; empty for samples that are not used.
-    pub at: [[Box<[u32]>; MAX_SAMPLES]; 2],
-    /// Share of the second tap.
-    pub weight: Box<[f32]>,
-}
 
 /// How one format's pixels are read for a tensor: of a grey tensor's Y'CbCr camera, the luma alone.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,32 +16,6 @@ pub(super) struct Sampling {
     stride: [usize; MAX_SAMPLES],
     /// Bytes of a row of each sample's plane.
     span: [usize; MAX_SAMPLES],
-}
-
-/// The part of a side that is read: `count` positions over `size` samples from `start`, of `length`.
-#[derive(Clone, Copy, Debug)]
-struct Extent {
-    start: f64,
-    size: f64,
-    length: u32,
-    count: usize,
-    resample: Resample,
-}
-
-impl Extent {
-    /// First tap and share of the second for output position `index`.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // It lies in 0..=length - 2.
-    fn tap(&self, index: usize) -> (usize, f32) {
-        // The product first: where it is exact, so is a quotient that is whole.
-        let at = self.start + (index as f64 + 0.5) * self.size / self.count as f64;
-        let centre = match self.resample {
-            Resample::Bilinear => at - 0.5,
-            Resample::Nearest => at.floor(),
-        };
-        let centre = centre.clamp(0.0, f64::from(self.length - 1));
-        let first = centre.floor().min(f64::from(self.length - 2));
-        (first as usize, (centre - first) as f32)
-    }
 }
 
 fn bytes(value: u64) -> usize {
@@ -129,22 +82,39 @@ impl Sampling {
         self.grey
     }
 
-    pub(super) const fn model(&self) -> Model {
-        self.layout.model
-    }
-
     pub(super) const fn store(&self) -> Store {
         self.layout.store
     }
 
-    /// Bytes of a row of the plane of each sample.
-    pub(super) const fn span(&self) -> &[usize; MAX_SAMPLES] {
-        &self.span
+    /// Bytes of a row of the plane of sample `index`.
+    pub(super) fn span(&self, index: usize) -> usize {
+        self.span.get(index).copied().unwrap_or(0)
     }
 
-    /// Camera pixels that the grid covers.
-    pub(super) fn covered_px(&self) -> [u32; 2] {
-        self.grid_px.map(|px| px * self.layout.block_px)
+    /// Pixels of the grid along x and y.
+    pub(super) const fn grid_px(&self) -> [u32; 2] {
+        self.grid_px
+    }
+
+    /// Picture pixels, each way, of a pixel of the grid.
+    pub(super) const fn block_px(&self) -> u32 {
+        self.layout.block_px
+    }
+
+    /// Row of its plane in which sample `index` of the grid's row `y` lies.
+    pub(super) fn plane_row(&self, index: usize, y: usize) -> usize {
+        let Some(sample) = self.samples().get(index) else {
+            return 0;
+        };
+        (y * self.layout.block_px as usize + sample.line) / sample.rows
+    }
+
+    /// Byte at which a row of the plane of sample `index` starts.
+    pub(super) fn row_start(&self, index: usize, plane_row: usize) -> usize {
+        match (self.plane.get(index), self.stride.get(index)) {
+            (Some(plane), Some(stride)) => plane + plane_row * stride,
+            _ => 0,
+        }
     }
 
     /// Bytes up to the last sample of the picture.
@@ -158,77 +128,5 @@ impl Sampling {
                 + plane.row_bytes(format.width_px)
         });
         bytes(ends.max().unwrap_or(0))
-    }
-
-    /// Bytes of the distinct rows that are read.
-    pub(super) fn read_bytes(&self, rows: &[Row]) -> usize {
-        let mut starts: Vec<(usize, usize)> = rows
-            .iter()
-            .flat_map(|row| row.at)
-            .flat_map(|at| at.into_iter().zip(self.span).take(self.samples().len()))
-            .collect();
-        starts.sort_unstable();
-        starts.dedup_by_key(|start| start.0);
-        starts.iter().map(|start| start.1).sum()
-    }
-
-    /// `count` positions over `region`: start and size in camera pixels along an axis.
-    fn extent(&self, axis: usize, region: [f64; 2], count: usize, resample: Resample) -> Extent {
-        let [start, size] = region.map(|px| px / f64::from(self.layout.block_px));
-        Extent {
-            start,
-            size,
-            length: self.grid_px[axis],
-            count,
-            resample,
-        }
-    }
-
-    /// What each of `count` rows reads of `region`: its top and height in camera pixels.
-    pub(super) fn rows(&self, region: [f64; 2], count: usize, resample: Resample) -> Box<[Row]> {
-        let extent = self.extent(1, region, count, resample);
-        let block = self.layout.block_px as usize;
-        let row_of = |y: usize| {
-            let mut at = [0; MAX_SAMPLES];
-            for (index, sample) in self.samples().iter().enumerate() {
-                let row = (y * block + sample.line) / sample.rows;
-                at[index] = self.plane[index] + row * self.stride[index];
-            }
-            at
-        };
-        (0..count)
-            .map(|index| {
-                let (first, weight) = extent.tap(index);
-                Row {
-                    at: [row_of(first), row_of(first + 1)],
-                    weight,
-                }
-            })
-            .collect()
-    }
-
-    /// What `count` columns read of `region`: its left edge and width in camera pixels.
-    #[allow(clippy::cast_possible_truncation)] // Offsets within a row are below 4 * 65536.
-    pub(super) fn columns(&self, region: [f64; 2], count: usize, resample: Resample) -> Columns {
-        let extent = self.extent(0, region, count, resample);
-        let taps: Vec<(usize, f32)> = (0..count.next_multiple_of(GROUP))
-            .map(|index| extent.tap(index.min(count - 1)))
-            .collect();
-        let samples = self.samples();
-        let store = self.layout.store;
-        let at = [0, 1].map(|further| {
-            std::array::from_fn(|index| {
-                let offsets = |sample: &Sample| {
-                    let byte =
-                        |x: usize| store.byte(sample.first + x / sample.px * sample.step) as u32;
-                    taps.iter().map(|&(x, _)| byte(x + further)).collect()
-                };
-                samples.get(index).map(offsets).unwrap_or_default()
-            })
-        });
-        Columns {
-            at,
-            weight: taps.iter().map(|&(_, weight)| weight).collect(),
-        }
     }
 }

@@ -229,19 +229,37 @@ impl Rule for ClassThresholds {
     }
 }
 
-/// A part of a camera's sensor.
-pub(in crate::board) struct Crop;
+/// A part of a picture: left, top, width and height.
+pub(in crate::board) struct Part {
+    expected: &'static str,
+    even: bool,
+}
 
-impl Rule for Crop {
+/// A part of a camera's sensor.
+pub(in crate::board) fn crop() -> Part {
+    Part {
+        expected: "left, top, width and height in the sensor's pixels, each 0 to 65535, the last two above 0",
+        even: false,
+    }
+}
+
+/// A part of a camera's picture: even, because pixels share their colours by two, or are squares of two.
+pub(in crate::board) fn region() -> Part {
+    Part {
+        expected: "left, top, width and height in the camera's pixels, even numbers, 0 to 8192, the last two above 0",
+        even: true,
+    }
+}
+
+impl Rule for Part {
     type Out = [u32; 4];
     fn expected(&self) -> String {
-        "left, top, width and height in the sensor's pixels, each 0 to 65535, the last two above 0"
-            .into()
+        self.expected.into()
     }
     fn take(&self, value: &DeValue<'_>) -> Result<[u32; 4], Refused> {
         let side = |element: &Spanned<DeValue<'_>>| {
             let number = integer(element.get_ref()).and_then(|number| u32::try_from(number).ok());
-            number.filter(|number| *number <= 65_535)
+            number.filter(|number| *number <= 65_535 && !(self.even && number % 2 == 1))
         };
         let sides = |array: &[Spanned<DeValue<'_>>]| match array {
             [left, top, width, height] => {

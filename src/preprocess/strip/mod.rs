@@ -1,0 +1,357 @@
+//! The fast kernels' plan: whole-number arithmetic on strips of samples.
+//!
+//! For each line of the picture:
+//!
+//! 1. **Down**: each kind of sample of the rows that the line is made of is fetched, sixteen at once, set to
+//!    sixteen bits, weighted and added up: a strip of 15-bit numbers, one for each sample.
+//! 2. **Across**: the strip's elements that a position is made of are weighted and added up in 32 bits,
+//!    eight positions at once.
+//! 3. The sums are converted to colours, clamped to the gamut, and stored.
+//!
+//! Every format is fetched the same way: a table made at arming says which byte of which 16-byte window
+//! becomes which sample ([`Fetch`]). The sums are whole numbers, the same on every machine.
+
+mod across;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod fetch;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod portable;
+
+use super::colour::{Conversion, single};
+use super::plan::{Kernel, Plan};
+use super::sampling::Sampling;
+use super::taps::{Taps, quantised};
+use crate::frame::MAX_SAMPLES;
+use across::{Across, WHOLE};
+use fetch::Fetch;
+
+/// Positions of a group.
+const GROUP: usize = 8;
+/// Elements fetched at once.
+const BLOCK: usize = 16;
+/// Columns of the grid in a strip.
+const COLUMNS: usize = 2048;
+/// Elements of a strip: reading a position may go so far beyond its last one.
+const STRIP: usize = COLUMNS + 128;
+/// Tiles start at whole blocks of samples that two columns share.
+const ALIGN: usize = 2 * BLOCK;
+/// Most rows of one line, and most columns of one position: weights are whole numbers, and their rounding
+/// adds up.
+const MOST_TAPS: usize = 64;
+/// Bytes of a group's pixels at most.
+const GROUP_BYTES: usize = GROUP * 12;
+
+/// A row that a line is made of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct RowTap {
+    /// Its start in the frame.
+    at: usize,
+    /// Its share of 32768.
+    weight: u16,
+}
+
+/// What a sum of rows starts from: each product loses half a unit on average. Full-scale samples lose at
+/// least a whole one, so that the sum stays below 2^15.
+fn start(taps: &[RowTap]) -> u16 {
+    match taps.len() {
+        0..=2 => 0,
+        count => u16::try_from(count / 2).unwrap_or(0),
+    }
+}
+
+/// Positions whose elements fit into one set of strips.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Tile {
+    /// Groups from this one, an even number.
+    group: usize,
+    /// Up to this one, excluded: an even number, though the last one may hold no position.
+    end: usize,
+    /// First column of the grid in the strips.
+    column: usize,
+    /// Columns of the grid.
+    columns: usize,
+}
+
+/// One channel: the sum of `gain * mixture`, plus `one`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Channel {
+    gain: [f32; MAX_SAMPLES],
+    one: f32,
+}
+
+/// How the fast kernels make one camera's tensor.
+///
+/// Holding one proves that each row tap and each fetch lies inside a frame of the plan's size, and each
+/// position's elements inside a strip.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Strips {
+    fetches: Box<[Fetch]>,
+    /// Of every line, of every sample: where its row taps start; and where the last one's end.
+    lines: Box<[u32]>,
+    rows: Box<[RowTap]>,
+    tiles: Box<[Tile]>,
+    /// Of samples of each column, and of those that two columns share.
+    across: [Across; 2],
+    channels: [Channel; 3],
+}
+
+/// One set of strips.
+#[repr(align(64))]
+struct Scratch {
+    samples: [[i16; STRIP]; MAX_SAMPLES],
+}
+
+/// Where the pixels of a line go.
+struct Line<'a> {
+    tensor: &'a mut [u8],
+    /// Byte of the first pixel.
+    at: usize,
+    /// Bytes from pixel to pixel.
+    step: usize,
+    /// Bytes of a pixel.
+    pixel: usize,
+    /// Pixels.
+    count: usize,
+}
+
+impl Line<'_> {
+    /// The bytes of `count` whole groups, where they lie together.
+    #[inline(always)]
+    fn groups(&mut self, group: usize, count: usize) -> Option<&mut [u8]> {
+        if self.step != self.pixel || (group + count) * GROUP > self.count {
+            return None;
+        }
+        let at = self.at + group * GROUP * self.pixel;
+        self.tensor.get_mut(at..at + count * GROUP * self.pixel)
+    }
+
+    /// Puts the pixels of a group to their places.
+    fn place(&mut self, group: usize, pixels: &[u8]) {
+        let first = group * GROUP;
+        let pixels = pixels.chunks_exact(self.pixel).take(GROUP);
+        for (index, pixel) in (first..self.count).zip(pixels) {
+            let at = self.at + index * self.step;
+            if let Some(out) = self.tensor.get_mut(at..at + self.pixel) {
+                out.copy_from_slice(pixel);
+            }
+        }
+    }
+}
+
+impl Strips {
+    /// `None` where a line has too many rows, or a position too many columns.
+    pub(super) fn new(
+        sampling: &Sampling,
+        taps: [&Taps; 2],
+        conversion: &Conversion,
+    ) -> Option<Self> {
+        let [across, down] = taps;
+        if taps
+            .iter()
+            .any(|taps| taps.iter().any(|(_, shares)| shares.len() > MOST_TAPS))
+        {
+            return None;
+        }
+        let tiles = tiles(across)?;
+        let (lines, rows) = rows(sampling, down)?;
+        Some(Self {
+            fetches: (0..sampling.samples().len())
+                .map(|sample| Fetch::new(sampling, sample))
+                .collect::<Option<_>>()?,
+            lines,
+            rows,
+            across: [
+                Across::new(across, &tiles, 1)?,
+                Across::new(across, &tiles, 2)?,
+            ],
+            tiles,
+            channels: channels(sampling, conversion),
+        })
+    }
+
+    /// Whether this machine has the instructions of `kernel`, and these tables serve it.
+    pub(super) fn serves(&self, kernel: Kernel) -> bool {
+        match kernel {
+            Kernel::Scalar => false,
+            Kernel::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2 => avx2::is_available(),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512 => {
+                avx512::is_available() && self.across.iter().all(|across| across.has_windows())
+            }
+            #[cfg(target_arch = "aarch64")]
+            Kernel::Neon => true,
+            #[allow(unreachable_patterns)] // Of other machines.
+            _ => false,
+        }
+    }
+
+    /// Writes the picture. `frame` is as long as the plan asks, and `kernel` one that serves.
+    pub(super) fn write_picture(
+        &self,
+        plan: &Plan,
+        kernel: Kernel,
+        frame: &[u8],
+        tensor: &mut [u8],
+    ) {
+        let mut scratch = Scratch {
+            samples: [[0; STRIP]; MAX_SAMPLES],
+        };
+        let step = plan.pixel_at(1, 0).abs_diff(plan.pixel_at(0, 0));
+        for tile in &self.tiles {
+            for down in 0..plan.down.len() {
+                for (index, fetch) in self.fetches.iter().enumerate() {
+                    let blocks = fetch.blocks(tile);
+                    let taps = self.taps(down, index);
+                    let strip = &mut scratch.samples[index];
+                    match kernel {
+                        #[cfg(target_arch = "x86_64")]
+                        Kernel::Avx2 | Kernel::Avx512 => {
+                            avx2::down(fetch, frame, taps, blocks, strip);
+                        }
+                        #[cfg(target_arch = "aarch64")]
+                        Kernel::Neon => neon::down(fetch, frame, taps, blocks, strip),
+                        _ => portable::down(fetch, frame, taps, blocks, strip),
+                    }
+                }
+                let mut line = Line {
+                    at: plan.pixel_at(0, down),
+                    step,
+                    pixel: plan.channels * plan.kind.bytes(),
+                    count: plan.across.len(),
+                    tensor: &mut *tensor,
+                };
+                match kernel {
+                    #[cfg(target_arch = "x86_64")]
+                    Kernel::Avx2 => avx2::across(self, plan, tile, &scratch, &mut line),
+                    #[cfg(target_arch = "x86_64")]
+                    Kernel::Avx512 => avx512::across(self, plan, tile, &scratch, &mut line),
+                    #[cfg(target_arch = "aarch64")]
+                    Kernel::Neon => neon::across(self, plan, tile, &scratch, &mut line),
+                    _ => portable::across(self, plan, tile, &scratch, &mut line),
+                }
+            }
+        }
+    }
+
+    /// The row taps of one sample of one line.
+    fn taps(&self, down: usize, sample: usize) -> &[RowTap] {
+        let at = down * self.fetches.len() + sample;
+        let (Some(&from), Some(&to)) = (self.lines.get(at), self.lines.get(at + 1)) else {
+            return &[];
+        };
+        self.rows
+            .get(from as usize..to as usize)
+            .unwrap_or_default()
+    }
+
+    /// Distinct rows that are read: start and length.
+    pub(super) fn rows_read(&self, sampling: &Sampling) -> Vec<(usize, usize)> {
+        let lines = self.lines.len() / self.fetches.len().max(1);
+        let mut rows: Vec<_> = (0..lines)
+            .flat_map(|down| (0..self.fetches.len()).map(move |sample| (down, sample)))
+            .flat_map(|(down, sample)| {
+                let span = sampling.span(sample);
+                self.taps(down, sample)
+                    .iter()
+                    .map(move |tap| (tap.at, span))
+            })
+            .collect();
+        rows.sort_unstable();
+        rows.dedup();
+        rows
+    }
+}
+
+/// As few tiles as the strips' length allows; `None` where a group does not fit.
+fn tiles(across: &Taps) -> Option<Box<[Tile]>> {
+    let mut tiles: Vec<Tile> = Vec::new();
+    // By twos, as the widest kernel takes them.
+    for group in (0..across.len().div_ceil(GROUP)).step_by(2) {
+        let taps = (group * GROUP..((group + 2) * GROUP).min(across.len())).map(|i| across.get(i));
+        let (mut from, mut to) = (usize::MAX, 0);
+        for (first, shares) in taps {
+            from = from.min(first);
+            to = to.max(first + shares.len());
+        }
+        let from = from / ALIGN * ALIGN;
+        let grown = tiles.last().map(|tile| {
+            let column = tile.column.min(from);
+            (column, to.max(tile.column + tile.columns) - column)
+        });
+        match (grown, tiles.last_mut()) {
+            (Some((column, columns)), Some(tile)) if columns <= COLUMNS => {
+                *tile = Tile {
+                    end: group + 2,
+                    column,
+                    columns,
+                    ..*tile
+                };
+            }
+            _ if to - from > COLUMNS => return None,
+            _ => tiles.push(Tile {
+                group,
+                end: group + 2,
+                column: from,
+                columns: to - from,
+            }),
+        }
+    }
+    Some(tiles.into())
+}
+
+/// [`Strips::lines`] and [`Strips::rows`].
+type Rows = (Box<[u32]>, Box<[RowTap]>);
+
+/// Of every line, of every sample, the rows of its plane with their shares.
+fn rows(sampling: &Sampling, down: &Taps) -> Option<Rows> {
+    let (mut lines, mut rows) = (Vec::new(), Vec::new());
+    for (first, shares) in down.iter() {
+        for sample in 0..sampling.samples().len() {
+            lines.push(u32::try_from(rows.len()).ok()?);
+            let row = |y: usize| sampling.plane_row(sample, first + y);
+            let merged = merged(shares, |y| row(y) - row(0));
+            for (index, weight) in quantised(&merged, 1 << 15).into_iter().enumerate() {
+                let weight = u16::try_from(weight).ok()?;
+                if weight > 0 {
+                    let at = sampling.row_start(sample, row(0) + index);
+                    rows.push(RowTap { at, weight });
+                }
+            }
+        }
+    }
+    lines.push(u32::try_from(rows.len()).ok()?);
+    Some((lines.into(), rows.into()))
+}
+
+/// Shares of those that several positions share: `of` says which one, counted from the first's.
+fn merged(shares: &[f64], of: impl Fn(usize) -> usize) -> Vec<f64> {
+    let mut merged = vec![0.0; shares.len().checked_sub(1).map_or(0, |last| of(last) + 1)];
+    for (index, share) in shares.iter().enumerate() {
+        if let Some(sum) = merged.get_mut(of(index)) {
+            *sum += share;
+        }
+    }
+    merged
+}
+
+/// From the mixtures of [`Across`] to stored units.
+fn channels(sampling: &Sampling, conversion: &Conversion) -> [Channel; 3] {
+    conversion.channels.map(|channel| {
+        let mut gain = [0.0; MAX_SAMPLES];
+        for ((gain, wanted), sample) in gain.iter_mut().zip(channel.gain).zip(sampling.samples()) {
+            // Of a sample that was set to fifteen bits.
+            let unit = wanted * 2_f64.powi(1 + sample.bits.cast_signed() - 16);
+            *gain = single(unit / f64::from(WHOLE));
+        }
+        Channel {
+            gain,
+            one: single(channel.one),
+        }
+    })
+}

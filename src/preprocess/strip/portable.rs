@@ -1,0 +1,140 @@
+//! The strips in plain Rust: for machines without a kernel of their own, and what the others are held
+//! against.
+
+use super::across::{Across, slot};
+use super::fetch::{Fetch, NOTHING, REACH, Unpack, WINDOW};
+use super::{BLOCK, GROUP, GROUP_BYTES, Line, RowTap, STRIP, Scratch, Strips, Tile, start};
+use crate::infer::TensorType;
+use crate::preprocess::plan::Plan;
+use crate::preprocess::scalar::quantise;
+use std::ops::Range;
+
+/// Sixteen samples, set to sixteen bits.
+fn fetch(fetch: &Fetch, bytes: &[u8]) -> [u16; BLOCK] {
+    let picked = |at: usize| {
+        let half = at / BLOCK;
+        let mut byte = 0;
+        for (table, window) in fetch.tables.iter().zip(fetch.windows[half]) {
+            if table[at] != NOTHING {
+                let at = window + usize::from(table[at]) % WINDOW;
+                byte |= bytes.get(at).copied().unwrap_or(0);
+            }
+        }
+        byte
+    };
+    std::array::from_fn(|element| {
+        let word = u16::from_le_bytes([picked(2 * element), picked(2 * element + 1)]);
+        match &fetch.unpack {
+            Unpack::Byte => word,
+            Unpack::Word { right, left } => word >> right << left,
+            Unpack::Packed10(factors) => {
+                word & 0xff00 | word.wrapping_mul(factors[element]) & 0x00c0
+            }
+        }
+    })
+}
+
+/// Adds up the rows of one sample into its strip.
+pub(super) fn down(
+    kind: &Fetch,
+    frame: &[u8],
+    taps: &[RowTap],
+    blocks: Range<usize>,
+    strip: &mut [i16; STRIP],
+) {
+    for (block, out) in blocks.zip(strip.as_chunks_mut::<BLOCK>().0) {
+        let mut sums = [start(taps); BLOCK];
+        for tap in taps {
+            let row = frame.get(tap.at..tap.at + kind.span).unwrap_or_default();
+            let mut end = [0; REACH];
+            let bytes = match row.get(block * kind.advance..) {
+                Some(bytes) if bytes.len() >= kind.reach => bytes,
+                _ => {
+                    kind.copy(row, block, &mut end);
+                    &end
+                }
+            };
+            for (sum, sample) in sums.iter_mut().zip(fetch(kind, bytes)) {
+                *sum += match taps.len() {
+                    1 => sample >> 1,
+                    _ => weighted(sample, tap.weight),
+                };
+            }
+        }
+        for (out, sum) in out.iter_mut().zip(sums) {
+            *out = sum.cast_signed();
+        }
+    }
+}
+
+#[allow(clippy::cast_possible_truncation)] // The upper half of 32 bits.
+const fn weighted(sample: u16, weight: u16) -> u16 {
+    ((sample as u32 * weight as u32) >> 16) as u16
+}
+
+/// The mixtures of one sample for one group of positions.
+fn mixed(strip: &[i16; STRIP], across: &Across, group: usize) -> [i32; GROUP] {
+    let starts = across.starts.get(group).copied().unwrap_or_default();
+    std::array::from_fn(|lane| {
+        let elements = strip.get(starts[lane] as usize..).unwrap_or_default();
+        let weights = (0..across.chunks).flat_map(|chunk| {
+            let at = (group * across.chunks + chunk) * GROUP + slot(lane);
+            across.weights.get(at).copied().unwrap_or_default()
+        });
+        let product = |(element, weight): (&i16, i16)| i32::from(*element) * i32::from(weight);
+        if let Some(pairs) = across.pairs.get(group) {
+            let [a, b, c, d] = pairs[lane].to_le_bytes();
+            let weights = [i16::from_le_bytes([a, b]), i16::from_le_bytes([c, d])];
+            elements.iter().zip(weights).map(product).sum()
+        } else {
+            elements.iter().zip(weights).map(product).sum()
+        }
+    })
+}
+
+/// Writes the positions of one tile.
+#[allow(clippy::cast_precision_loss)] // Below 2^30, with 24 bits to be kept.
+pub(super) fn across(
+    strips: &Strips,
+    plan: &Plan,
+    tile: &Tile,
+    scratch: &Scratch,
+    line: &mut Line<'_>,
+) {
+    for group in tile.group..tile.end {
+        let mut values = [[0.0_f32; GROUP]; 3];
+        for (channel, values) in strips.channels.iter().zip(&mut values) {
+            values.fill(channel.one);
+        }
+        for (sample, fetch) in strips.fetches.iter().enumerate() {
+            let mixed = mixed(
+                &scratch.samples[sample],
+                &strips.across[fetch.class()],
+                group,
+            );
+            for (channel, values) in strips.channels.iter().zip(&mut values) {
+                for (value, mixed) in values.iter_mut().zip(mixed) {
+                    *value += channel.gain[sample] * mixed as f32;
+                }
+            }
+        }
+        let conversion = &plan.conversion;
+        let mut bytes = [0; GROUP_BYTES];
+        let size = plan.kind.bytes();
+        for (index, out) in bytes
+            .chunks_exact_mut(size)
+            .take(GROUP * plan.channels)
+            .enumerate()
+        {
+            let value = values[index % plan.channels][index / plan.channels];
+            let value = value.max(conversion.low).min(conversion.high);
+            match plan.kind {
+                TensorType::F32 => out.copy_from_slice(&value.to_ne_bytes()),
+                TensorType::U8 | TensorType::I8 => {
+                    out[0] = quantise(value, conversion.least, conversion.greatest);
+                }
+            }
+        }
+        line.place(group, &bytes);
+    }
+}

@@ -1,0 +1,194 @@
+//! What each position along one side of the tensor reads of one side of the camera's grid.
+
+use crate::board::Resample;
+
+/// The part of a side of the grid that is read: `count` positions over `size` pixels from `start`, of
+/// `length` pixels that are looked at, the first of which is the grid's `first`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    pub first: usize,
+    pub start: f64,
+    pub size: f64,
+    pub length: u32,
+    pub count: usize,
+    /// The last position comes first.
+    pub flipped: bool,
+}
+
+/// The grid's pixels that one position is made of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Span {
+    first: usize,
+    /// Where its weights lie.
+    at: usize,
+    count: usize,
+}
+
+/// For each position the pixels that it is made of, one after the other, and their shares: none is 0, and
+/// their sum is 1.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Taps {
+    spans: Box<[Span]>,
+    weights: Box<[f64]>,
+}
+
+/// Shares below it are what rounding has left of nothing.
+const LEAST: f64 = 1e-9;
+
+impl Extent {
+    /// First pixel, and the share of it and of those that follow.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // They lie in 0..length.
+    fn shares(&self, index: usize, resample: Resample) -> (usize, Vec<f64>) {
+        let index = if self.flipped {
+            self.count - 1 - index
+        } else {
+            index
+        };
+        let most = f64::from(self.length - 1);
+        // The product first: where it is exact, so is a quotient that is whole.
+        let at = |position: f64| self.start + position * self.size / self.count as f64;
+        match resample {
+            Resample::Nearest => {
+                let pixel = at(index as f64 + 0.5).floor().clamp(0.0, most);
+                (pixel as usize, vec![1.0])
+            }
+            Resample::Bilinear => {
+                let centre = (at(index as f64 + 0.5) - 0.5).clamp(0.0, most);
+                let first = centre.floor();
+                let second = centre - first;
+                (first as usize, vec![1.0 - second, second])
+            }
+            Resample::Area => {
+                let from = at(index as f64).clamp(0.0, most);
+                let to = at(index as f64 + 1.0).clamp(from, f64::from(self.length));
+                let first = from.floor();
+                let last = (to.ceil() - 1.0).clamp(first, most);
+                let share = |pixel: usize| {
+                    let left = first + pixel as f64;
+                    (to.min(left + 1.0) - from.max(left)).max(0.0)
+                };
+                let count = (last - first) as usize + 1;
+                (first as usize, (0..count).map(share).collect())
+            }
+        }
+    }
+}
+
+impl Taps {
+    pub(super) fn new(extent: &Extent, resample: Resample) -> Self {
+        let mut spans = Vec::with_capacity(extent.count);
+        let mut weights = Vec::new();
+        for index in 0..extent.count {
+            let (first, shares) = extent.shares(index, resample);
+            let first = extent.first + first;
+            let sum: f64 = shares.iter().sum();
+            let is_some = |share: &&f64| **share > LEAST * sum;
+            let before = shares.iter().take_while(|share| !is_some(share)).count();
+            let kept = || shares.iter().skip(before).take_while(is_some);
+            let sum: f64 = kept().sum();
+            let at = weights.len();
+            weights.extend(kept().map(|share| share / sum));
+            spans.push(Span {
+                first: first + before,
+                at,
+                count: weights.len() - at,
+            });
+        }
+        Self {
+            spans: spans.into(),
+            weights: weights.into(),
+        }
+    }
+
+    /// Positions.
+    pub(super) fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// First pixel of position `index`, and the share of it and of those that follow.
+    pub(super) fn get(&self, index: usize) -> (usize, &[f64]) {
+        let Some(span) = self.spans.get(index) else {
+            return (0, &[]);
+        };
+        let weights = self.weights.get(span.at..span.at + span.count);
+        (span.first, weights.unwrap_or_default())
+    }
+
+    /// First pixel of each position, with the shares.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &[f64])> {
+        (0..self.len()).map(|index| self.get(index))
+    }
+}
+
+/// Shares as whole numbers with a sum of `whole`, each as near as its neighbours allow.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0..=whole.
+pub(super) fn quantised(shares: &[f64], whole: u32) -> Vec<u32> {
+    let mut sum = 0.0;
+    let mut before = 0;
+    let parts = shares.iter().map(|share| {
+        sum += share;
+        let upto = (sum * f64::from(whole)).round() as u32;
+        let part = upto - before;
+        before = upto;
+        part
+    });
+    parts.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Extent, Taps, quantised};
+    use crate::board::Resample;
+
+    fn taps(length: u32, count: usize, resample: Resample) -> Vec<(usize, Vec<f64>)> {
+        let extent = Extent {
+            first: 0,
+            start: 0.0,
+            size: f64::from(length),
+            length,
+            count,
+            flipped: false,
+        };
+        let taps = Taps::new(&extent, resample);
+        taps.iter()
+            .map(|(first, shares)| (first, shares.to_vec()))
+            .collect()
+    }
+
+    #[test]
+    fn areas_are_the_overlaps_of_pixels() {
+        let third = 1.0 / 1.5;
+        let found = taps(3, 2, Resample::Area);
+        assert_eq!(
+            found,
+            [(0, vec![third, 0.5 * third]), (1, vec![0.5 * third, third])]
+        );
+        assert_eq!(
+            taps(4, 2, Resample::Area),
+            [(0, vec![0.5; 2]), (2, vec![0.5; 2])]
+        );
+        // Enlarged, a position lies inside a pixel, or over the border of two.
+        let found = taps(2, 3, Resample::Area);
+        assert_eq!(
+            found.iter().map(|(first, _)| *first).collect::<Vec<_>>(),
+            [0, 0, 1]
+        );
+        assert!((found[1].1[0] - 0.5).abs() < 1e-12 && found[1].1.len() == 2);
+    }
+
+    #[test]
+    fn shares_of_nothing_are_left_out() {
+        assert_eq!(taps(4, 4, Resample::Bilinear)[3], (3, vec![1.0]));
+        assert_eq!(taps(30, 10, Resample::Area)[3].1.len(), 3);
+        for (first, shares) in taps(1920, 300, Resample::Area) {
+            assert!(shares.len() <= 8 && first + shares.len() <= 1920);
+            assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn whole_shares_have_the_whole_sum() {
+        assert_eq!(quantised(&[1.0 / 3.0; 3], 16384), [5461, 5462, 5461]);
+        assert_eq!(quantised(&[1.0], 65536), [65536]);
+    }
+}

@@ -19,6 +19,7 @@ endif
 BOARD ?= boards/demo.toml
 SECONDS_TO_RUN ?= 10
 PROOF := $(basename $(notdir $(BOARD)))-proof.json
+SECONDS_PER_TARGET ?= 60
 BENCH := $(TARGET)/bench
 CLAIMS := queue channel sharing header leak numa stages
 
@@ -28,7 +29,7 @@ step = @printf '\n== %s\n' "$(1)"
 # A filter that matches nothing passes, so what ran is counted: $(call counted,LOG,WHAT)
 counted = grep -qE '^running [1-9][0-9]* tests?$$' $(1) || { echo "make: no $(2) ran" >&2; exit 1; }
 
-.PHONY: help setup setup-test run test lint bench bench-preprocess clean
+.PHONY: help setup setup-test run test fuzz lint bench bench-preprocess clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -51,6 +52,9 @@ run: setup ## the demo board for 10 seconds: a camera, a detector, a proof; BOAR
 test: setup-test ## every test: unit, property, command line, loom, and the guest with real V4L2
 	$(call step,unit$(,) property$(,) contract and command-line tests)
 	cargo test
+	$(call step,fuzzing: each reader of bytes from outside for 10 s)
+	@FUZZ_SECONDS=10 cargo test --quiet --test fuzz -- --nocapture --test-threads 1 2>&1 | tee $(TARGET)/fuzz.log
+	@grep -q '^fuzz jpeg: [1-9]' $(TARGET)/fuzz.log || { echo "make: nothing was fuzzed" >&2; exit 1; }
 	$(call step,loom models of the ring and its wake-up)
 	@mkdir -p $(TARGET)/loom
 	RUSTFLAGS="--cfg loom" cargo test --release --lib --target-dir $(TARGET)/loom loom_ 2>&1 | tee $(TARGET)/loom/log
@@ -61,6 +65,9 @@ test: setup-test ## every test: unit, property, command line, loom, and the gues
 	@tests/vm/setup
 	cargo test --release --test guest --test numa --test capture_guest -- --ignored --skip inside:: --nocapture --test-threads 1 2>&1 | tee $(TARGET)/guest.log
 	@$(call counted,$(TARGET)/guest.log,guest test)
+
+fuzz: setup-test ## each reader of bytes from outside on changed inputs for SECONDS_PER_TARGET
+	FUZZ_SECONDS=$(SECONDS_PER_TARGET) cargo test --test fuzz -- --nocapture --test-threads 1
 
 lint: ## format and lints, as CI judges them
 	@.setup/packages lint

@@ -10,6 +10,7 @@ use super::fitting::{Fitted, STACK_BYTES};
 use super::gate::{Gate, Phase};
 use super::housekeeping::{Housekeeping, LiveLine, Names};
 use super::messages::{NoteReceiver, ResultReceiver, Said, note_queue, result_queue};
+use super::pulse::{Pulses, Watchdog};
 use super::report::{CameraAccount, CaptureThread, Running};
 use super::signals::Signals;
 use super::station::{Desk, Ending, Post, Station};
@@ -470,6 +471,13 @@ fn start_threads(
 ) -> Result<(), Failure> {
     let board = run.fitted.board.clone();
     let signals: Signals = board.cameras.iter().map(|_| Default::default()).collect();
+    let pulses: Pulses = board.workers.iter().map(|_| Default::default()).collect();
+    let mut watchdog = Watchdog {
+        pulses: Arc::clone(&pulses),
+        deadlines_ns: Vec::new(),
+        ledgers: Vec::new(),
+        signals: Arc::clone(&signals),
+    };
     let mut results = Vec::new();
     let mut notes = Vec::new();
     let mut views: Vec<Vec<ViewSeed>> = board.workers.iter().map(|_| Vec::new()).collect();
@@ -495,6 +503,7 @@ fn start_threads(
             lane: lane.producer.view(),
             signals: Arc::clone(&signals),
         });
+        watchdog.ledgers.push(worker_ledger.clone());
         for (of_worker, tap) in views.iter_mut().zip(lane.taps) {
             of_worker.push(ViewSeed {
                 name: camera.name.clone(),
@@ -537,6 +546,9 @@ fn start_threads(
             .ok_or_else(|| Failure::new(Exit::Internal, "a worker without its model"))?;
         let (results_in, results_out) = result_queue(board.housekeeping.queue_results);
         let (notes_in, notes_out) = note_queue();
+        watchdog
+            .deadlines_ns
+            .push(model.invoke_deadline_ms * NS_PER_MS);
         results.push(results_out);
         notes.push(notes_out);
         seeds.push(WorkerSeed {
@@ -548,6 +560,7 @@ fn start_threads(
             buffers: Buffers::map(&board, &worker.cores, &run.fitted, decoding)?,
             views: std::mem::take(&mut views[index]),
             signals: Arc::clone(&signals),
+            pulses: Arc::clone(&pulses),
             bell: Arc::clone(&shared.bell),
             stop: Arc::clone(&shared.stop),
             results: results_in,
@@ -579,6 +592,7 @@ fn start_threads(
         results,
         notes,
         alerts,
+        watchdog,
     };
     start_housekeeping(run, shared, files, reports)?;
     for seed in seeds {
@@ -664,6 +678,7 @@ struct Reports {
     results: Vec<ResultReceiver>,
     notes: Vec<NoteReceiver>,
     alerts: Alerts,
+    watchdog: Watchdog,
 }
 
 fn start_housekeeping(
@@ -677,6 +692,7 @@ fn start_housekeeping(
         results,
         notes,
         alerts,
+        watchdog,
     } = reports;
     let board = &run.fitted.board;
     let Files {
@@ -704,6 +720,7 @@ fn start_housekeeping(
         finish: Arc::clone(&run.finish),
         counters: Arc::clone(&run.counters),
         said: Said::new(),
+        watchdog,
     };
     let spec = spec(
         board,

@@ -5,6 +5,7 @@ use super::alerts::Alerts;
 use super::events::EventLog;
 use super::messages::{Note, NoteReceiver, ResultReceiver, Said, Times};
 use super::proof;
+use super::pulse::{Overdue, Watchdog};
 use crate::latency::{Histogram, Stage};
 use crate::record::{FrameResult, Recording};
 use crate::ring::{Doorbell, Waiting};
@@ -33,6 +34,7 @@ pub(super) struct Housekeeping {
     pub(super) finish: Arc<AtomicBool>,
     pub(super) counters: Arc<Counters>,
     pub(super) said: Said,
+    pub(super) watchdog: Watchdog,
 }
 
 /// Names by index, as log lines show them.
@@ -55,6 +57,8 @@ pub(super) struct Counters {
     pub(super) detections: AtomicU64,
     /// Lines or records that could not be written.
     pub(super) writes_failed: AtomicU64,
+    /// Inferences that ran past their deadline.
+    pub(super) overdue: AtomicU64,
 }
 
 impl Housekeeping {
@@ -72,7 +76,7 @@ impl Housekeeping {
             let now = now_ns();
             if now >= next_tick_ns {
                 next_tick_ns = now + TICK_NS;
-                self.tick();
+                self.tick(now);
             }
             if finishing {
                 break;
@@ -144,7 +148,12 @@ impl Housekeeping {
         }
     }
 
-    fn tick(&mut self) {
+    fn tick(&mut self, now_ns: u64) {
+        let (names, counters) = (&self.names, &self.counters);
+        self.watchdog.look(now_ns, |overdue| {
+            counters.overdue.fetch_add(1, Ordering::Relaxed);
+            names.log_overdue(overdue);
+        });
         if let Some(recording) = &self.recording {
             self.count_failure(&recording.sync(), "recording");
         }
@@ -173,6 +182,17 @@ impl Names {
         self.cameras
             .get(usize::from(index))
             .map_or("?", String::as_str)
+    }
+
+    fn log_overdue(&self, overdue: Overdue) {
+        log::error!(
+            "worker {}: its model has run for {} ms on a frame of camera {}, and invoke-deadline-ms is {}; the frame \
+             counts as refused, and the worker is waited for",
+            self.worker(overdue.worker),
+            overdue.ran_ns / NS_PER_MS,
+            self.camera(overdue.camera),
+            overdue.deadline_ns / NS_PER_MS
+        );
     }
 
     fn worker(&self, index: u16) -> &str {
@@ -226,6 +246,10 @@ impl Names {
                 "worker {}: a frame of camera {} is shorter than its format says{times}",
                 self.worker(worker),
                 self.camera(camera)
+            ),
+            Note::WorkerBack { worker } => log::warn!(
+                "worker {}: its model has returned, and judges frames again",
+                self.worker(worker)
             ),
             Note::OutputNotFinite { worker, values } => log::warn!(
                 "worker {}: {values} output values were NaN or infinite and were left out{times}",
@@ -375,6 +399,7 @@ mod tests {
             senders[usize::from(frame % 2)].enqueue(result).unwrap();
         }
         let keeping = Housekeeping {
+            watchdog: crate::appliance::pulse::Watchdog::default(),
             names: Names {
                 models: vec![0, 0],
                 ..Names::default()

@@ -40,6 +40,8 @@ pub(super) enum Note {
     FrameSpoilt { camera: u16, damage: Damage },
     /// A frame could not be turned into a tensor.
     PreprocessFailed { worker: u16, camera: u16 },
+    /// A model that was given up has returned after all.
+    WorkerBack { worker: u16 },
     /// Outputs held NaN or infinities.
     OutputNotFinite { worker: u16, values: u32 },
 }

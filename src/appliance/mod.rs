@@ -22,6 +22,7 @@ mod housekeeping;
 mod messages;
 mod muster;
 mod proof;
+mod pulse;
 mod report;
 mod signals;
 mod snapshot;

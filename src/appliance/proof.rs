@@ -46,6 +46,8 @@ pub struct Proof {
     pub results_lost: u64,
     /// Notes for the log that housekeeping did not take in time.
     pub notes_lost: u64,
+    /// Inferences that ran past their model's `invoke-deadline-ms`; their frames are in the ledger as refused.
+    pub inferences_overdue: u64,
     /// Results that could not be written to the recording or the event log.
     pub writes_failed: u64,
     /// What was granted less than asked for, in words.
@@ -241,6 +243,13 @@ impl Display for Proof {
         self.write_memory(f)?;
         for warning in &self.warnings {
             writeln!(f, "  note: {warning}")?;
+        }
+        if self.inferences_overdue > 0 {
+            writeln!(
+                f,
+                "  note: {} inferences ran past invoke-deadline-ms; their frames count as refused",
+                self.inferences_overdue
+            )?;
         }
         let verdict = if self.identity_holds() {
             "every frame is accounted for"

@@ -312,6 +312,7 @@ impl Running {
                     .iter()
                     .map(|end| end.station.desk.notes_lost)
                     .sum::<u64>(),
+            inferences_overdue: self.counters.overdue.load(Ordering::Relaxed),
             writes_failed: self.counters.writes_failed.load(Ordering::Relaxed),
             warnings: self.warnings.clone(),
             ..Proof::default()

@@ -4,6 +4,7 @@ use super::decoding::{self, Buffers};
 use super::exit::{Exit, Failure};
 use super::gate::{Gate, Phase};
 use super::messages::{NoteSender, ResultSender};
+use super::pulse::Pulses;
 use super::signals::Signals;
 use super::station::Station;
 use super::stop::Stop;
@@ -78,6 +79,7 @@ pub(super) struct WorkerSeed {
     pub(super) buffers: Buffers,
     pub(super) views: Vec<ViewSeed>,
     pub(super) signals: Signals,
+    pub(super) pulses: Pulses,
     pub(super) bell: Arc<Doorbell>,
     pub(super) stop: Arc<Stop>,
     pub(super) results: ResultSender,
@@ -242,6 +244,7 @@ fn build(
         buffers: seed.buffers,
         scheduler,
         signals: seed.signals,
+        pulses: seed.pulses,
         bell: seed.bell,
         shared_bell: seed.workers > 1,
         waiting: match seed.worker.wait {

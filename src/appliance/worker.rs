@@ -2,6 +2,7 @@
 
 use super::decoding::Buffers;
 use super::messages::{Note, NoteSender, ResultSender};
+use super::pulse::{Pulse, Pulses};
 use super::signals::{Signal, Signals};
 use super::stop::Stop;
 use crate::decode::{Damage, Jpeg};
@@ -76,6 +77,7 @@ pub(super) struct Worker<E> {
     pub(super) buffers: Buffers,
     pub(super) scheduler: Scheduler,
     pub(super) signals: Signals,
+    pub(super) pulses: Pulses,
     pub(super) bell: Arc<Doorbell>,
     /// Other workers wait at the same bell.
     pub(super) shared_bell: bool,
@@ -163,7 +165,7 @@ impl<E: Engine> Worker<E> {
         let lease_ns = now_ns();
         self.scheduler.served(camera, lease_ns);
         let signal = &self.signals[camera];
-        let mut claimed = Claimed::new(ledger, signal);
+        let mut claimed = Claimed::new(ledger, signal, &self.pulses[usize::from(self.index)]);
         let judge = Judge {
             claimed: &mut claimed,
             index: self.index,
@@ -183,9 +185,23 @@ impl<E: Engine> Worker<E> {
             work: &mut self.work,
             result: &mut self.result,
         };
-        match judge.judge(lease, lease_ns, view.max_age_ns) {
+        let judged = judge.judge(lease, lease_ns, view.max_age_ns);
+        let own = claimed.ends(match judged {
+            Judged::Inferred => Outcome::Inferred,
+            Judged::Stale => Outcome::Stale,
+            Judged::Damaged => Outcome::Damaged,
+            Judged::Failed => Outcome::Failed,
+            Judged::Refused => Outcome::Refused,
+        });
+        if !own {
+            let worker = self.index;
+            if self.notes.enqueue(Note::WorkerBack { worker }).is_err() {
+                self.tally.notes_lost += 1;
+            }
+            return;
+        }
+        match judged {
             Judged::Inferred => {
-                claimed.ends(Outcome::Inferred);
                 let stamps = &self.result.stamps;
                 let work = &mut self.work;
                 work.looks.done(look(queue, stamps.result_ns));
@@ -216,30 +232,31 @@ impl<E: Engine> Worker<E> {
                 }
                 self.house.ring(1);
             }
-            Judged::Stale => claimed.ends(Outcome::Stale),
-            Judged::Damaged => claimed.ends(Outcome::Damaged),
-            Judged::Failed => claimed.ends(Outcome::Failed),
-            Judged::Refused => claimed.ends(Outcome::Refused),
+            Judged::Stale | Judged::Damaged | Judged::Failed | Judged::Refused => {}
         }
     }
 }
 
-/// A claimed frame. It ends in one column, as a failed one if judging it panics; a frame whose model never
-/// returns stays visible as one in flight.
+/// A claimed frame. It ends in one column, as a failed one if judging it panics; a frame whose model does
+/// not return in time is refused by housekeeping (`pulse`).
 struct Claimed<'view> {
     ledger: &'view WorkerLedger,
     signal: &'view Signal,
+    pulse: &'view Pulse,
     given_back: bool,
-    outcome: Outcome,
+    begun: bool,
+    settled: bool,
 }
 
 impl<'view> Claimed<'view> {
-    const fn new(ledger: &'view WorkerLedger, signal: &'view Signal) -> Self {
+    const fn new(ledger: &'view WorkerLedger, signal: &'view Signal, pulse: &'view Pulse) -> Self {
         Self {
             ledger,
             signal,
+            pulse,
             given_back: false,
-            outcome: Outcome::Failed,
+            begun: false,
+            settled: false,
         }
     }
 
@@ -248,16 +265,34 @@ impl<'view> Claimed<'view> {
         self.signal.judging();
     }
 
-    fn ends(mut self, outcome: Outcome) {
-        self.outcome = outcome;
+    /// The model begins; the frame's slot has gone back.
+    fn model_begins(&mut self, camera: u16, now_ns: u64) {
+        self.begun = true;
+        self.pulse.begin(camera, now_ns);
+    }
+
+    /// Counts the frame; `false` when it was given up while its model ran, and counted then.
+    fn ends(mut self, outcome: Outcome) -> bool {
+        self.settle(outcome)
+    }
+
+    fn settle(&mut self, outcome: Outcome) -> bool {
+        self.settled = true;
+        if self.begun && !self.pulse.end() {
+            return false;
+        }
+        self.ledger.count(outcome, 1);
+        if self.given_back {
+            self.signal.judged();
+        }
+        true
     }
 }
 
 impl Drop for Claimed<'_> {
     fn drop(&mut self) {
-        self.ledger.count(self.outcome, 1);
-        if self.given_back {
-            self.signal.judged();
+        if !self.settled {
+            self.settle(Outcome::Failed);
         }
     }
 }
@@ -359,6 +394,7 @@ impl<E: Engine> Judge<'_, '_, E> {
                 return Judged::Failed;
             }
         }
+        self.claimed.model_begins(camera, stamps.preprocessed_ns);
         if let Err(error) = self.engine.invoke() {
             self.note(Note::InferenceFailed {
                 worker: self.index,

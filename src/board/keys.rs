@@ -269,6 +269,9 @@ pub(super) fn model(mut t: Table<'_, '_>, base: &Path) -> (Model, Places) {
             delegate => delegate,
         },
         on_failure: t.key("on-failure").or(choice(ON_FAILURE), "\"refuse\""),
+        invoke_deadline_ms: t
+            .key("invoke-deadline-ms")
+            .or(whole(10..=600_000, "ms"), "5000"),
         score_threshold: t
             .key("score-threshold")
             .only_any("decoder", &with_classes, classes)

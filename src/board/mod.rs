@@ -295,6 +295,8 @@ pub struct Model {
     pub delegate: Delegate,
     /// What becomes of a delegate that fails while arming.
     pub on_failure: OnFailure,
+    /// An inference that takes longer is given up, and its frame refused.
+    pub invoke_deadline_ms: u64,
 }
 
 /// `fit` of a model.

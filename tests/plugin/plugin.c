@@ -8,6 +8,7 @@
 //   take          takes the whole graph: each output is filled with `value`
 //   fail-invoke   the same, and every inference fails
 //   hang          the same, and from the inference `from` on none ends
+//   nap           the same, and the inference `from` takes three seconds
 //
 // Declarations are those of TensorFlow Lite's c_api_opaque.h, operator.h and external_delegate_interface.h.
 #include <stdint.h>
@@ -62,6 +63,7 @@ static int kernel_invoke(TfLiteOpaqueContext* context, TfLiteOpaqueNode* node) {
   if (is("fail-invoke")) return kError;
   if (is("hang") && ++inferences >= from)
     for (;;) pause();
+  if (is("nap") && ++inferences == from) sleep(3);
   for (int i = 0; i < TfLiteOpaqueNodeNumberOfOutputs(node); i++) {
     const TfLiteOpaqueTensor* out = TfLiteOpaqueNodeGetOutput(context, node, i);
     float* data = TfLiteOpaqueTensorData(out);

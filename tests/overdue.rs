@@ -1,0 +1,112 @@
+//! A model that hangs on one worker: what the program says, what the ledger says, and that the others go on.
+
+mod plugin;
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Inferences of the plugin while it is armed: one when it is looked at, two when the engine is built, eight
+/// of the warm-up for the one camera, and the one that is timed.
+const ARMING: u32 = 12;
+
+/// A board with one camera and two workers: one with the plugin in `mode`, one with XNNPACK. Its output, and its
+/// proof.
+fn run(mode: &str, seconds: &str) -> (Output, Value) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let plugin = plugin::compile();
+    let model = |name: &str, delegate: &str, deadline_ms: u32, core: u32| {
+        format!(
+            "[[model]]\nname = \"{name}\"\npath = \"{root}/.cache/models/face_detection_short_range.tflite\"\n\
+             sha256 = \"3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633\"\n\
+             decoder = \"blazeface-short\"\nlabels = [\"face\"]\ndelegate = {delegate}\ninvoke-deadline-ms = {deadline_ms}\n\
+             [[worker]]\nname = \"{name}\"\ncores = [{core}]\nmodel = \"{name}\"\nwait = \"park\"\n",
+            root = root.display()
+        )
+    };
+    let from = ARMING + 3;
+    let other = format!(
+        "{{ plugin = \"{}\", options = {{ mode = \"{mode}\", from = {from} }} }}",
+        plugin.path.display()
+    );
+    let board = format!(
+        "name = \"overdue\"\nabsent-core = \"wrap\"\n\
+         [[camera]]\nname = \"bars\"\nsource = \"pattern\"\nformat = \"NV12\"\nwidth-px = 320\nheight-px = 240\n\
+         rate-hz = 60\nmax-age-ms = 10000\n{}{}",
+        model("plugged", &other, 1000, 0),
+        // On a busy machine a sound model may wait long for its core.
+        model("sound", "\"xnnpack\"", 600_000, 1)
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("overdue.toml");
+    std::fs::write(&file, board).unwrap();
+    let proof = dir.path().join("proof.json");
+    let output = Command::new(env!("CARGO_BIN_EXE_pinsight"))
+        .args([
+            "run",
+            "--board",
+            file.to_str().unwrap(),
+            "--seconds",
+            seconds,
+        ])
+        .args(["--proof", proof.to_str().unwrap()])
+        .output()
+        .expect("the program starts");
+    let text = std::fs::read(&proof)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    (output, serde_json::from_slice(&text).unwrap())
+}
+
+/// The worker's frame was given up, once, and the other worker went on.
+#[track_caller]
+fn given_up(output: &Output, proof: &Value) -> String {
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    let line = log
+        .lines()
+        .find(|line| line.contains("invoke-deadline-ms is 1000"));
+    let line = line.unwrap_or_else(|| panic!("the log says it: {log}"));
+    assert!(
+        line.starts_with("<3>worker plugged: its model has run for "),
+        "{line}"
+    );
+    assert!(line.contains("on a frame of camera bars"), "{line}");
+    assert!(proof["inferences_overdue"].as_u64().unwrap() >= 1, "{log}");
+    let camera = &proof["cameras"][0];
+    assert_eq!(camera["identity_holds"], true, "{camera}");
+    assert!(
+        camera["dropped"]["refused"].as_u64().unwrap() >= 1,
+        "{camera}"
+    );
+    assert!(
+        camera["inferred"].as_u64().unwrap() > 10,
+        "the other worker goes on: {camera}"
+    );
+    log
+}
+
+#[test]
+fn a_model_that_returns_late_loses_its_frame_and_judges_again() {
+    let (output, proof) = run("nap", "6");
+    let log = given_up(&output, &proof);
+    assert!(
+        log.contains("worker plugged: its model has returned, and judges frames again"),
+        "{log}"
+    );
+    assert_eq!(output.status.code(), Some(0), "{log}");
+    assert_eq!(proof["cameras"][0]["in_flight"], 0);
+}
+
+#[test]
+fn a_model_that_never_returns_costs_one_frame_and_is_named_at_the_end() {
+    let (output, proof) = run("hang", "2");
+    let log = given_up(&output, &proof);
+    assert!(
+        log.contains("thread plugged did not end within 10 s of the stop"),
+        "{log}"
+    );
+    assert_eq!(output.status.code(), Some(1), "{log}");
+    assert_eq!(
+        proof["cameras"][0]["in_flight"], 0,
+        "the frame is in its column"
+    );
+}

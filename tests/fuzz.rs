@@ -29,7 +29,7 @@ fn outcome(of: impl std::fmt::Debug) -> u64 {
 }
 
 #[test]
-fn frame_headers() {
+fn no_frame_header_is_taken_for_another() {
     const _: () = assert!(size_of::<FrameHeader>() == 64);
     let sealed = |sequence: u64| {
         let meta = FrameMeta {
@@ -82,7 +82,7 @@ impl FactsCrc for FrameHeader {
 }
 
 #[test]
-fn y4m_streams() {
+fn no_y4m_stream_breaks_its_reader() {
     let stream = |chroma: &str, bytes: usize| {
         let mut stream =
             format!("YUV4MPEG2 W32 H16 F30:1 Ip A1:1 C{chroma} XCOLORRANGE=FULL\n").into_bytes();
@@ -221,7 +221,7 @@ const MARKERS: &[&[u8]] = &[
 ];
 
 #[test]
-fn jpeg_frames() {
+fn no_jpeg_frame_breaks_its_decoder() {
     let format = jpeg_stream();
     let decoders =
         [Samples::Rgb, Samples::Luma].map(|samples| Jpeg::new(&format, samples).unwrap());
@@ -252,7 +252,7 @@ fn jpeg_frames() {
 }
 
 #[test]
-fn mjpeg_streams() {
+fn no_mjpeg_stream_breaks_its_splitter() {
     let all: Vec<u8> = jpegs().concat();
     let multipart: Vec<u8> = jpegs()
         .iter()
@@ -297,7 +297,7 @@ fn mjpeg_streams() {
 }
 
 #[test]
-fn board_profiles() {
+fn no_profile_breaks_its_reader() {
     let seeds: Vec<Vec<u8>> = std::fs::read_dir("boards")
         .unwrap()
         .map(|file| file.unwrap().path())
@@ -362,7 +362,7 @@ fn board_profiles() {
 }
 
 #[test]
-fn recordings() {
+fn no_recording_breaks_its_reader() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("recording");
     let header = FileHeader {

@@ -315,6 +315,41 @@ fn each_number_of_the_driver_is_a_frame_or_a_counted_loss() {
 
 #[test]
 #[ignore = "needs the guest: make test"]
+fn eight_cameras_of_1080p_at_once_keep_their_ledgers_and_take_nothing_after_ready() {
+    let proof = scenario("eight_cameras").proof();
+    let cameras = proof.at("/cameras").as_array().map_or(0, Vec::len);
+    assert_eq!(cameras, 8);
+    let run_ms = proof.at("/run_ms").as_f64().expect("a time");
+    for camera in 0..cameras {
+        proof.ledger_closes(camera);
+        let of = |key: &str| proof.number(&format!("/cameras/{camera}/{key}"));
+        assert!(of("inferred") > 0, "{:#}", proof.at("/cameras"));
+        assert_eq!((of("restarts"), of("reopens")), (0, 0), "camera {camera}");
+        assert_eq!(proof.word(&format!("/cameras/{camera}/io")), "userptr");
+        // The driver numbers the frames that there were time for, and skips those that it comes too late
+        // for itself. Each of them is a frame or a loss; of the first ones some came before ready.
+        let numbers = of("driver_frames") + of("lost_in_driver") - of("repeated_sequence");
+        let due = run_ms * 30.0 / 1000.0;
+        #[allow(clippy::cast_precision_loss)] // some hundreds
+        let share = numbers as f64 / due;
+        assert!(
+            (0.8..=1.8).contains(&share),
+            "camera {camera}: {numbers} numbers, {due:.0} were due:\n{:#}",
+            proof.at("/cameras")
+        );
+        assert!(of("driver_frames") >= 60, "{:#}", proof.at("/cameras"));
+    }
+    nothing_happened_after_ready(&proof);
+    let captures = proof.at("/threads").as_array().map_or(0, |threads| {
+        let name = |thread: &Value| thread["name"].as_str().map(str::to_owned);
+        let named = threads.iter().filter_map(name);
+        named.filter(|name| name.starts_with("capture")).count()
+    });
+    assert_eq!(captures, 2, "four cameras on each thread");
+}
+
+#[test]
+#[ignore = "needs the guest: make test"]
 fn frames_that_the_driver_drops_are_counted_and_the_ledger_closes() {
     let proof = scenario("dropped_by_driver").proof();
     proof.ledger_closes(0);

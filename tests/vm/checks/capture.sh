@@ -138,6 +138,15 @@ two_nodes() {
     finish
 }
 
+# Eight cameras of 1080p30 at once, four on each of two capture threads.
+eight_cameras() {
+    cameras 8
+    for camera in /dev/video{0..7}; do controls timestamp_source=1; done
+    profile eight.toml
+    run_board --seconds 10
+    finish
+}
+
 # Asked to stop while it runs; in between, an observer counts for itself what happens after ready.
 stop_on_sigterm() {
     cameras 1; controls timestamp_source=1
@@ -253,6 +262,6 @@ shipped_profile() {
 }
 
 scenarios userptr_nv12 mmap_yuyv userptr_yuyv mmap_nv12 auto_io auto_io_refused userptr_refused \
-    loses_nothing meddling_kernel future_stamps dropped_by_driver held_up two_nodes stop_on_sigterm stop_on_sigint stop_while_arming \
+    loses_nothing meddling_kernel future_stamps dropped_by_driver held_up two_nodes eight_cameras stop_on_sigterm stop_on_sigint stop_while_arming \
     absent_camera not_a_camera too_few_hugepages fallback_pages again_and_again colours_nv12 \
     colours_yuyv recording check_command probe_command shipped_profile

@@ -758,6 +758,23 @@ fn a_camera_that_is_gone_does_not_hold_up_another_one() {
 
 #[test]
 #[ignore = "needs the guest: make test"]
+fn a_camera_that_comes_after_the_start_is_taken_in() {
+    let scenario = fault("late_camera");
+    let proof = came_back(&scenario);
+    assert_eq!(proof.word("/cameras/1/name"), "door");
+    assert_eq!((restarts(&proof), reopens(&proof)), (0, 0), "of the other");
+    assert_eq!(proof.number("/cameras/1/reopens"), 1);
+    assert!(proof.number("/cameras/1/inferred") > 0);
+    let (before, after) = (
+        scenario.number("door.before"),
+        scenario.number("door.after"),
+    );
+    assert!(after > before, "{before} results of it, then {after}");
+    scenario.stderr_names(&["camera door: it is not there; watching without it"]);
+}
+
+#[test]
+#[ignore = "needs the guest: make test"]
 fn counters_that_pass_their_largest_value_are_followed() {
     for name in ["wrapped_sequence", "wrapped_timestamp"] {
         let proof = fault(name).proof();

@@ -668,6 +668,24 @@ fn standard_input_is_read_by_one_camera_and_does_not_begin_again() {
 }
 
 #[test]
+fn a_camera_that_is_waited_for_has_slots_of_ours() {
+    let with = |io: &str| {
+        let wanted = format!("device = \"/dev/video0\"\nabsent = \"wait\"\nio = \"{io}\"");
+        SMALL.replacen("device = \"/dev/video0\"", &wanted, 1)
+    };
+    assert!(board::read("b.toml", &with("userptr")).is_ok());
+    let found = messages("b.toml", &with("mmap"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].contains(
+            "camera.io: found \"mmap\", expected \"auto\", \"userptr\" or \"copy\", because absent = \"wait\""
+        ),
+        "{}",
+        found[0]
+    );
+}
+
+#[test]
 fn controls_are_numbers_truths_or_items_and_nothing_else() {
     let with = |controls: &str| {
         SMALL.replacen(

@@ -1,6 +1,7 @@
 //! Arming: cameras opened, memory mapped and placed, lanes cut, threads placed, models built.
 
 use super::Options;
+use super::absent::{Wanted, look_for};
 use super::alerts::Alerts;
 use super::cameras;
 use super::decoding::{self, Buffers};
@@ -16,8 +17,8 @@ use super::signals::Signals;
 use super::station::{Desk, Ending, Post, Station};
 use super::stop::Stop;
 use super::threads::{Armed as Told, ViewSeed, WorkerSeed, capture_thread, worker_thread};
-use crate::board::budget::{self, FrameNeed, Home};
-use crate::board::{Board, Io};
+use crate::board::budget::{self, FrameNeed, Home, LOOKER};
+use crate::board::{AbsentCamera, Board, Io};
 use crate::capture::continuity::Continuity;
 use crate::capture::repeats::Repeats;
 use crate::capture::supervisor::{Limits, Supervisor};
@@ -90,6 +91,8 @@ pub(super) struct Furnished {
     pub(super) lanes: Vec<Lane>,
     pub(super) arenas: Arenas,
     pub(super) warnings: Vec<String>,
+    /// Cameras that are not there.
+    pub(super) wanted: Vec<Wanted>,
 }
 
 /// Opens the cameras and gives them their memory. `refusal` judges the board once the cameras have said
@@ -105,7 +108,8 @@ pub(super) fn furnish(
 ) -> Result<Furnished, Failure> {
     let mut fallen_back = Vec::new();
     loop {
-        let sources = cameras::open_all(&fitted.board, options)?;
+        let (wanted_in, wanted) = mpsc::channel();
+        let sources = cameras::open_all(&fitted.board, options, &wanted_in)?;
         let needs: Vec<_> = sources.iter().map(|source| frame_need(&**source)).collect();
         fitted = fitted.with_needs(&needs);
         if let Some(refusal) = refusal(&fitted) {
@@ -123,6 +127,7 @@ pub(super) fn furnish(
                     lanes,
                     arenas,
                     warnings,
+                    wanted: wanted.try_iter().collect(),
                 });
             }
             Err(Uncut::Refused(failure)) => return Err(failure),
@@ -358,6 +363,7 @@ impl Armed {
             lanes,
             arenas,
             warnings,
+            wanted,
         } = furnished;
         let board = &fitted.board;
         let names = Names {
@@ -393,7 +399,8 @@ impl Armed {
             bell,
         };
         let mut run = Running::new(fitted, arenas, warnings, &shared);
-        match start_threads(&mut run, &shared, files, lanes, names) {
+        let started = start_threads(&mut run, &shared, files, lanes, names);
+        match started.and_then(|()| start_looking(&mut run, &shared, wanted)) {
             Ok(()) => Ok(Self { run }),
             Err(failure) => {
                 shared.gate.advance(Phase::Abandoned);
@@ -536,6 +543,7 @@ fn start_threads(
             troubled: false,
             poll_failed: false,
             ending: Ending::Lasts,
+            may_be_absent: camera.absent == AbsentCamera::Wait,
         });
     }
 
@@ -617,6 +625,21 @@ fn start_threads(
             cameras,
         });
     }
+    Ok(())
+}
+
+/// The thread that looks for the cameras that are not there, where there are such.
+fn start_looking(run: &mut Running, shared: &Shared, wanted: Vec<Wanted>) -> Result<(), Failure> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let board = &run.fitted.board;
+    let cores = [board.housekeeping.core];
+    let spec = spec(board, LOOKER, &cores, 0, Children::Reset);
+    let stop = Arc::clone(&shared.stop);
+    run.looking = Some(placed(spawn(spec, move |_| {
+        look_for(wanted, &stop, now_ns);
+    }))?);
     Ok(())
 }
 

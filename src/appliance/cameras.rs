@@ -1,28 +1,33 @@
 //! From a camera's table in the profile to a source that has agreed on its format.
 
 use super::Options;
+use super::absent::{UnarmedLate, Wanted};
 use super::exit::{Exit, Failure};
-use crate::board::{Board, Camera, Container, Feed, Source};
+use crate::board::{AbsentCamera, Board, Camera, Container, Feed, Source};
 use crate::capture::UnarmedSource;
 use crate::capture::faults::UnarmedFaults;
 use crate::capture::image::{ImageConfig, UnarmedImage};
 use crate::capture::pattern::{Level, PatternConfig, UnarmedPattern};
 use crate::capture::pictures::{PicturesConfig, UnarmedPictures};
 use crate::sys::stream::{StreamConfig, UnarmedStream};
-use crate::sys::v4l2::{CameraRequest, UnarmedCamera};
+use crate::sys::v4l2::{CameraError, CameraRequest, UnarmedCamera};
 use crate::units::NS_PER_S;
+use std::path::Path;
+use std::sync::mpsc::Sender;
 
-/// Opens every camera of the board; with a plan of faults, each one behind its own.
+/// Opens every camera of the board; with a plan of faults, each one behind its own. Those that are not
+/// there and may be waited for are told to `wanted` once they have their slots.
 ///
 /// # Errors
 /// The first one that cannot be had, with its name.
 pub(super) fn open_all(
     board: &Board,
     options: &Options,
+    wanted: &Sender<Wanted>,
 ) -> Result<Vec<Box<dyn UnarmedSource>>, Failure> {
     let mut sources = Vec::new();
     for (index, camera) in board.cameras.iter().enumerate() {
-        let source = open(camera, options.camera.is_some())?;
+        let source = open(camera, options.camera.is_some(), Some(wanted))?;
         sources.push(match options.faults {
             None => source,
             Some(plan) => Box::new(UnarmedFaults::new(source, plan.of_camera(index))),
@@ -32,7 +37,11 @@ pub(super) fn open_all(
 }
 
 /// A stream in a camera's place is taken as it comes (`as_it_comes`): with the size and rate that it says.
-fn open(camera: &Camera, as_it_comes: bool) -> Result<Box<dyn UnarmedSource>, Failure> {
+fn open(
+    camera: &Camera,
+    as_it_comes: bool,
+    wanted: Option<&Sender<Wanted>>,
+) -> Result<Box<dyn UnarmedSource>, Failure> {
     let refuse = |error: &dyn std::fmt::Display| {
         Failure::new(Exit::Camera, format!("camera {}: {error}", camera.name))
     };
@@ -106,25 +115,41 @@ fn open(camera: &Camera, as_it_comes: bool) -> Result<Box<dyn UnarmedSource>, Fa
                 Err(error) => Err(refuse(&error)),
             }
         }
-        Source::V4l2 { device } => {
-            let request = CameraRequest {
-                pixel: camera.format,
-                width_px: camera.width_px,
-                height_px: camera.height_px,
-                rate_hz: camera.rate_hz,
-                crop: camera.crop,
-            };
-            let opened = UnarmedCamera::open(device, &request, camera.io).and_then(|mut source| {
-                source.set_copied_buffers(camera.driver_slots as usize);
-                source.set_controls(&camera.controls)?;
-                Ok(source)
-            });
-            match opened {
-                Ok(source) => Ok(Box::new(source)),
-                Err(error) => Err(refuse(&error)),
+        Source::V4l2 { device } => match (open_v4l2(device, camera), wanted) {
+            (Ok(source), _) => Ok(source),
+            (Err(error), Some(wanted))
+                if error.is_absent() && camera.absent == AbsentCamera::Wait =>
+            {
+                log::warn!(
+                    "camera {}: it is not there; watching without it until it is",
+                    camera.name
+                );
+                Ok(Box::new(UnarmedLate::new(camera, wanted.clone())))
             }
-        }
+            (Err(error), _) => Err(refuse(&error)),
+        },
     }
+}
+
+/// Opens a V4L2 camera as the profile asks for it.
+///
+/// # Errors
+/// Why it cannot be used.
+pub(super) fn open_v4l2(
+    device: &Path,
+    camera: &Camera,
+) -> Result<Box<dyn UnarmedSource>, CameraError> {
+    let request = CameraRequest {
+        pixel: camera.format,
+        width_px: camera.width_px,
+        height_px: camera.height_px,
+        rate_hz: camera.rate_hz,
+        crop: camera.crop,
+    };
+    let mut source = UnarmedCamera::open(device, &request, camera.io)?;
+    source.set_copied_buffers(camera.driver_slots as usize);
+    source.set_controls(&camera.controls)?;
+    Ok(Box::new(source))
 }
 
 /// Time between frames at a rate that the profile allows (0.1 to 1000 Hz).
@@ -133,7 +158,7 @@ fn open(camera: &Camera, as_it_comes: bool) -> Result<Box<dyn UnarmedSource>, Fa
     clippy::cast_sign_loss,
     clippy::cast_precision_loss
 )]
-fn interval_ns(rate_hz: f64) -> u64 {
+pub(super) fn interval_ns(rate_hz: f64) -> u64 {
     (NS_PER_S as f64 / rate_hz).round() as u64
 }
 
@@ -174,7 +199,13 @@ pub fn open_cameras(board: &Board) -> Result<Vec<String>, Failure> {
         {
             return Ok("standard input, looked at when the board runs".to_owned());
         }
-        let source = open(camera, false)?;
+        if let Source::V4l2 { device } = &camera.source
+            && camera.absent == AbsentCamera::Wait
+            && open_v4l2(device, camera).is_err_and(|error| error.is_absent())
+        {
+            return Ok("not there, and waited for when the board runs".to_owned());
+        }
+        let source = open(camera, false, None)?;
         let format = super::arm::describe(&source.format());
         Ok(format!("{format} by {}", source.io()))
     };

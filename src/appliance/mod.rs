@@ -9,6 +9,7 @@
 //! prove    ledgers, histograms, usage -> Proof
 //! ```
 
+mod absent;
 mod alerts;
 mod arm;
 mod cameras;

@@ -73,6 +73,8 @@ pub(super) struct Running {
     pub(super) workers: Vec<Spawned<Option<WorkerEnd>>>,
     pub(super) capture: Vec<CaptureThread>,
     pub(super) housekeeping: Option<Spawned<proof::Events>>,
+    /// Looks for cameras that are not there.
+    pub(super) looking: Option<Spawned<()>>,
     pub(super) finish: Arc<AtomicBool>,
     pub(super) counters: Arc<Counters>,
     arenas: BTreeMap<usize, Arena>,
@@ -101,6 +103,7 @@ impl Running {
             workers: Vec::new(),
             capture: Vec::new(),
             housekeeping: None,
+            looking: None,
             finish: Arc::new(AtomicBool::new(false)),
             counters: Arc::new(Counters::default()),
             arenas,
@@ -199,6 +202,9 @@ impl Running {
         self.gate.advance(Phase::Abandoned);
         self.stop.ask();
         let mut muster = Muster::new(now_ns());
+        if let Some(thread) = self.looking.take() {
+            muster.see_off(thread);
+        }
         for capture in self.capture.drain(..) {
             muster.see_off(capture.thread);
         }
@@ -233,6 +239,10 @@ impl Running {
         self.gate.advance(Phase::Over);
         let mut muster = Muster::new(now_ns());
         let mut threads = Vec::new();
+        if let Some(thread) = self.looking.take() {
+            threads.push(thread.placed.clone());
+            muster.see_off(thread);
+        }
         let mut captures = Vec::new();
         for capture in std::mem::take(&mut self.capture) {
             threads.push(capture.thread.placed.clone());
@@ -261,6 +271,8 @@ impl Running {
             events: events.unwrap_or_default(),
             ..self.prove(&threads, &captures, &workers, run_ns)
         };
+        // Sources before the memory that they wrote to.
+        drop((captures, workers));
         self.let_go(&muster);
         Ended {
             proof,

@@ -6,7 +6,7 @@ use super::signals::Signals;
 use super::stop::Stop;
 use crate::capture::continuity::Continuity;
 use crate::capture::repeats::Repeats;
-use crate::capture::supervisor::{Action, Event, Supervisor};
+use crate::capture::supervisor::{Action, Event, Supervisor, Trouble};
 use crate::capture::{Dequeue, Dequeued, FrameSource, Readiness, SourceError};
 use crate::frame::FrameMeta;
 use crate::latency::{Arrival, Arrivals, Waits};
@@ -51,6 +51,8 @@ pub(super) struct Post {
     /// The last poll named an error of this camera's descriptor.
     pub(super) poll_failed: bool,
     pub(super) ending: Ending,
+    /// It need not be there when the run starts.
+    pub(super) may_be_absent: bool,
 }
 
 /// What is left of a camera's stream.
@@ -101,6 +103,11 @@ impl Station {
             post.lend(now_ns());
             let camera = post.camera;
             if let Err(error) = post.start(now_ns()) {
+                if post.may_be_absent && Trouble::of(error) == Trouble::Gone {
+                    post.release();
+                    post.report(Err(error));
+                    continue;
+                }
                 self.halt();
                 return Err((camera, error));
             }

@@ -15,6 +15,9 @@ use crate::board::{Camera, Io, Source};
 use crate::frame::{ArenaLayout, Decoding};
 use crate::units::MIB;
 
+/// The thread that looks for cameras that are not there.
+pub const LOOKER: &str = "absent";
+
 /// What one camera's buffers are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameNeed {

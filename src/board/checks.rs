@@ -10,7 +10,9 @@ use crate::board::fault::Hint;
 use crate::board::keys::Top;
 use crate::board::rules::{quoted, similar};
 use crate::board::sink::Sink;
-use crate::board::{AbsentCore, Camera, Container, Decoder, Feed, Model, Source, Worker};
+use crate::board::{
+    AbsentCamera, AbsentCore, Camera, Container, Decoder, Feed, Io, Model, Source, Worker,
+};
 
 /// Buffers that a V4L2 queue has at most.
 ///
@@ -59,6 +61,19 @@ pub(super) fn cameras(sink: &Sink<'_>, cameras: &[(Camera, Places)], workers: us
                 "device",
                 found,
                 "a device of its own".into(),
+                Hint::None,
+            );
+        }
+        if camera.absent == AbsentCamera::Wait
+            && places.sound(&["absent", "io"])
+            && !matches!(camera.io, Io::Auto | Io::Userptr | Io::Copy)
+        {
+            let expected = "\"auto\", \"userptr\" or \"copy\", because absent = \"wait\": the slots are made before the camera is there";
+            places.fault(
+                sink,
+                "io",
+                quoted(&format!("{:?}", camera.io).to_lowercase()),
+                expected.into(),
                 Hint::None,
             );
         }

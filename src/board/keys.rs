@@ -11,9 +11,9 @@ use crate::board::rules::{
     single, whole,
 };
 use crate::board::{
-    AbsentCore, BoxUnit, Camera, Capture, Channels, Container, Decoder, Delegate, Feed, Fit,
-    Housekeeping, Io, Memory, Model, OnFailure, OnShortage, Plugin, Resample, Rotate, Scores,
-    Source, View, Wait, Worker,
+    AbsentCamera, AbsentCore, BoxUnit, Camera, Capture, Channels, Container, Decoder, Delegate,
+    Feed, Fit, Housekeeping, Io, Memory, Model, OnFailure, OnShortage, Plugin, Resample, Rotate,
+    Scores, Source, View, Wait, Worker,
 };
 use crate::frame::PixelFormat;
 use crate::limits::{MAX_CAMERAS, MAX_DETECTIONS, MAX_NODES, MAX_RING, MAX_WORKERS};
@@ -95,6 +95,10 @@ pub(super) fn camera(mut t: Table<'_, '_>, base: &Path) -> (Camera, Places) {
         ("dma-heap", Io::DmaHeap),
         ("copy", Io::Copy),
     ];
+    const ABSENT: &[(&str, AbsentCamera)] = &[
+        ("refuse", AbsentCamera::Refuse),
+        ("wait", AbsentCamera::Wait),
+    ];
     let name = t.key("name").required(name(), "\"front\"");
     let kind = t.key("source").required(choice(SOURCE), "\"v4l2\"");
     let v4l2 = kind == Kind::V4l2;
@@ -109,6 +113,10 @@ pub(super) fn camera(mut t: Table<'_, '_>, base: &Path) -> (Camera, Places) {
         .only("source", "v4l2", v4l2)
         .or(choice(IO), "\"auto\"");
     let crop = t.key("crop").only("source", "v4l2", v4l2).optional(crop());
+    let absent = t
+        .key("absent")
+        .only("source", "v4l2", v4l2)
+        .or(choice(ABSENT), "\"refuse\"");
     let controls = t
         .key("controls")
         .only("source", "v4l2", v4l2)
@@ -171,6 +179,7 @@ pub(super) fn camera(mut t: Table<'_, '_>, base: &Path) -> (Camera, Places) {
         rate_hz: t.key("rate-hz").required(real(0.1..=1000.0, "Hz"), "30"),
         io,
         crop,
+        absent,
         controls,
         ring_slots: t
             .key("ring-slots")

@@ -83,6 +83,15 @@ pub enum AbsentCore {
     Wrap,
 }
 
+/// `absent` of a camera
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AbsentCamera {
+    /// Do not start; say which cameras there are.
+    Refuse,
+    /// Start without it, and take it in when it appears.
+    Wait,
+}
+
 /// `[memory]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memory {
@@ -126,6 +135,8 @@ pub struct Camera {
     pub io: Io,
     /// Part of the sensor that the picture shows: left, top, width, height; `None` leaves it to the driver.
     pub crop: Option<[u32; 4]>,
+    /// What to do when it is not there; `Refuse` where there is no driver.
+    pub absent: AbsentCamera,
     /// Controls to set; empty where there is no driver.
     pub controls: Vec<ControlSetting>,
     /// Frame ring capacity, a power of two in 1..=256; 1 keeps only the newest frame.

@@ -113,7 +113,9 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    fn of(error: SourceError) -> Self {
+    /// What an error means for the camera.
+    #[must_use]
+    pub const fn of(error: SourceError) -> Self {
         match error.errno {
             libc::ENODEV | libc::ENXIO | libc::ENOENT | libc::EBADF | libc::ESHUTDOWN => Self::Gone,
             libc::EBUSY => Self::Busy,

@@ -81,9 +81,10 @@ impl FrameSource for Scripted {
         Ok(())
     }
     fn dequeue(&mut self, now_ns: u64) -> Result<Dequeue, SourceError> {
-        let Some(does) = self.does.pop_front() else {
+        if self.held.is_empty() || self.does.is_empty() {
             return Ok(Dequeue::NotReady);
-        };
+        }
+        let does = self.does.pop_front().expect("there is one");
         if self.does.is_empty() {
             self.done.camera_ended();
         }
@@ -197,6 +198,7 @@ impl Bench {
                 troubled: false,
                 poll_failed: false,
                 ending: Ending::Lasts,
+                may_be_absent: false,
             });
         }
         let (notes_in, notes) = note_queue();

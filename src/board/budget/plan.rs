@@ -1,9 +1,10 @@
 //! The arithmetic of the budget: from a board and a machine to bytes and threads.
 
 use super::{
-    Budget, BudgetLine, Fixed, FrameNeed, Home, Policy, Purpose, Region, Role, ThreadPlan, decoding,
+    Budget, BudgetLine, Fixed, FrameNeed, Home, LOOKER, Policy, Purpose, Region, Role, ThreadPlan,
+    decoding,
 };
-use crate::board::{Board, Camera, Machine};
+use crate::board::{AbsentCamera, Board, Camera, Machine};
 use crate::frame::{ArenaLayout, CameraNeed};
 use crate::ring::{TapNeed, slots_needed};
 use crate::units::KIB;
@@ -243,5 +244,11 @@ fn threads(board: &Board) -> Vec<ThreadPlan> {
         core: board.housekeeping.core,
         policy: Policy::Other,
     };
-    capture.chain(workers).chain([housekeeping]).collect()
+    let waits = |camera: &Camera| camera.absent == AbsentCamera::Wait;
+    let looker = board.cameras.iter().any(waits).then(|| ThreadPlan {
+        name: LOOKER.into(),
+        ..housekeeping.clone()
+    });
+    let slow = [housekeeping].into_iter().chain(looker);
+    capture.chain(workers).chain(slow).collect()
 }

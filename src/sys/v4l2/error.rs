@@ -124,6 +124,12 @@ impl CameraError {
         }
     }
 
+    /// There is no such camera.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        self.kind == CameraErrorKind::Absent
+    }
+
     /// The error of opening or asking a node.
     pub(super) fn of_open(device: &Path, error: SourceError) -> Self {
         let kind = match (error.operation, error.errno) {

@@ -70,6 +70,10 @@ gate_is_gone() {
 }
 one_of_two() { cameras 2; profile two-nodes.toml; with_fault gate_is_gone; }
 
+# A camera whose node appears after the start.
+appears() { echo vivid.0 >/sys/bus/platform/drivers/vivid/bind; said 'camera door: it is there' && said 'camera door: frames arrive again'; of_door >"$at/door.before"; }
+late_camera() { cameras 1; echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind; profile late.toml; with_fault appears; of_door >"$at/door.after"; }
+
 # The driver's counters pass their largest value soon after the start.
 wrapped_sequence()  { one_camera; controls wrap_sequence_number=1; run_board --frames 150; finish; }
 wrapped_timestamp() { one_camera; controls wrap_timestamp=1; run_board --frames 150; finish; }
@@ -82,5 +86,5 @@ late_refusal()         { one_camera; inject inject_vidioc_qbuf_error; run_board 
 late_refusal_userptr() { one_camera io='"userptr"'; inject inject_vidioc_qbuf_error; run_board --frames 30; finish; }
 
 scenarios buffer_error queue_error fatal_streaming disconnect disconnect_mmap disconnect_again_and_again \
-    silence unbind disconnect_then_reqbufs_error disconnect_then_streamon_error one_of_two \
+    silence unbind disconnect_then_reqbufs_error disconnect_then_streamon_error one_of_two late_camera \
     wrapped_sequence wrapped_timestamp start_fails late_refusal late_refusal_userptr

@@ -20,9 +20,12 @@ use super::threads::{Armed as Told, ViewSeed, WorkerSeed, capture_thread, worker
 use crate::board::budget::{self, FrameNeed, Home, LOOKER};
 use crate::board::{AbsentCamera, Board, Io};
 use crate::capture::continuity::Continuity;
+use crate::capture::pace::Pace;
 use crate::capture::repeats::Repeats;
 use crate::capture::supervisor::{Limits, Supervisor};
-use crate::capture::{ArmError, FrameSource, NotArmed, SlotHome, SlotMemory, Slots, UnarmedSource};
+use crate::capture::{
+    ArmError, FrameSource, NotArmed, SlotHome, SlotMemory, Slots, Traits, UnarmedSource,
+};
 use crate::frame::{FrameMeta, SlotTable, StreamFormat};
 use crate::latency::{Arrivals, Waits};
 use crate::ledger::ledger;
@@ -46,6 +49,7 @@ use std::time::Duration;
 pub(super) struct Lane {
     pub(super) source: Box<dyn FrameSource>,
     pub(super) io: String,
+    pub(super) traits: Traits,
     pub(super) producer: LaneProducer,
     pub(super) taps: Vec<LaneTap>,
 }
@@ -273,6 +277,7 @@ fn cut_lane(
         Uncut::Refused(Failure::new(exit, format!("camera {name}: {error}")))
     };
     let slots = arena.slots(place);
+    let traits = source.traits();
     let driver_slots = u16::try_from(camera.driver_slots).unwrap_or(u16::MAX);
     let taps = [budget::tap(camera, board.workers.len())];
     let number = u16::try_from(index).unwrap_or(u16::MAX);
@@ -302,6 +307,7 @@ fn cut_lane(
         return Ok(Lane {
             source,
             io,
+            traits,
             producer,
             taps,
         });
@@ -320,6 +326,7 @@ fn cut_lane(
     Ok(Lane {
         source: armed,
         io,
+        traits,
         producer,
         taps,
     })
@@ -528,11 +535,18 @@ fn start_threads(
                 format!("camera {}: a picture too large", camera.name),
             )
         })?;
+        let limits = Limits::new(camera.time_out_ms * NS_PER_MS);
+        let limits = if lane.traits.on_usb {
+            limits.with_port()
+        } else {
+            limits
+        };
         stations.entry(camera.capture_core).or_default().push(Post {
             camera: lane.producer.camera(),
             source: lane.source,
             producer: lane.producer,
-            supervisor: Supervisor::new(Limits::new(camera.time_out_ms * NS_PER_MS), now_ns()),
+            supervisor: Supervisor::new(limits, now_ns()),
+            pace: Pace::new(format.interval_ns, lane.traits),
             continuity: Continuity::new(format.interval_ns),
             repeats: Repeats::new(),
             ledger: capture_ledger,

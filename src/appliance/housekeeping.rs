@@ -224,6 +224,9 @@ impl Names {
             Note::CameraBack { camera } => {
                 log::info!("camera {}: frames arrive again", self.camera(camera));
             }
+            Note::CameraSlow { camera, slow } => {
+                log::warn!("camera {}: {slow}", self.camera(camera));
+            }
             Note::CameraEnded { camera } => {
                 log::info!("camera {}: its stream has ended", self.camera(camera));
             }

@@ -1,5 +1,6 @@
 //! What hot threads tell housekeeping: results and notes, by value, through fixed queues.
 
+use crate::capture::pace::Slow;
 use crate::capture::supervisor::Trouble;
 use crate::decode::Damage;
 use crate::infer::EngineError;
@@ -28,6 +29,8 @@ pub(super) enum Note {
     CameraTrouble { camera: u16, trouble: Trouble },
     /// A camera's stream runs again.
     CameraBack { camera: u16 },
+    /// A camera delivers fewer frames than agreed on.
+    CameraSlow { camera: u16, slow: Slow },
     /// A file or a pipe has no more frames.
     CameraEnded { camera: u16 },
     /// A header's CRC did not match what was published.

@@ -95,6 +95,8 @@ pub struct Camera {
     pub restarts: u64,
     /// Times that the device was opened again.
     pub reopens: u64,
+    /// Times that the device's USB port was reset.
+    pub port_resets: u64,
     /// Driver stamps that lay ahead of the clock; the dequeue time stood in for them.
     pub future_stamps: u64,
     /// Capture to result of this camera's frames.

@@ -326,9 +326,19 @@ impl Running {
                     .sum::<u64>(),
             inferences_overdue: self.counters.overdue.load(Ordering::Relaxed),
             writes_failed: self.counters.writes_failed.load(Ordering::Relaxed),
-            warnings: self.warnings.clone(),
+            warnings: self.warnings(captures),
             ..Proof::default()
         }
+    }
+
+    /// What was granted less than asked for, at arming and later.
+    fn warnings(&self, captures: &[CaptureEnd]) -> Vec<String> {
+        let posts = captures.iter().flat_map(|end| &end.station.posts);
+        let slow = posts.filter_map(|post| {
+            let name = &self.cameras.get(usize::from(post.camera))?.name;
+            Some(format!("camera {name}: {}", post.pace.found()?))
+        });
+        self.warnings.iter().cloned().chain(slow).collect()
     }
 
     fn camera(&self, index: usize, captures: &[CaptureEnd], measured: &Measured) -> proof::Camera {
@@ -359,6 +369,7 @@ impl Running {
             identity_holds: snapshot.identity_holds() && account.lane.illegal_changes() == 0,
             restarts: post.map_or(0, |post| post.supervisor.counts().restarts),
             reopens: post.map_or(0, |post| post.supervisor.counts().reopens),
+            port_resets: post.map_or(0, |post| post.supervisor.counts().resets),
             future_stamps: post.map_or(0, |post| post.continuity.counts().future),
             capture_to_result_ns: latency_ns.capture_to_result,
             age_of_knowledge_ns: latency_ns.age_of_knowledge,

@@ -5,6 +5,7 @@ use super::messages::{Note, NoteSender};
 use super::signals::Signals;
 use super::stop::Stop;
 use crate::capture::continuity::Continuity;
+use crate::capture::pace::Pace;
 use crate::capture::repeats::Repeats;
 use crate::capture::supervisor::{Action, Event, Supervisor, Trouble};
 use crate::capture::{Dequeue, Dequeued, FrameSource, Readiness, SourceError};
@@ -46,6 +47,7 @@ pub(super) struct Post {
     /// Shared with the workers.
     pub(super) signals: Signals,
     pub(super) arrivals: Arrivals,
+    pub(super) pace: Pace,
     /// It was said that this camera is in trouble.
     pub(super) troubled: bool,
     /// The last poll named an error of this camera's descriptor.
@@ -223,7 +225,10 @@ impl Post {
                 (0, 0)
             }
             Action::ResetPort => {
-                self.report(Err(SourceError::new("USBDEVFS_RESET", nix::libc::ENOSYS)));
+                self.say_trouble(desk);
+                self.release();
+                let outcome = self.source.reset_port();
+                self.report(outcome);
                 (0, 0)
             }
             Action::Rest { until_ns } => (0, until_ns),
@@ -286,6 +291,7 @@ impl Post {
         self.continuity.restarted(now);
         self.repeats.restarted();
         self.arrivals.restarted();
+        self.pace.restarted();
         Ok(())
     }
 
@@ -347,10 +353,20 @@ impl Post {
         };
         let verdict = self.continuity.judge(frame, now);
         let step = self.ledger.frame(frame.sequence);
+        let missing = match step {
+            SequenceStep::Gap(missing) => missing,
+            _ => 0,
+        };
+        if let Some(slow) = self.pace.frame(now, missing) {
+            desk.note(Note::CameraSlow {
+                camera: self.camera,
+                slow,
+            });
+        }
         let arrival = Arrival {
             capture_ns: verdict.capture_ns,
             dequeue_ns: now,
-            numbers_missing: matches!(step, SequenceStep::Gap(_)),
+            numbers_missing: missing > 0,
         };
         let remarks = self.arrivals.arrived(&arrival, waits, || sight(now));
         if frame.damaged || frame.bytes_used < self.frame_bytes {

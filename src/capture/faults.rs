@@ -3,7 +3,7 @@
 
 use super::{
     Dequeue, Dequeued, FrameSource, MemoryKeeper, NotArmed, Readiness, SlotHome, SlotMemory, Slots,
-    SourceError, UnarmedSource,
+    SourceError, Traits, UnarmedSource,
 };
 use crate::frame::StreamFormat;
 use crate::limits::MAX_SLOTS;
@@ -469,6 +469,11 @@ impl<S: FrameSource> FrameSource for Faults<S> {
         self.refuse("reopen")
             .inspect_err(|_| self.gone_until_ns = Some(now_ns))
     }
+
+    fn reset_port(&mut self) -> Result<(), SourceError> {
+        self.held = None;
+        self.inner.reset_port()
+    }
 }
 
 /// [`Faults`] over a source that has no slots yet.
@@ -505,6 +510,9 @@ impl UnarmedSource for UnarmedFaults {
     }
     fn io(&self) -> String {
         format!("{} with faults", self.inner.io())
+    }
+    fn traits(&self) -> Traits {
+        self.inner.traits()
     }
     fn arm(self: Box<Self>, slots: Slots<'_>) -> Result<Box<dyn FrameSource>, NotArmed> {
         let plan = self.plan;

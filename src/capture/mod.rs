@@ -3,7 +3,7 @@
 //! Answers for: the contract between a source of frames and the thread that serves it, the sources that
 //! need no kernel ([`pattern`], [`image`], [`pictures`]), what a stream of bytes is made of ([`y4m`],
 //! [`assembly`], [`mjpeg`], [`gather`]), [`faults`] that wrap any source, and the pure judges of a
-//! stream, [`continuity`], [`repeats`] and [`supervisor`]. Does not answer for: V4L2 itself (`sys::v4l2`), rings
+//! stream, [`continuity`], [`pace`], [`repeats`] and [`supervisor`]. Does not answer for: V4L2 itself (`sys::v4l2`), rings
 //! (`ring`), or threads (`appliance`).
 //!
 //! ```text
@@ -19,6 +19,7 @@ pub mod gather;
 pub mod image;
 mod memory;
 pub mod mjpeg;
+pub mod pace;
 mod paint;
 pub mod pattern;
 pub mod pictures;
@@ -209,6 +210,15 @@ impl std::fmt::Debug for NotArmed {
     }
 }
 
+/// What a source knows of the camera behind it that helps to judge its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Traits {
+    /// It is plugged into a USB port, which can be reset ([`FrameSource::reset_port`]).
+    pub on_usb: bool,
+    /// It is set to expose longer where light is dim, at the cost of frames.
+    pub slows_in_dim_light: bool,
+}
+
 /// A source whose format is agreed, and that has no memory yet.
 pub trait UnarmedSource: Send {
     /// The negotiated format. It does not change when the source is armed.
@@ -222,6 +232,11 @@ pub trait UnarmedSource: Send {
 
     /// How buffers are exchanged, and why so, in a few words for the log.
     fn io(&self) -> String;
+
+    /// What is known of the camera.
+    fn traits(&self) -> Traits {
+        Traits::default()
+    }
 
     /// Takes the slots.
     ///
@@ -285,6 +300,15 @@ pub trait FrameSource: Send {
     /// The failed operation and its errno. The source is then without a device: every call but `reopen`
     /// and `stop` fails until one succeeds.
     fn reopen(&mut self, now_ns: u64) -> Result<(), SourceError>;
+
+    /// Stops the stream, and resets the port that the device is plugged into. It has to be reopened then.
+    ///
+    /// # Errors
+    /// The failed operation and its errno; ENOSYS where there is no port ([`Traits::on_usb`]).
+    fn reset_port(&mut self) -> Result<(), SourceError> {
+        let _ = self.stop();
+        Err(SourceError::new("USBDEVFS_RESET", nix::libc::ENOSYS))
+    }
 }
 
 impl<S: FrameSource + ?Sized> FrameSource for Box<S> {
@@ -314,6 +338,9 @@ impl<S: FrameSource + ?Sized> FrameSource for Box<S> {
     }
     fn reopen(&mut self, now_ns: u64) -> Result<(), SourceError> {
         (**self).reopen(now_ns)
+    }
+    fn reset_port(&mut self) -> Result<(), SourceError> {
+        (**self).reset_port()
     }
 }
 

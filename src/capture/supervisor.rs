@@ -51,6 +51,17 @@ impl Limits {
             longest_rest_ns: 5_000 * NS_PER_MS,
         }
     }
+
+    /// The same for a device in a port that can be reset.
+    #[must_use]
+    pub const fn with_port(self) -> Self {
+        Self {
+            // With the rests between them that is after one to two seconds, in which a camera that restarted
+            // itself is back.
+            reopens: 4,
+            ..self
+        }
+    }
 }
 
 /// What happened.

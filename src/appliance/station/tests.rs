@@ -5,10 +5,12 @@ use crate::appliance::messages::{Note, NoteReceiver, note_queue};
 use crate::appliance::signals::Signals;
 use crate::appliance::stop::Stop;
 use crate::capture::continuity::Continuity;
+use crate::capture::pace::Pace;
 use crate::capture::repeats::Repeats;
 use crate::capture::supervisor::{Limits, Supervisor, Trouble};
 use crate::capture::{
     Dequeue, Dequeued, FrameSource, MemoryKeeper, Readiness, SlotMemory, SourceError, StampKind,
+    Traits,
 };
 use crate::frame::{
     Colour, Encoding, FrameMeta, PixelFormat, Quantization, SlotTable, StreamFormat,
@@ -48,7 +50,8 @@ enum Does {
     Fails(i32),
 }
 
-/// Frames by a list, then silence. A device that fails with ENODEV is gone: it is never found again.
+/// Frames by a list, then silence. A device that fails with ENODEV is gone: it is not found again before its
+/// port was reset.
 struct Scripted {
     does: VecDeque<Does>,
     held: VecDeque<u16>,
@@ -128,6 +131,10 @@ impl FrameSource for Scripted {
             false => Ok(()),
         }
     }
+    fn reset_port(&mut self) -> Result<(), SourceError> {
+        self.gone = false;
+        Ok(())
+    }
 }
 
 /// What is kept of a camera beside its post.
@@ -195,6 +202,7 @@ impl Bench {
                 frame_bytes: 8,
                 signals: Arc::clone(&signals),
                 arrivals: Arrivals::new(0),
+                pace: Pace::new(0, Traits::default()),
                 troubled: false,
                 poll_failed: false,
                 ending: Ending::Lasts,
@@ -321,4 +329,23 @@ fn dead_silent_and_broken_cameras_take_no_frame_of_their_neighbours_on_one_threa
     let mut troubles = bench.troubles();
     troubles.sort_by_key(|(camera, _)| *camera);
     assert_eq!(troubles, [(3, Trouble::Gone), (11, Trouble::Damaged)]);
+}
+
+#[test]
+fn a_device_that_is_not_found_again_has_its_port_reset() {
+    use Does::{Fails, Frame};
+    let list = vec![Frame(0), Fails(nix::libc::ENODEV), Frame(0)];
+    let mut bench = Bench::new(vec![list]);
+    let limits = Limits {
+        first_rest_ns: 1,
+        longest_rest_ns: 1,
+        ..Limits::new(60 * NS_PER_S).with_port()
+    };
+    bench.station.posts[0].supervisor = Supervisor::new(limits, now_ns());
+    let ledger = bench.run()[0];
+    assert_eq!((ledger.driver_frames, ledger.streams), (2, 2));
+    let counts = bench.station.posts[0].supervisor.counts();
+    assert_eq!((counts.resets, counts.reopens), (1, 1), "{counts:?}");
+    // Four times in vain, then after the reset.
+    assert_eq!(bench.seen[0].opened.load(Ordering::Relaxed), 5);
 }

@@ -150,6 +150,30 @@ fn read(fd: &OwnedFd, id: u32) -> Result<i32, SourceError> {
     Ok(raw.value)
 }
 
+/// Whether the camera is set to make fewer frames where light is dim: it says so itself, or exposes by
+/// itself and does not say.
+pub(super) fn slows_in_dim_light(fd: &OwnedFd) -> bool {
+    judge_exposure(
+        read(fd, v4l_sys::V4L2_CID_EXPOSURE_AUTO_PRIORITY).ok(),
+        read(fd, v4l_sys::V4L2_CID_EXPOSURE_AUTO).ok(),
+    )
+}
+
+/// From the values of `exposure-dynamic-framerate` and `auto-exposure`, as far as there are such.
+fn judge_exposure(dynamic: Option<i32>, automatic: Option<i32>) -> bool {
+    // The camera chooses the time of exposure itself.
+    let chooses = automatic.is_some_and(|mode| {
+        let mode = mode.cast_unsigned();
+        mode == v4l_sys::v4l2_exposure_auto_type_V4L2_EXPOSURE_AUTO
+            || mode == v4l_sys::v4l2_exposure_auto_type_V4L2_EXPOSURE_APERTURE_PRIORITY
+    });
+    match dynamic {
+        Some(0) => false,
+        Some(_) => automatic.is_none() || chooses,
+        None => chooses,
+    }
+}
+
 /// Sets what a profile asks for, and reads each value back. Switches and menus come first: an automatic
 /// has to be off before its number counts.
 pub(super) fn agree(
@@ -229,6 +253,25 @@ mod tests {
         assert_eq!(kebab("White Balance, Automatic"), "white-balance-automatic");
         assert_eq!(kebab(" Gain (dB) "), "gain-db");
         assert_eq!(kebab(""), "");
+    }
+
+    #[test]
+    fn a_camera_that_exposes_by_itself_may_slow_down_unless_it_is_told_not_to() {
+        // 0 automatic, 1 manual, 2 shutter priority, 3 aperture priority.
+        assert!(!judge_exposure(None, None));
+        assert_eq!(
+            [0, 1, 2, 3].map(|mode| judge_exposure(None, Some(mode))),
+            [true, false, false, true]
+        );
+        assert_eq!(
+            [0, 1, 2, 3].map(|mode| judge_exposure(Some(0), Some(mode))),
+            [false; 4]
+        );
+        assert_eq!(
+            [0, 1, 2, 3].map(|mode| judge_exposure(Some(1), Some(mode))),
+            [true, false, false, true]
+        );
+        assert!(judge_exposure(Some(1), None));
     }
 
     #[test]

@@ -184,6 +184,11 @@ impl FrameSource for CopySource {
         self.free.clear();
         self.inner.reopen(now_ns)
     }
+
+    fn reset_port(&mut self) -> Result<(), SourceError> {
+        self.free.clear();
+        self.inner.reset_port()
+    }
 }
 
 #[cfg(test)]

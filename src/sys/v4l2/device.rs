@@ -6,6 +6,7 @@ use super::dmabuf::DmaBuf;
 use super::mapping::Mapping;
 use super::negotiate::{Agreed, CameraRequest};
 use super::node::{Finder, Queue};
+use super::port::UsbPort;
 use super::raw::{
     Buffer, MAX_BUFFERS, export_buffer, query_buffer, queue_buffer, request_buffers, stream_off,
     v4l2_exportbuffer, v4l2_requestbuffers, zeroed,
@@ -29,6 +30,8 @@ pub(super) struct Device {
     /// `None` while the device is gone.
     pub fd: Option<OwnedFd>,
     pub finder: Finder,
+    /// Where it is plugged in; `None` for what is not behind USB.
+    pub port: Option<UsbPort>,
     pub queue: Queue,
     pub request: CameraRequest,
     pub agreed: Agreed,

@@ -7,7 +7,8 @@ use super::list::{formats, rates_hz, sizes};
 use super::node::Queue;
 use super::planes::Planes;
 use super::raw::{
-    MAX_PLANES, get_parameters, set_format, set_parameters, v4l2_format, v4l2_streamparm, zeroed,
+    MAX_PLANES, get_format, get_parameters, set_format, set_parameters, v4l2_format,
+    v4l2_streamparm, zeroed,
 };
 use crate::capture::SourceError;
 use crate::frame::{PixelFormat, StreamFormat};
@@ -128,6 +129,35 @@ pub(super) fn renegotiate(
     Ok(())
 }
 
+/// The format that a camera has, whatever it is: for who wants to know its buffers and nothing else.
+pub(super) fn as_it_is(fd: &OwnedFd, queue: Queue) -> Result<Agreed, SourceError> {
+    let mut raw: v4l2_format = zeroed();
+    raw.type_ = queue.kind();
+    get_format(fd, &mut raw)?;
+    let given = given(&raw, queue);
+    let [size_bytes, ..] = given.sizes_bytes;
+    let pixel = PixelFormat::from_fourcc(given.fourcc).unwrap_or(PixelFormat::Grey);
+    let planes = if given.planes == 1 {
+        Some(Planes::one(size_bytes))
+    } else {
+        let known = (&given.strides_bytes, &given.sizes_bytes);
+        Planes::several(pixel, known, given.height_px)
+    };
+    let unknown = SourceError::new("VIDIOC_G_FMT (planes of an unknown kind)", libc::EINVAL);
+    Ok(Agreed {
+        format: StreamFormat {
+            pixel,
+            width_px: given.width_px,
+            height_px: given.height_px,
+            stride_bytes: given.strides_bytes[0],
+            size_bytes,
+            colour: Default::default(),
+            interval_ns: 0,
+        },
+        planes: planes.ok_or(unknown)?,
+    })
+}
+
 fn ask_format(fd: &OwnedFd, queue: Queue, request: &CameraRequest) -> Result<Given, SourceError> {
     let pixelformat = u32::from_le_bytes(request.pixel.fourcc());
     let field = v4l_sys::v4l2_field_V4L2_FIELD_NONE;
@@ -141,24 +171,6 @@ fn ask_format(fd: &OwnedFd, queue: Queue, request: &CameraRequest) -> Result<Giv
                 (width, height, pixelformat, field);
             pix.priv_ = PRIVATE_MAGIC;
             raw.fmt.pix = pix;
-            set_format(fd, &mut raw)?;
-            let pix = read_single(&raw);
-            let extended = pix.priv_ == PRIVATE_MAGIC;
-            let (encoding, quantization) = if extended {
-                (single_encoding(&pix), pix.quantization)
-            } else {
-                (0, 0)
-            };
-            Ok(Given {
-                fourcc: pix.pixelformat.to_le_bytes(),
-                width_px: pix.width,
-                height_px: pix.height,
-                field: pix.field,
-                planes: 1,
-                strides_bytes: [pix.bytesperline, 0, 0],
-                sizes_bytes: [pix.sizeimage, 0, 0],
-                colour: (pix.colorspace, encoding, quantization),
-            })
         }
         Queue::Multi => {
             let mut pix = read_multi(&raw);
@@ -170,11 +182,39 @@ fn ask_format(fd: &OwnedFd, queue: Queue, request: &CameraRequest) -> Result<Giv
                 pix.num_planes = request.pixel.memory_planes() as u8;
             }
             raw.fmt.pix_mp = pix;
-            set_format(fd, &mut raw)?;
-            let pix = read_multi(&raw);
+        }
+    }
+    set_format(fd, &mut raw)?;
+    Ok(given(&raw, queue))
+}
+
+/// What a format says that the driver has filled in.
+fn given(raw: &v4l2_format, queue: Queue) -> Given {
+    match queue {
+        Queue::Single => {
+            let pix = read_single(raw);
+            let extended = pix.priv_ == PRIVATE_MAGIC;
+            let (encoding, quantization) = if extended {
+                (single_encoding(&pix), pix.quantization)
+            } else {
+                (0, 0)
+            };
+            Given {
+                fourcc: pix.pixelformat.to_le_bytes(),
+                width_px: pix.width,
+                height_px: pix.height,
+                field: pix.field,
+                planes: 1,
+                strides_bytes: [pix.bytesperline, 0, 0],
+                sizes_bytes: [pix.sizeimage, 0, 0],
+                colour: (pix.colorspace, encoding, quantization),
+            }
+        }
+        Queue::Multi => {
+            let pix = read_multi(raw);
             // The struct is packed: its fields are copied, never borrowed.
             let of = pix.plane_fmt;
-            Ok(Given {
+            Given {
                 fourcc: { pix.pixelformat }.to_le_bytes(),
                 width_px: pix.width,
                 height_px: pix.height,
@@ -187,7 +227,7 @@ fn ask_format(fd: &OwnedFd, queue: Queue, request: &CameraRequest) -> Result<Giv
                     u32::from(multi_encoding(&pix)),
                     u32::from(pix.quantization),
                 ),
-            })
+            }
         }
     }
 }

@@ -123,6 +123,8 @@ calls! {
     enumerate_size(v4l2_frmsizeenum) = VIDIOC_ENUM_FRAMESIZES;
     /// Interval number `index` of a format and size.
     enumerate_interval(v4l2_frmivalenum) = VIDIOC_ENUM_FRAMEINTERVALS;
+    /// The format.
+    get_format(v4l2_format) = VIDIOC_G_FMT;
     /// Sets the format, and says which one it became.
     set_format(v4l2_format) = VIDIOC_S_FMT;
     /// The frame interval.

@@ -268,6 +268,13 @@ impl FrameSource for V4l2Source {
         self.close();
         self.open()
     }
+
+    fn reset_port(&mut self) -> Result<(), SourceError> {
+        // The device stays open, and its buffers mapped: somebody may still read them.
+        let _ = self.stop();
+        let none = SourceError::new("USBDEVFS_RESET", libc::ENOSYS);
+        self.device.port.as_ref().ok_or(none)?.reset()
+    }
 }
 
 impl Drop for V4l2Source {

@@ -2,21 +2,22 @@
 
 use super::buffers::Buffers;
 use super::choose::{Choice, Trials, Way, choose, choose_without_user};
-use super::controls::agree;
+use super::controls::{agree, slows_in_dim_light};
 use super::copy::CopySource;
 use super::device::Device;
-use super::dmabuf::{Heap, heaps};
+use super::dmabuf::{DmaBuf, Heap, heaps};
 use super::error::{CameraError, CameraErrorKind};
 use super::list::{Named, cameras};
-use super::negotiate::{CameraRequest, negotiate};
+use super::negotiate::{CameraRequest, as_it_is, negotiate};
 use super::node::{Finder, Node, Queue, c_path};
+use super::port::UsbPort;
 use super::raw::MAX_BUFFERS;
 use super::source::V4l2Source;
 use super::speed::Speed;
 use crate::board::{ControlSetting, Io};
 use crate::capture::{
-    ArmError, FrameSource, NotArmed, SlotHome, SlotMemory, Slots, SourceError, UnarmedSource,
-    check_caller_slots,
+    ArmError, FrameSource, NotArmed, SlotHome, SlotMemory, Slots, SourceError, Traits,
+    UnarmedSource, check_caller_slots,
 };
 use crate::frame::StreamFormat;
 use crate::limits::MAX_SLOTS;
@@ -74,9 +75,11 @@ impl UnarmedCamera {
         })?;
         let any_port = matches!(named, Named::Card(_));
         let finder = Finder::new(c_path, &node, queue, any_port);
+        let port = UsbPort::of_node(&node.fd);
         let device = Device {
             fd: Some(node.fd),
             finder,
+            port,
             queue,
             request: *request,
             agreed,
@@ -182,16 +185,15 @@ impl UnarmedCamera {
                         device.queue_shared(0, shared)?;
                     }
                     device.stream_off()?;
-                    Ok(buffers.slots.first().map(read_speed))
+                    read_speed(&buffers)
                 })?;
                 Ok((heap, speed))
             });
             match tried {
-                Ok((heap, Some(speed))) => {
+                Ok((heap, speed)) => {
                     self.heap = Some(heap);
                     return Ok(speed);
                 }
-                Ok((_, None)) => {}
                 Err(error) => last = error,
             }
         }
@@ -282,17 +284,118 @@ impl UnarmedCamera {
     }
 }
 
+/// A way of exchanging buffers that was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TriedIo {
+    /// The word for it in a profile.
+    pub io: &'static str,
+    /// The heap, for `dma-heap`.
+    pub heap: Option<String>,
+    /// How fast its buffers are read, where they are not ours; or what the driver said.
+    pub outcome: Result<Option<Speed>, SourceError>,
+}
+
+impl std::fmt::Display for TriedIo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:<8} ", self.io)?;
+        if let Some(heap) = &self.heap {
+            write!(f, "heap {heap}: ")?;
+        }
+        match self.outcome {
+            Ok(Some(speed)) => speed.fmt(f),
+            Ok(None) => f.write_str("taken"),
+            Err(error) => write!(f, "no: {error}"),
+        }
+    }
+}
+
+/// Tries every way of exchanging buffers with a node, in the format that it has; changes nothing of it.
+///
+/// # Errors
+/// It cannot be asked, or somebody else uses it.
+pub fn try_every_io(path: &Path) -> Result<Vec<TriedIo>, CameraError> {
+    let kernel = |error| CameraError::of_open(path, error);
+    let Some(c_path) = c_path(path) else {
+        return Err(CameraError::new(path, CameraErrorKind::Absent));
+    };
+    let node = Node::open(&c_path).map_err(kernel)?;
+    let Some(queue) = node.queue() else {
+        let found = format!("{:?}", node.capabilities);
+        return Err(CameraError::new(
+            path,
+            CameraErrorKind::NotCapture { found },
+        ));
+    };
+    let agreed = as_it_is(&node.fd, queue).map_err(kernel)?;
+    let request = CameraRequest {
+        pixel: agreed.format.pixel,
+        width_px: agreed.format.width_px,
+        height_px: agreed.format.height_px,
+        rate_hz: 0.0,
+        crop: None,
+    };
+    let mut camera = UnarmedCamera {
+        path: path.to_owned(),
+        device: Device {
+            finder: Finder::new(c_path, &node, queue, false),
+            fd: Some(node.fd),
+            port: None,
+            queue,
+            request,
+            agreed,
+            controls: Box::default(),
+        },
+        way: Way::User,
+        why: String::new(),
+        auto: false,
+        heap: None,
+        copied_buffers: COPIED_BUFFERS,
+    };
+    let user = camera.user();
+    if let Err(error) = user
+        && error.errno == libc::EBUSY
+    {
+        return Err(kernel(error));
+    }
+    let tried = |way: Way, outcome| TriedIo {
+        io: way.word(),
+        heap: None,
+        outcome,
+    };
+    let mut all = vec![tried(Way::User, user.map(|()| None))];
+    all.push(tried(Way::Mapped, camera.mapped().map(Some)));
+    if camera.one_piece() {
+        let exported = camera.with_buffers(Way::Exported, |device| {
+            read_speed(&Buffers::own(device, Way::Exported, 1)?)
+        });
+        all.push(tried(Way::Exported, exported.map(Some)));
+        let imported = camera.imported();
+        all.push(TriedIo {
+            io: Way::Imported.word(),
+            heap: imported.as_ref().ok().map(|(heap, _)| heap.clone()),
+            outcome: imported.map(|(_, speed)| Some(speed)),
+        });
+    }
+    Ok(all)
+}
+
 /// Where pictures are copied to, and where their planes begin in a buffer that they are copied from.
 struct Copies {
     slots: Box<[SlotMemory]>,
     offsets: [usize; super::raw::MAX_PLANES],
 }
 
-/// Reads a buffer that the driver does not have.
+/// Reads the first of some buffers, which the driver does not have.
 #[allow(unsafe_code)]
-fn read_speed(buffer: &SlotMemory) -> Speed {
+fn read_speed(buffers: &Buffers) -> Result<Speed, SourceError> {
+    let none = SourceError::new("VIDIOC_REQBUFS (no buffer)", libc::ENOMEM);
+    let buffer: &SlotMemory = buffers.slots.first().ok_or(none)?;
+    let shared = buffers.shared[0].as_ref();
+    shared.map_or(Ok(()), DmaBuf::begin_read)?;
     // SAFETY: the buffer was mapped just now and is not with the driver; nobody else knows of it.
-    Speed::of(unsafe { buffer.bytes_mut() })
+    let speed = Speed::of(unsafe { buffer.bytes_mut() });
+    shared.map_or(Ok(()), DmaBuf::end_read)?;
+    Ok(speed)
 }
 
 impl Trials for UnarmedCamera {
@@ -315,9 +418,7 @@ impl Trials for UnarmedCamera {
 
     fn mapped(&mut self) -> Result<Speed, SourceError> {
         self.with_buffers(Way::Mapped, |device| {
-            let buffers = Buffers::own(device, Way::Mapped, 1)?;
-            let none = SourceError::new("VIDIOC_REQBUFS", libc::ENOMEM);
-            buffers.slots.first().map(read_speed).ok_or(none)
+            read_speed(&Buffers::own(device, Way::Mapped, 1)?)
         })
     }
 
@@ -359,6 +460,13 @@ impl UnarmedSource for UnarmedCamera {
             format!(" ({})", self.why)
         };
         format!("{}{queue}{heap}{why}", self.way.word())
+    }
+
+    fn traits(&self) -> Traits {
+        Traits {
+            on_usb: self.device.port.is_some(),
+            slows_in_dim_light: self.device.fd.as_ref().is_some_and(slows_in_dim_light),
+        }
     }
 
     fn arm(self: Box<Self>, slots: Slots<'_>) -> Result<Box<dyn FrameSource>, NotArmed> {

@@ -266,6 +266,32 @@ fn probe_shows_cores_and_memory() {
 
 /// The whole way on the demo board, and every file that it leaves.
 #[test]
+fn a_profile_that_probe_writes_is_one_that_check_accepts_and_it_replaces_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("mine.toml");
+    let path = path.to_str().unwrap();
+    let written = pinsight(&["probe", "--write", path]);
+    assert_eq!(code(&written), 0, "{}", stderr(&written));
+    assert!(stdout(&written).contains("next: pinsight check"));
+    let checked = pinsight(&["check", "--board", path]);
+    assert_eq!(code(&checked), 0, "{}", stderr(&checked));
+    assert!(stdout(&checked).contains("board mine fits this machine"));
+    std::fs::write(path, "mine").unwrap();
+    let refused = pinsight(&["probe", "--write", path]);
+    assert_eq!(code(&refused), 7);
+    assert!(stderr(&refused).contains("--force"), "{}", stderr(&refused));
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "mine");
+    let replaced = pinsight(&["probe", "--force", "--write", path]);
+    assert_eq!(code(&replaced), 0, "{}", stderr(&replaced));
+    assert!(
+        std::fs::read_to_string(path)
+            .unwrap()
+            .contains("[[camera]]")
+    );
+    assert_eq!(code(&pinsight(&["probe", "--force"])), 2);
+}
+
+#[test]
 fn the_demo_finds_the_face_and_proves_it() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str| dir.path().join(name).to_string_lossy().into_owned();

@@ -367,7 +367,10 @@ fn a_camera_that_delivers_less_than_agreed_is_diagnosed_once_in_the_log_and_in_t
     assert_eq!(log.matches(words).count(), 1, "{log}");
     let proof = scenario.proof();
     let warnings = proof.at("/warnings").to_string();
-    assert!(warnings.contains("camera door: it delivers 2"), "{warnings}");
+    assert!(
+        warnings.contains("camera door: it delivers 2"),
+        "{warnings}"
+    );
     assert!(warnings.contains(words), "{warnings}");
 }
 
@@ -635,6 +638,30 @@ fn check_prints_the_budget_and_starts_nothing() {
 
 #[test]
 #[ignore = "needs the guest: make test"]
+fn a_profile_that_probe_writes_has_every_camera_and_check_accepts_it() {
+    let scenario = scenario("probe_writes_profile");
+    scenario.ended_with(0);
+    let profile = scenario.text("mine.toml");
+    for line in [
+        "device = \"/dev/video0\"",
+        "device = \"/dev/video1\"",
+        "format = \"NV12\"",
+        "width-px = 1920",
+        "rate-hz = 30",
+        "cores = [3]",
+    ] {
+        assert!(
+            profile.lines().any(|found| found == line),
+            "{line}\n{profile}"
+        );
+    }
+    let said = scenario.text("check");
+    assert_eq!(scenario.text("check.exit").trim(), "0", "{said}");
+    assert!(said.contains("board mine fits this machine"), "{said}");
+}
+
+#[test]
+#[ignore = "needs the guest: make test"]
 fn probe_lists_nodes_hugepages_and_each_camera_with_its_formats() {
     let scenario = scenario("probe_command");
     scenario.ended_with(0);
@@ -647,6 +674,10 @@ fn probe_lists_nodes_hugepages_and_each_camera_with_its_formats() {
         "YUYV",
         "1920x1080",
         "hugepage",
+        "io userptr  taken",
+        "io mmap     cached, read at ",
+        "io dmabuf   cached, read at ",
+        "io dma-heap heap system: cached, read at ",
     ] {
         assert!(
             said.to_lowercase().contains(&word.to_lowercase()),

@@ -1,11 +1,19 @@
 //! `pinsight probe`: what this machine has.
 
+mod profile;
+
 use crate::appliance::{Exit, Failure};
-use crate::sys::topology;
-use crate::sys::v4l2::{Camera, OfferedFormat, OfferedSize, cameras, fourcc_text};
+use crate::sys::topology::{self, Topology};
+use crate::sys::v4l2::{
+    Camera, OfferedFormat, OfferedSize, TriedIo, cameras, fourcc_text, try_every_io,
+};
 use clap::Args;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Where `make setup` puts the demo's detector.
+const DEMO_MODEL: &str = ".cache/models/face_detection_short_range.tflite";
 
 /// Arguments of `pinsight probe`.
 #[derive(Debug, Args)]
@@ -13,14 +21,108 @@ pub(super) struct Arguments {
     /// Show every format with all its sizes and rates
     #[arg(long)]
     formats: bool,
+    /// Write a commented profile for this machine and its cameras
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    /// Write it over a file that is there
+    #[arg(long, requires = "write")]
+    force: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let topology =
         topology::read(Path::new("/")).map_err(|error| Failure::new(Exit::Machine, error))?;
+    let cameras = cameras();
+    if let Some(path) = &arguments.write {
+        return write(path, arguments.force, &topology, &cameras);
+    }
     let mut text = topology.to_string();
-    show_cameras(&mut text, &cameras(), arguments.formats);
+    show_cameras(&mut text, &cameras, arguments.formats);
     super::print(&text)
+}
+
+/// Writes a profile, and says what is in it.
+fn write(path: &Path, force: bool, topology: &Topology, cameras: &[Camera]) -> Result<(), Failure> {
+    let shown = path.display();
+    let refuse = |error: &dyn std::fmt::Display| {
+        Failure::new(Exit::Storage, format!("--write {shown}: {error}"))
+    };
+    let name = board_name(path);
+    // A whole path: the profile may be anywhere.
+    let model = std::fs::canonicalize(DEMO_MODEL);
+    let (model, there) = match &model {
+        Ok(model) => (model.as_path(), true),
+        Err(_) => (Path::new("face_detection_short_range.tflite"), false),
+    };
+    let (text, count) = profile::profile(&profile::Facts {
+        name: &name,
+        machine: &topology.machine,
+        cameras,
+        model: (model, there),
+    });
+    let mut options = std::fs::File::options();
+    options.write(true);
+    if force {
+        options.create(true).truncate(true);
+    } else {
+        options.create_new(true);
+    }
+    let written = options
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => refuse(&"found a file, expected none: --force replaces it"),
+        _ => refuse(&error),
+    })?;
+    let cameras = match count {
+        0 => "no camera was found that can be read: moving colour bars stand for one".to_owned(),
+        1 => "one camera".to_owned(),
+        several => format!("{several} cameras"),
+    };
+    let model = if there {
+        "the demo's face detector"
+    } else {
+        "a place for a model: its file is not here, put it beside the profile"
+    };
+    super::print(&format!(
+        "{shown}: {cameras}, {model}\nnext: pinsight check --board {shown}\n"
+    ))
+}
+
+/// The file's name, as far as it makes a board's.
+fn board_name(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let name: String = stem
+        .chars()
+        .map(|c| match c {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' | '.' => c,
+            _ => '-',
+        })
+        .take(crate::limits::MAX_NAME)
+        .collect();
+    if name.is_empty() {
+        "board".to_owned()
+    } else {
+        name
+    }
+}
+
+/// The ways of exchanging buffers that a camera's driver takes, and how fast they are read.
+fn show_io(text: &mut String, node: &Path) {
+    match try_every_io(node) {
+        Ok(all) => {
+            for tried in &all {
+                let _ = writeln!(text, "           io {tried}");
+            }
+            let taken = all.iter().any(|tried: &TriedIo| tried.outcome.is_ok());
+            if !taken {
+                let _ = writeln!(text, "           io: no way of exchanging buffers works");
+            }
+        }
+        Err(error) => {
+            let _ = writeln!(text, "           io not tried: {}", error.kind);
+        }
+    }
 }
 
 fn show_cameras(text: &mut String, cameras: &[Camera], all: bool) {
@@ -47,7 +149,9 @@ fn show_cameras(text: &mut String, cameras: &[Camera], all: bool) {
                     "           {} ({}), {}{planes}",
                     answer.card, answer.driver, answer.bus
                 );
-                if !answer.captures {
+                if answer.captures {
+                    show_io(text, &camera.node);
+                } else {
                     let _ = writeln!(
                         text,
                         "           does not capture video: {}",
@@ -99,8 +203,17 @@ fn show_formats(text: &mut String, formats: &[OfferedFormat], all: bool) {
 
 #[cfg(test)]
 mod tests {
-    use super::show_formats;
+    use super::{board_name, show_formats};
     use crate::sys::v4l2::{OfferedFormat, OfferedSize};
+
+    #[test]
+    fn a_board_is_called_as_its_file_as_far_as_that_is_a_name() {
+        let name = |path: &str| board_name(path.as_ref());
+        assert_eq!(name("boards/front-door.toml"), "front-door");
+        assert_eq!(name("/tmp/my board \u{fc}.toml"), "my-board--");
+        assert_eq!(name("/"), "board");
+        assert_eq!(name(&"x".repeat(300)).len(), crate::limits::MAX_NAME);
+    }
 
     #[test]
     fn formats_that_have_the_same_sizes_share_them_and_the_largest_come_first() {

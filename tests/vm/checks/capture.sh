@@ -254,6 +254,15 @@ probe_command() {
     finish
 }
 
+# A profile for whatever cameras there are, and what `check` says to it.
+probe_writes_profile() {
+    cameras 2
+    start probe --write "$at/mine.toml"
+    finish
+    "$pinsight" check --board "$at/mine.toml" >"$at/check" 2>&1
+    echo $? >"$at/check.exit"
+}
+
 # The profile that users are given for this driver, as it is shipped.
 shipped_profile() {
     cameras 1
@@ -264,4 +273,4 @@ shipped_profile() {
 scenarios userptr_nv12 mmap_yuyv userptr_yuyv mmap_nv12 auto_io auto_io_refused userptr_refused \
     loses_nothing meddling_kernel future_stamps dropped_by_driver held_up two_nodes eight_cameras stop_on_sigterm stop_on_sigint stop_while_arming \
     absent_camera not_a_camera too_few_hugepages fallback_pages again_and_again colours_nv12 \
-    colours_yuyv recording check_command probe_command shipped_profile
+    colours_yuyv recording check_command probe_command probe_writes_profile shipped_profile

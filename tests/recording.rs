@@ -1,5 +1,6 @@
 //! Recordings over several runs of the program.
 
+use pinsight::record::Reading;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -51,6 +52,36 @@ fn the_next_run_continues_the_recording_and_is_told_apart() {
         lines[5].starts_with("4 utc_ms ") && lines[7].starts_with("5 utc_ms "),
         "{text}"
     );
+}
+
+#[test]
+fn a_run_that_is_killed_loses_nothing_that_it_had_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = dir.path().join("r.pins");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pinsight"))
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
+        .args(["run", "--board", "boards/demo.toml", "--record"])
+        .arg(&record)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let held = || Reading::open(&record).map_or(0, |reading| reading.summary().valid);
+    while held() < 5 {
+        assert!(child.try_wait().unwrap().is_none(), "it runs");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let before = held();
+    let record = record.to_str().unwrap();
+    run(&["--frames", "2", "--record", record], 0);
+    let reading = Reading::open(Path::new(record)).unwrap();
+    assert_eq!(
+        (reading.summary().valid, reading.summary().damaged),
+        (before + 2, 0)
+    );
+    let numbers = reading.records().into_iter().map(|r| r.number.to_native());
+    assert!(numbers.eq(0..before + 2), "no number is missing or twice");
 }
 
 #[test]

@@ -492,3 +492,35 @@ impl<E: Engine> Judge<'_, '_, E> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Claimed, Outcome, Pulse, Signal};
+    use crate::ledger::ledger;
+
+    #[test]
+    fn a_claimed_frame_ends_in_one_column_even_if_its_model_panics_and_is_in_flight_if_it_hangs() {
+        let (mut capture, worker, view) = ledger();
+        let (signal, pulse) = (Signal::default(), Pulse::default());
+        for number in 0..3 {
+            capture.frame(number);
+        }
+        assert!(Claimed::new(&worker, &signal, &pulse).ends(Outcome::Inferred));
+        let dies = std::panic::catch_unwind(|| {
+            let mut claimed = Claimed::new(&worker, &signal, &pulse);
+            claimed.slot_given_back();
+            panic!("in the model");
+        });
+        assert!(dies.is_err());
+        let mut hangs = Claimed::new(&worker, &signal, &pulse);
+        hangs.slot_given_back();
+        let snapshot = view.snapshot(|| signal.being_judged());
+        assert_eq!((snapshot.inferred, snapshot.dropped.failed), (1, 1));
+        assert_eq!(snapshot.in_flight, 1);
+        assert!(snapshot.identity_holds(), "{snapshot:?}");
+        assert!(hangs.ends(Outcome::Stale));
+        let snapshot = view.snapshot(|| signal.being_judged());
+        assert_eq!((snapshot.dropped.stale, snapshot.in_flight), (1, 0));
+        assert!(snapshot.identity_holds(), "{snapshot:?}");
+    }
+}

@@ -28,3 +28,5 @@ pub const MAX_NAME: usize = 48;
 pub const MAX_TRACKS: usize = 64;
 /// Rules of one board, and its zones, and its lines.
 pub const MAX_RULES: usize = 64;
+/// Outputs of one board for events: a thread each.
+pub const MAX_EVENT_OUTPUTS: usize = 8;

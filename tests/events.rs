@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::io::Write as _;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Command;
 
@@ -259,4 +260,131 @@ fn alerts_of_a_board_without_rules_are_warned_of_and_two_logs_in_one_file_refuse
     assert_eq!(output.status.code(), Some(7));
     let log = String::from_utf8_lossy(&output.stderr);
     assert!(log.contains("alerts /nowhere/alerts: "), "{log}");
+}
+
+/// A pseudo-terminal: its master, its slave and the slave's name.
+fn terminal() -> (OwnedFd, OwnedFd, String) {
+    let pair = nix::pty::openpty(None, None).unwrap();
+    let name = nix::unistd::ttyname(&pair.slave).unwrap();
+    nix::fcntl::fcntl(
+        &pair.master,
+        nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK),
+    )
+    .unwrap();
+    nix::fcntl::fcntl(
+        &pair.slave,
+        nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK),
+    )
+    .unwrap();
+    (pair.master, pair.slave, name.to_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_serial_line_that_nobody_reads_costs_its_own_events_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (listener, _kept, heard) = terminal();
+    let (_deaf, halted, stuck) = terminal();
+    // As by a receiver that asked to wait, and never went on.
+    nix::sys::termios::tcflow(&halted, nix::sys::termios::FlowArg::TCOOFF).unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let demo = std::fs::read_to_string(root.join("boards/demo.toml")).unwrap();
+    let demo = demo.replace("../.cache", root.join(".cache").to_str().unwrap());
+    let output = |name: &str, device: &str| {
+        format!("\n[[output]]\nname = \"{name}\"\nkind = \"serial\"\ndevice = \"{device}\"\n")
+    };
+    let outputs = [
+        output("heard", &heard),
+        output("stuck", &stuck),
+        output("absent", "/dev/tty-that-is-not-there"),
+    ];
+    let board = folder.path().join("board.toml");
+    std::fs::write(&board, format!("{demo}{}", outputs.concat())).unwrap();
+    let proof = folder.path().join("proof.json");
+    let done = Command::new(env!("CARGO_BIN_EXE_pinsight"))
+        .args(["run", "--frames", "75", "--board", board.to_str().unwrap()])
+        .args(["--proof", proof.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let log = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(0), "{log}");
+    let proof: Value = serde_json::from_slice(&std::fs::read(&proof).unwrap()).unwrap();
+    assert_eq!(proof["cameras"][0]["inferred"], 75);
+    assert_eq!(
+        (&proof["results_lost"], &proof["writes_failed"]),
+        (&0.into(), &0.into())
+    );
+    assert_eq!(proof["after_ready"]["heap_calls_other_threads"], 0);
+    let fired = proof["events"]["rules"][0]["fired"].as_u64().unwrap();
+    assert!(fired >= 1, "{}", proof["events"]);
+    let accounts = &proof["events"]["outputs"];
+    for (index, sent, lost) in [(0, fired, 0), (1, 0, fired), (2, 0, fired)] {
+        let account = &accounts[index];
+        assert_eq!(
+            (&account["sent"], &account["lost"]),
+            (&sent.into(), &lost.into()),
+            "{accounts}"
+        );
+    }
+    assert_eq!(proof["events"]["rules"][0]["lost"], 2 * fired);
+    assert_eq!(
+        (&accounts[1]["opened"], &accounts[2]["opened"]),
+        (&1.into(), &0.into())
+    );
+    assert!(log.contains("output absent: ENOENT"), "{log}");
+
+    let mut bytes = [0; 4096];
+    let count = nix::unistd::read(&listener, &mut bytes).unwrap();
+    let text = std::str::from_utf8(&bytes[..count]).unwrap();
+    let lines: Vec<&str> = text.split_terminator("\r\n").collect();
+    assert_eq!(lines.len() as u64, fired, "{text}");
+    for line in lines {
+        let (body, sum) = line.strip_prefix('$').unwrap().split_once('*').unwrap();
+        let found = body.bytes().fold(0, |sum, byte| sum ^ byte);
+        assert_eq!(u8::from_str_radix(sum, 16).unwrap(), found, "{line}");
+        let fields: Vec<&str> = body.split(',').collect();
+        let expected = [
+            "PINEV",
+            "face-passes",
+            "cross",
+            "once",
+            "photo",
+            "1",
+            "face",
+        ];
+        assert_eq!(fields[..7], expected);
+        assert_eq!(fields.len(), 10);
+    }
+}
+
+#[test]
+fn an_output_without_its_device_is_refused_before_anything_is_watched() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let demo = std::fs::read_to_string(root.join("boards/demo.toml")).unwrap();
+    let demo = demo.replace("../.cache", root.join(".cache").to_str().unwrap());
+    for (output, words) in [
+        (
+            "kind = \"gpio\"\ndevice = \"/dev/gpiochip-none\"\ngpio-line = 3\n",
+            "output out: line 3 of /dev/gpiochip-none cannot be had: ENOENT",
+        ),
+        (
+            "kind = \"serial\"\ndevice = \"/dev/null\"\n",
+            "output out: /dev/null: ENOTTY",
+        ),
+    ] {
+        let board = folder.path().join("board.toml");
+        std::fs::write(
+            &board,
+            format!("{demo}\n[[output]]\nname = \"out\"\n{output}"),
+        )
+        .unwrap();
+        let done = Command::new(env!("CARGO_BIN_EXE_pinsight"))
+            .args(["run", "--frames", "5", "--board", board.to_str().unwrap()])
+            .output()
+            .unwrap();
+        let log = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(4), "{log}");
+        assert!(log.contains(words), "{log}");
+        assert!(!log.contains("ready after"), "{log}");
+    }
 }

@@ -406,7 +406,7 @@ fn the_reference_has_every_key_with_the_readers_own_values_and_defaults() {
                     "camera" => "the only camera",
                     "model" => "the only model",
                     "zone" | "region" => "the whole picture",
-                    "classes" => "all of them",
+                    "classes" | "rules" => "all of them",
                     other => panic!("what holds without {other}?"),
                 }
                 .into(),

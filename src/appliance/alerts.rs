@@ -6,6 +6,8 @@
 
 use super::events::EventLog;
 use super::housekeeping::Names;
+use super::messages::EVENT_BYTES;
+use super::outputs::Teller;
 use super::proof;
 use crate::board::{Board, Direction, RuleKind};
 use crate::event::{Event, Judged, Watch};
@@ -21,6 +23,7 @@ pub(super) struct Alerts {
     /// Labels of each model.
     labels: Vec<Vec<String>>,
     file: Option<EventLog>,
+    outputs: Vec<Teller>,
     last: Option<Event>,
 }
 
@@ -63,6 +66,7 @@ impl Alerts {
         board: &Board,
         sizes_px: &[(u32, u32)],
         file: Option<EventLog>,
+        outputs: Vec<Teller>,
     ) -> Result<Self, String> {
         let name_of = |index: usize| board.rules.get(index).map(|rule| rule.name.clone());
         Ok(Self {
@@ -86,6 +90,7 @@ impl Alerts {
                 .map(|model| model.labels.clone())
                 .collect(),
             file,
+            outputs,
             last: None,
         })
     }
@@ -111,6 +116,7 @@ impl Alerts {
             rules,
             labels,
             file,
+            outputs,
             last,
         } = self;
         let mut outcome = Ok(());
@@ -128,6 +134,9 @@ impl Alerts {
             if let Some(Err(error)) = file.as_mut().map(|file| file.put_line(&line)) {
                 rule.lost += 1;
                 outcome = Err(error);
+            }
+            for output in outputs.iter_mut() {
+                output.tell(event, utc_ns);
             }
             *last = Some(*event);
         });
@@ -160,12 +169,14 @@ impl Alerts {
                     lost: rule.lost,
                 })
                 .collect(),
+            outputs: Vec::new(),
         }
     }
 
-    /// Bytes of what the rules of a board need.
+    /// Bytes of what the rules and outputs of a board need.
     pub(super) fn bytes(board: &Board) -> u64 {
-        Watch::bytes(board)
+        let queued = board.outputs.iter().map(|output| output.queue_events);
+        Watch::bytes(board) + queued.sum::<usize>() as u64 * EVENT_BYTES
     }
 }
 

@@ -11,8 +11,9 @@ use super::fitting::{Fitted, STACK_BYTES};
 use super::gate::{Gate, Phase};
 use super::housekeeping::{Housekeeping, LiveLine, Names};
 use super::messages::{NoteReceiver, ResultReceiver, Said, note_queue, result_queue};
+use super::outputs::{self, Roster, Teller};
 use super::pulse::{Pulses, Watchdog};
-use super::report::{CameraAccount, CaptureThread, Running};
+use super::report::{CameraAccount, CaptureThread, OutputAccount, Running};
 use super::signals::Signals;
 use super::station::{Desk, Ending, Post, Station};
 use super::stop::Stop;
@@ -501,7 +502,8 @@ fn start_threads(
         .map(|lane| lane.source.format())
         .map(|format| (format.width_px, format.height_px))
         .collect();
-    let alerts = Alerts::new(&board, &sizes_px, files.alerts.take()).map_err(|rule| {
+    let outputs = start_outputs(run, &board)?;
+    let alerts = Alerts::new(&board, &sizes_px, files.alerts.take(), outputs).map_err(|rule| {
         let fault = format!("rule {rule} refers to what the board does not have");
         Failure::new(Exit::Internal, fault)
     })?;
@@ -707,6 +709,26 @@ fn start_worker(run: &mut Running, shared: &Shared, seed: WorkerSeed) -> Result<
         Exit::Internal,
         format!("worker {name} {found}"),
     ))
+}
+
+/// The outputs' devices tried, and their threads. Gives housekeeping's ends of them.
+fn start_outputs(run: &mut Running, board: &Board) -> Result<Vec<Teller>, Failure> {
+    let roster = Arc::new(Roster::new(board));
+    let mut tellers = Vec::new();
+    for output in &board.outputs {
+        let made = outputs::make(output, &roster)?;
+        let core = board.housekeeping.core;
+        let spec = spec(board, &made.name, &[core], 0, Children::Reset);
+        let body = made.body;
+        run.outputs.push(OutputAccount {
+            name: made.name,
+            kind: output.delivery.name(),
+            desk: made.desk,
+            thread: Some(placed(spawn(spec, move |_| body()))?),
+        });
+        tellers.push(made.teller);
+    }
+    Ok(tellers)
 }
 
 /// What housekeeping is told, and what it tells.

@@ -411,7 +411,7 @@ mod tests {
             notes: Vec::new(),
             bell: Arc::new(Doorbell::new()),
             events: None,
-            alerts: Alerts::new(&board, &[(1920, 1080)], None).unwrap(),
+            alerts: Alerts::new(&board, &[(1920, 1080)], None, Vec::new()).unwrap(),
             recording: None,
             live: None,
             finish: Arc::new(AtomicBool::new(true)),

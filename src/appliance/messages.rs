@@ -3,6 +3,7 @@
 use crate::capture::pace::Slow;
 use crate::capture::supervisor::Trouble;
 use crate::decode::Damage;
+use crate::event::Event;
 use crate::infer::EngineError;
 use crate::limits::{MAX_CAMERAS, MAX_WORKERS};
 use crate::record::FrameResult;
@@ -111,6 +112,31 @@ fn queue<T, const N: usize>() -> (Producer<'static, T>, Consumer<'static, T>) {
 /// A queue for the results of one worker, for one of the numbers that the profile allows.
 pub(super) fn result_queue(results: usize) -> (ResultSender, ResultReceiver) {
     match results {
+        0..=16 => queue::<_, 17>(),
+        17..=64 => queue::<_, 65>(),
+        65..=256 => queue::<_, 257>(),
+        _ => queue::<_, 1025>(),
+    }
+}
+
+/// An event on its way to an output.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    pub(super) event: Event,
+    /// When it was told.
+    pub(super) utc_ns: u64,
+}
+
+/// Bytes of one queued event.
+pub(super) const EVENT_BYTES: u64 = size_of::<Told>() as u64;
+/// Housekeeping's end.
+pub(super) type EventSender = Producer<'static, Told>;
+/// The output's end.
+pub(super) type EventReceiver = Consumer<'static, Told>;
+
+/// A queue for the events of one output, for one of the numbers that the profile allows.
+pub(super) fn event_queue(events: usize) -> (EventSender, EventReceiver) {
+    match events {
         0..=16 => queue::<_, 17>(),
         17..=64 => queue::<_, 65>(),
         65..=256 => queue::<_, 257>(),

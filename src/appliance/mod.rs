@@ -22,6 +22,7 @@ mod gate;
 mod housekeeping;
 mod messages;
 mod muster;
+mod outputs;
 mod proof;
 mod pulse;
 mod report;

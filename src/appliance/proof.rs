@@ -3,7 +3,7 @@
 mod events;
 mod tail;
 
-pub use events::{Events, RuleAccount};
+pub use events::{Events, OutputAccount, RuleAccount};
 pub use tail::{SlowResult, TailCauses};
 
 use crate::latency::{StageSummary, Summary};

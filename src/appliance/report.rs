@@ -6,6 +6,7 @@ use super::fitting::Fitted;
 use super::gate::{Gate, Phase};
 use super::housekeeping::Counters;
 use super::muster::Muster;
+use super::outputs::Desk;
 use super::proof::{self, Proof};
 use super::signals::{Signal, Signals};
 use super::station::INFERENCE_TAP;
@@ -66,6 +67,14 @@ pub struct Ended {
     pub failure: Option<Failure>,
 }
 
+/// One output, and its thread until that has ended.
+pub(super) struct OutputAccount {
+    pub(super) name: String,
+    pub(super) kind: &'static str,
+    pub(super) desk: Arc<Desk>,
+    pub(super) thread: Option<Spawned<()>>,
+}
+
 /// A run with its threads.
 pub(super) struct Running {
     pub(super) fitted: Fitted,
@@ -75,6 +84,7 @@ pub(super) struct Running {
     pub(super) housekeeping: Option<Spawned<proof::Events>>,
     /// Looks for cameras that are not there.
     pub(super) looking: Option<Spawned<()>>,
+    pub(super) outputs: Vec<OutputAccount>,
     pub(super) finish: Arc<AtomicBool>,
     pub(super) counters: Arc<Counters>,
     arenas: BTreeMap<usize, Arena>,
@@ -104,6 +114,7 @@ impl Running {
             capture: Vec::new(),
             housekeeping: None,
             looking: None,
+            outputs: Vec::new(),
             finish: Arc::new(AtomicBool::new(false)),
             counters: Arc::new(Counters::default()),
             arenas,
@@ -221,7 +232,41 @@ impl Running {
         self.finish.store(true, Ordering::Release);
         self.house.ring(1);
         muster.anew(now_ns());
-        muster.see_off(self.housekeeping.take()?)
+        let mut events = self.housekeeping.take().and_then(|t| muster.see_off(t));
+        // What housekeeping told is in the outputs' queues now.
+        for output in &self.outputs {
+            output.desk.finish();
+        }
+        for output in &mut self.outputs {
+            if let Some(thread) = output.thread.take() {
+                muster.see_off(thread);
+            }
+        }
+        if let Some(events) = &mut events {
+            self.add_outputs(events);
+        }
+        events
+    }
+
+    /// What the outputs did, as far as their threads have come.
+    fn add_outputs(&self, events: &mut proof::Events) {
+        for output in &self.outputs {
+            let (failures, opened) = output.desk.troubles();
+            let mut account = proof::OutputAccount {
+                name: output.name.clone(),
+                kind: output.kind,
+                failures,
+                opened,
+                ..proof::OutputAccount::default()
+            };
+            for (index, rule) in events.rules.iter_mut().enumerate() {
+                let (sent, lost) = output.desk.account_of(index);
+                account.sent += sent;
+                account.lost += lost;
+                rule.lost += lost;
+            }
+            events.outputs.push(account);
+        }
     }
 
     /// Gives memory back, unless a thread is left that may touch it.
@@ -258,6 +303,8 @@ impl Running {
         if let Some(thread) = &self.housekeeping {
             threads.push(thread.placed.clone());
         }
+        let outputs = self.outputs.iter().filter_map(|o| o.thread.as_ref());
+        threads.extend(outputs.map(|thread| thread.placed.clone()));
         let events = self.end_housekeeping(&mut muster);
         for end in &workers {
             refuse_the_rest(end);

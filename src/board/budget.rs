@@ -200,6 +200,8 @@ pub enum Role {
     Helper(usize),
     /// Everything slow.
     Housekeeping,
+    /// Tells an output of events.
+    Output,
 }
 
 /// Scheduling policy.

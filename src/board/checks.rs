@@ -1,8 +1,10 @@
 //! What must hold between keys and between tables.
 
 mod events;
+mod outputs;
 
 pub(super) use events::{Referred, lines, rules, zones};
+pub(super) use outputs::outputs;
 
 use crate::board::ask::Places;
 use crate::board::budget::camera_slots;

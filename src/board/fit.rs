@@ -319,7 +319,7 @@ fn real_time(machine: &Machine, budget: &Budget) -> Vec<Misfit> {
 }
 
 fn isolation(machine: &Machine, budget: &Budget) -> Vec<Misfit> {
-    let hot = |thread: &&ThreadPlan| thread.role != Role::Housekeeping;
+    let hot = |thread: &&ThreadPlan| !matches!(thread.role, Role::Housekeeping | Role::Output);
     let open = |core: &usize| {
         machine
             .core(*core)

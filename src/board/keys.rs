@@ -1,8 +1,10 @@
 //! Every key of a profile: its name, rule, and default or example. One line declares a key.
 
 mod events;
+mod outputs;
 
 pub(super) use events::{ReadRule, line, rule, tracker, zone};
+pub(super) use outputs::{ReadOutput, output};
 
 use crate::board::ask::{Places, Table};
 use crate::board::rules::{

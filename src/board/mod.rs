@@ -23,6 +23,7 @@ mod fixtures;
 pub mod geometry;
 mod keys;
 mod machine;
+mod outputs;
 mod read;
 mod rules;
 mod sink;
@@ -33,6 +34,7 @@ pub use events::{Anchor, Direction, Line, Rule, RuleKind, Span, Tracker, Zone};
 pub use fault::{Fault, Hint, LoadError, Problem};
 pub use fit::{Finding, Misfit, Severity, fit, place};
 pub use machine::{Core, Hugepages, Machine, Node};
+pub use outputs::{Delivery, GpioMode, Output};
 pub use read::{key_list, load, read};
 pub use sink::{Absent, KeyDoc};
 
@@ -72,6 +74,8 @@ pub struct Board {
     pub lines: Vec<Line>,
     /// What is worth an event, 0..=64.
     pub rules: Vec<Rule>,
+    /// Who is told, 0..=8.
+    pub outputs: Vec<Output>,
 }
 
 /// `absent-core`

@@ -5,7 +5,7 @@ use crate::board::fault::{Fault, Hint, LoadError, Problem};
 use crate::board::rules::printable;
 use crate::board::sink::{KeyDoc, Sink, TOP, position};
 use crate::board::{Board, checks, keys};
-use crate::limits::{MAX_RULES, MAX_WORKERS};
+use crate::limits::{MAX_EVENT_OUTPUTS, MAX_RULES, MAX_WORKERS};
 use std::io::Read;
 use std::path::Path;
 use toml::de::{DeTable, Error};
@@ -68,7 +68,7 @@ pub fn read(file: &str, text: &str) -> Result<Board, Vec<Fault>> {
 /// Every key that a profile may have, in the order of the reference.
 #[must_use]
 pub fn key_list() -> Vec<KeyDoc> {
-    let text = "[[camera]]\n[[model]]\n[[worker]]\n[[zone]]\n[[line]]\n[[rule]]\n";
+    let text = "[[camera]]\n[[model]]\n[[worker]]\n[[zone]]\n[[line]]\n[[rule]]\n[[output]]\n";
     let (document, _) = DeTable::parse_recoverable(text);
     let sink = Sink::new("", text);
     tables(&sink, document.get_ref(), Path::new(""));
@@ -113,6 +113,11 @@ fn tables(sink: &Sink<'_>, document: &DeTable<'_>, base: &Path) -> Board {
         .into_iter()
         .map(keys::rule)
         .collect();
+    let outputs: Vec<_> = t
+        .some("output", "[[output]]", MAX_EVENT_OUTPUTS)
+        .into_iter()
+        .map(keys::output)
+        .collect();
     let places = t.finish();
 
     checks::top(sink, &top, &places);
@@ -129,6 +134,7 @@ fn tables(sink: &Sink<'_>, document: &DeTable<'_>, base: &Path) -> Board {
         lines: &lines,
     };
     let rules = checks::rules(sink, rules, &referred);
+    let outputs = checks::outputs(sink, outputs, &rules);
     Board {
         name: top.name,
         strict: top.strict,
@@ -143,6 +149,7 @@ fn tables(sink: &Sink<'_>, document: &DeTable<'_>, base: &Path) -> Board {
         zones: zones.into_iter().map(|(zone, _)| zone).collect(),
         lines: lines.into_iter().map(|(line, _)| line).collect(),
         rules: rules.into_iter().map(|(rule, _)| rule).collect(),
+        outputs,
     }
 }
 

@@ -11,7 +11,7 @@ pub(super) use numbers::{
     whole,
 };
 pub(super) use points::point;
-pub(super) use words::{Controls, Sha256, device, label, name, path};
+pub(super) use words::{Controls, Sha256, device, label, name, node, path};
 
 use crate::board::fault::Hint;
 use std::fmt::Debug;

@@ -11,6 +11,7 @@
 
 mod assign;
 mod kalman;
+pub mod output;
 mod rule;
 mod tracker;
 #[cfg(test)]

@@ -16,6 +16,25 @@ pub struct Events {
     pub results_late: u64,
     /// Each rule's account.
     pub rules: Vec<RuleAccount>,
+    /// Each output's account.
+    pub outputs: Vec<OutputAccount>,
+}
+
+/// What became of the events of one output.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct OutputAccount {
+    /// The output.
+    pub name: String,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Events handed over to the device.
+    pub sent: u64,
+    /// Events that the device did not take in time.
+    pub lost: u64,
+    /// Times that the device refused, could not be opened, or was lost.
+    pub failures: u64,
+    /// Times that it was opened.
+    pub opened: u64,
 }
 
 /// What became of the events of one rule.
@@ -29,7 +48,7 @@ pub struct RuleAccount {
     pub fired: u64,
     /// Events that `cool-down-ms` held back.
     pub suppressed: u64,
-    /// Events that were told and not written.
+    /// Times that an event was told and not written to the alert file, or not taken by an output.
     pub lost: u64,
 }
 
@@ -55,6 +74,14 @@ impl Events {
             f,
             "    {} tracks, {} refused; {} results late",
             self.tracks, self.tracks_refused, self.results_late
-        )
+        )?;
+        for output in &self.outputs {
+            writeln!(
+                f,
+                "    output {} ({}): {} events sent, {} lost, {} failures, opened {} times",
+                output.name, output.kind, output.sent, output.lost, output.failures, output.opened
+            )?;
+        }
+        Ok(())
     }
 }

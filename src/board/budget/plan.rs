@@ -250,5 +250,11 @@ fn threads(board: &Board) -> Vec<ThreadPlan> {
         ..housekeeping.clone()
     });
     let slow = [housekeeping].into_iter().chain(looker);
-    capture.chain(workers).chain(slow).collect()
+    let outputs = board.outputs.iter().map(|output| ThreadPlan {
+        name: output.name.clone(),
+        role: Role::Output,
+        core: board.housekeeping.core,
+        policy: Policy::Other,
+    });
+    capture.chain(workers).chain(slow).chain(outputs).collect()
 }

@@ -70,6 +70,14 @@ pub(in crate::board) fn device() -> Text {
     }
 }
 
+/// A device by its path.
+pub(in crate::board) fn node() -> Text {
+    Text {
+        expected: "an absolute path of a device",
+        test: |text| is_path(text) && text.starts_with('/'),
+    }
+}
+
 fn is_path(text: &str) -> bool {
     (1..MAX_PATH_BYTES).contains(&text.len()) && !text.contains('\0')
 }

@@ -1,0 +1,336 @@
+//! A line to another device, which may vanish and come back: opened again with growing pauses, whole lines
+//! only, and never a wait for whoever reads.
+
+use super::sentence::Sentence;
+use crate::units::{NS_PER_MS, NS_PER_S};
+use nix::errno::Errno;
+
+/// Pause before a lost device is tried again for the first time; doubled with each failure.
+const FIRST_PAUSE_NS: u64 = 250 * NS_PER_MS;
+/// Longest pause.
+const LONGEST_PAUSE_NS: u64 = 30 * NS_PER_S;
+
+/// What can be opened, time and again.
+pub trait Port {
+    /// What is then open.
+    type Wire: Wire;
+
+    /// Opens it. Does not wait for the other end.
+    ///
+    /// # Errors
+    /// The device's refusal.
+    fn open(&mut self) -> Result<Self::Wire, Errno>;
+}
+
+/// What takes bytes.
+pub trait Wire {
+    /// Hands over some bytes, as many as are taken at once.
+    ///
+    /// # Errors
+    /// EAGAIN: none is taken now. Anything else: it is gone.
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Errno>;
+
+    /// Waits until it may take bytes again, at most so long.
+    fn wait(&self, timeout_ns: u64);
+}
+
+/// What a link did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkCounts {
+    /// Lines handed over whole.
+    pub sent: u64,
+    /// Times that the device could not be opened, or was lost.
+    pub failures: u64,
+    /// Times that it was opened.
+    pub opened: u64,
+}
+
+/// What a link waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// A new event; everything is handed over.
+    Event,
+    /// The wire takes no bytes now.
+    Room,
+    /// This time: the device is then tried again.
+    Retry {
+        /// When.
+        at_ns: u64,
+        /// Why it is not open.
+        errno: Errno,
+    },
+}
+
+/// A line of text for each event.
+#[derive(Debug)]
+pub struct Link<P: Port> {
+    port: P,
+    wire: Option<P::Wire>,
+    /// The line being handed over, and how much of it is.
+    line: Option<(Sentence, usize)>,
+    /// The wire's last line was cut: the next one wants a line end before it.
+    torn: bool,
+    retry_ns: u64,
+    pause_ns: u64,
+    errno: Errno,
+    counts: LinkCounts,
+}
+
+impl<P: Port> Link<P> {
+    /// Not opened yet.
+    pub fn new(port: P) -> Self {
+        Self {
+            port,
+            wire: None,
+            line: None,
+            torn: false,
+            retry_ns: 0,
+            pause_ns: FIRST_PAUSE_NS,
+            errno: Errno::ENODEV,
+            counts: LinkCounts::default(),
+        }
+    }
+
+    /// Opens the device if it is time to, and hands over what it takes of the lines that `next` gives.
+    pub fn step(&mut self, now_ns: u64, mut next: impl FnMut() -> Option<Sentence>) -> Next {
+        if self.wire.is_none() && now_ns >= self.retry_ns {
+            match self.port.open() {
+                Ok(wire) => {
+                    self.counts.opened += 1;
+                    self.wire = Some(wire);
+                }
+                Err(errno) => self.lose(now_ns, errno),
+            }
+        }
+        while let Some(wire) = &mut self.wire {
+            if self.torn {
+                // A single byte, which cannot be cut.
+                match wire.write(b"\n") {
+                    Ok(count) => self.torn = count == 0,
+                    Err(Errno::EAGAIN) => return Next::Room,
+                    Err(errno) => {
+                        self.lose(now_ns, errno);
+                        break;
+                    }
+                }
+                continue;
+            }
+            let (line, done) = match &mut self.line {
+                Some((line, done)) => (line, done),
+                empty @ None => match next() {
+                    Some(line) => {
+                        let (line, done) = empty.insert((line, 0));
+                        (line, done)
+                    }
+                    None => return Next::Event,
+                },
+            };
+            match wire.write(line.as_bytes().get(*done..).unwrap_or_default()) {
+                Ok(count) => {
+                    *done += count;
+                    if *done >= line.len() {
+                        self.line = None;
+                        self.counts.sent += 1;
+                        // It works: the next loss is a new one.
+                        self.pause_ns = FIRST_PAUSE_NS;
+                    }
+                }
+                Err(Errno::EAGAIN) => return Next::Room,
+                Err(errno) => self.lose(now_ns, errno),
+            }
+        }
+        Next::Retry {
+            at_ns: self.retry_ns,
+            errno: self.errno,
+        }
+    }
+
+    /// The device is gone, or cannot be opened. What it had of a line is worth nothing: the line is sent
+    /// again from its beginning, and arrives twice where its line end alone was missing.
+    fn lose(&mut self, now_ns: u64, errno: Errno) {
+        self.counts.failures += 1;
+        self.wire = None;
+        if let Some((_, done)) = &mut self.line {
+            self.torn |= *done > 0;
+            *done = 0;
+        }
+        self.errno = errno;
+        self.retry_ns = now_ns.saturating_add(self.pause_ns);
+        self.pause_ns = (self.pause_ns * 2).min(LONGEST_PAUSE_NS);
+    }
+
+    /// The open wire.
+    pub const fn wire(&self) -> Option<&P::Wire> {
+        self.wire.as_ref()
+    }
+
+    /// A line that is not handed over yet.
+    #[must_use]
+    pub const fn is_holding(&self) -> bool {
+        self.line.is_some()
+    }
+
+    /// What it did.
+    #[must_use]
+    pub const fn counts(&self) -> LinkCounts {
+        self.counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FIRST_PAUSE_NS, LONGEST_PAUSE_NS, Link, Next, Port, Sentence, Wire};
+    use nix::errno::Errno;
+    use proptest::prelude::*;
+    use std::cell::RefCell;
+    use std::collections::VecDeque;
+    use std::rc::Rc;
+
+    /// How a device behaves, and what it got.
+    #[derive(Default)]
+    struct Device {
+        absent: bool,
+        /// Bytes that it takes before it says EAGAIN.
+        room: usize,
+        /// Bytes that it takes before it is lost.
+        life: Option<usize>,
+        got: Vec<u8>,
+    }
+
+    #[derive(Clone, Default)]
+    struct Fake(Rc<RefCell<Device>>);
+
+    impl Port for Fake {
+        type Wire = Self;
+        fn open(&mut self) -> Result<Self, Errno> {
+            if self.0.borrow().absent {
+                return Err(Errno::ENOENT);
+            }
+            Ok(self.clone())
+        }
+    }
+
+    impl Wire for Fake {
+        fn write(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
+            let mut device = self.0.borrow_mut();
+            if device.absent || device.life == Some(0) {
+                device.life = None;
+                return Err(Errno::EIO);
+            }
+            let count = bytes
+                .len()
+                .min(device.room)
+                .min(device.life.unwrap_or(usize::MAX));
+            if count == 0 {
+                return Err(Errno::EAGAIN);
+            }
+            device.room -= count;
+            if let Some(life) = &mut device.life {
+                *life -= count;
+            }
+            device.got.extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+        fn wait(&self, _: u64) {}
+    }
+
+    fn lines(texts: &[&str]) -> VecDeque<Sentence> {
+        texts
+            .iter()
+            .map(|text| Sentence::try_from(*text).unwrap())
+            .collect()
+    }
+
+    fn got(fake: &Fake) -> String {
+        String::from_utf8(fake.0.borrow().got.clone()).unwrap()
+    }
+
+    #[test]
+    fn what_a_full_wire_does_not_take_goes_on_where_it_was() {
+        let fake = Fake::default();
+        fake.0.borrow_mut().room = 4;
+        let mut queue = lines(&["one\r\n", "two\r\n"]);
+        let mut link = Link::new(fake.clone());
+        assert_eq!(link.step(0, || queue.pop_front()), Next::Room);
+        assert!(link.is_holding());
+        assert_eq!(queue.len(), 1, "the second line still waits in the queue");
+        fake.0.borrow_mut().room = 100;
+        assert_eq!(link.step(1, || queue.pop_front()), Next::Event);
+        assert_eq!(got(&fake), "one\r\ntwo\r\n");
+        assert_eq!(link.counts().sent, 2);
+    }
+
+    #[test]
+    fn a_device_that_comes_back_gets_the_cut_line_again_behind_a_line_end() {
+        let fake = Fake::default();
+        fake.0.borrow_mut().room = 100;
+        fake.0.borrow_mut().life = Some(2);
+        let mut queue = lines(&["one\r\n"]);
+        let mut link = Link::new(fake.clone());
+        let lost = link.step(5, || queue.pop_front());
+        let at_ns = 5 + FIRST_PAUSE_NS;
+        let errno = Errno::EIO;
+        assert_eq!(lost, Next::Retry { at_ns, errno });
+        assert_eq!(
+            link.step(at_ns - 1, || queue.pop_front()),
+            lost,
+            "not before"
+        );
+        assert_eq!(link.step(at_ns, || queue.pop_front()), Next::Event);
+        assert_eq!(got(&fake), "on\none\r\n");
+        let counts = link.counts();
+        assert_eq!((counts.sent, counts.failures, counts.opened), (1, 1, 2));
+    }
+
+    #[test]
+    fn a_device_that_stays_away_is_tried_ever_more_rarely() {
+        let fake = Fake::default();
+        fake.0.borrow_mut().absent = true;
+        let mut link = Link::new(fake.clone());
+        let mut now_ns = 0;
+        let mut pauses = Vec::new();
+        for _ in 0..10 {
+            let Next::Retry { at_ns, errno } = link.step(now_ns, || None) else {
+                panic!("it is not there");
+            };
+            assert_eq!(errno, Errno::ENOENT);
+            pauses.push(at_ns - now_ns);
+            now_ns = at_ns;
+        }
+        assert_eq!(pauses[..3], [1, 2, 4].map(|times| FIRST_PAUSE_NS * times));
+        assert_eq!(pauses[9], LONGEST_PAUSE_NS);
+        fake.0.borrow_mut().absent = false;
+        assert_eq!(link.step(now_ns, || None), Next::Event);
+    }
+
+    proptest! {
+        #[test]
+        fn every_line_arrives_whole_and_in_order_whatever_is_taken_and_lost(
+            steps in prop::collection::vec((0_usize..12, prop::option::weighted(0.3, 0_usize..12)), 1..40),
+        ) {
+            let fake = Fake::default();
+            let texts: Vec<String> = (0..10).map(|number| format!("line {number}\r\n")).collect();
+            let mut queue: VecDeque<Sentence> =
+                texts.iter().map(|text| Sentence::try_from(text.as_str()).unwrap()).collect();
+            let mut link = Link::new(fake.clone());
+            let mut now_ns = 0;
+            for (room, life) in steps {
+                fake.0.borrow_mut().room = room;
+                fake.0.borrow_mut().life = life;
+                link.step(now_ns, || queue.pop_front());
+                now_ns += LONGEST_PAUSE_NS;
+            }
+            // In the end the device takes everything.
+            fake.0.borrow_mut().room = 10_000;
+            fake.0.borrow_mut().life = None;
+            prop_assert_eq!(link.step(now_ns, || queue.pop_front()), Next::Event);
+            let got = got(&fake);
+            let mut whole: Vec<&str> = got.split('\n').map(|line| line.trim_end_matches('\r')).filter(|line| line.len() == 6).collect();
+            // One whose line end alone was cut off comes twice.
+            whole.dedup();
+            let expected: Vec<String> = (0..10).map(|number| format!("line {number}")).collect();
+            prop_assert_eq!(whole, expected, "{:?}", got);
+            prop_assert_eq!(link.counts().sent, 10);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! What an output does with events, without the operating system: when a switch is on, which bytes a line
+//! gets, when a lost device is tried again.
+//!
+//! Each output belongs to a thread of its own, so that one which hangs holds up nobody. Time is a
+//! parameter; the devices are the traits [`Switch`] and [`Port`], which `sys` implements.
+
+mod link;
+mod sentence;
+mod switch;
+
+pub use link::{Link, LinkCounts, Next, Port, Wire};
+pub use sentence::{SENTENCE_BYTES, Sentence, Words, sentence};
+pub use switch::{Relay, RelayCounts, Switch};

@@ -439,6 +439,17 @@ fn a_snapshot_of_an_mjpeg_camera_has_its_colours() {
 }
 
 #[test]
+fn a_clip_of_an_mjpeg_camera_holds_its_pictures_as_they_came() {
+    let board = Board::new(MJPEG, 512);
+    let (jpeg, _) = photo();
+    written(board.folder.path(), "clip.mjpeg", &jpeg);
+    let out = board.path("out.mjpeg");
+    let output = board.run(&["snapshot", "--camera", "photo", "--frames", "3", &out]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(std::fs::read(&out).unwrap() == jpeg.repeat(3));
+}
+
+#[test]
 fn another_program_feeds_jpeg_pictures_through_standard_input() {
     let board = Board::new(MJPEG, 512);
     let (jpeg, _) = photo();

@@ -1,5 +1,13 @@
 //! `pinsight snapshot`, with cameras that need no kernel: the picture shows what the camera was given.
 
+#[path = "capture/stage.rs"]
+mod stage;
+
+use pinsight::board::{Container, Feed};
+use pinsight::capture::pattern::read_number;
+use pinsight::frame::PixelFormat;
+use pinsight::sys::stream::{StreamConfig, UnarmedStream};
+use stage::{Clock, arm};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -58,8 +66,13 @@ impl Desk {
     }
 
     fn snapshot(&self, camera: &str, out: &Path) -> Output {
+        self.clip(camera, 2, out)
+    }
+
+    fn clip(&self, camera: &str, frames: u32, out: &Path) -> Output {
         Command::new(env!("CARGO_BIN_EXE_pinsight"))
-            .args(["snapshot", "--frames", "2", "--camera", camera, "--board"])
+            .args(["snapshot", "--frames", &frames.to_string()])
+            .args(["--camera", camera, "--board"])
             .arg(self.path("board.toml"))
             .arg(out)
             .output()
@@ -141,4 +154,66 @@ fn what_is_wrong_is_said_with_its_exit_code_and_no_picture_is_left() {
         assert!(said.contains(word), "{word:?} is not in {said}");
         assert!(!out.exists());
     }
+}
+
+#[test]
+fn a_clip_of_a_camera_is_a_camera_that_shows_the_same() {
+    const FRAMES: u32 = 6;
+    let desk = Desk::new("NV12");
+    let out = desk.path("clip.y4m");
+    let output = desk.clip("bars", FRAMES, &out);
+    assert!(output.status.success(), "{}", said(&output));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(told.contains("6 frames are in "), "{told}");
+    let unarmed = UnarmedStream::open(&StreamConfig {
+        feed: Feed::File(out),
+        container: Container::Y4m,
+        repeat: false,
+        pixel: PixelFormat::Nv12,
+        size_px: Some((640, 360)),
+        interval_ns: None,
+    })
+    .unwrap();
+    let mut stage = arm(Box::new(unarmed), 8, Clock::Simulated(1_000_000_000));
+    let format = stage.source.format();
+    assert_eq!(format.interval_ns, 10_000_000);
+    stage.queue_all();
+    stage.start().unwrap();
+    let mut last = None;
+    for _ in 0..FRAMES {
+        let frame = stage.next_frame();
+        // The bars carry their number: it is the camera's, and each frame is a later one.
+        let number = read_number(&format, stage.picture(&frame)).expect("the strip is whole");
+        assert!(last < Some(number), "{last:?}, then {number}");
+        last = Some(number);
+    }
+    let now = stage.now() + 1_000_000_000;
+    assert_eq!(
+        stage.source.dequeue(now),
+        Ok(pinsight::capture::Dequeue::Ended)
+    );
+}
+
+#[test]
+fn a_clip_that_cannot_be_is_refused() {
+    let desk = Desk::new("RGB3");
+    for (name, frames, code, words) in [
+        (
+            "clip.y4m",
+            3,
+            5,
+            "found format RGB3, expected one of 8-bit luma",
+        ),
+        ("clip.mjpeg", 3, 5, "and MJPG for *.mjpeg"),
+    ] {
+        let output = desk.clip("bars", frames, &desk.path(name));
+        assert_eq!(output.status.code(), Some(code), "{}", said(&output));
+        assert!(said(&output).contains(words), "{}", said(&output));
+        assert!(!desk.path(name).exists());
+    }
+    let desk = Desk::new("NV12");
+    let output = desk.clip("bars", 100_000, &desk.path("clip.y4m"));
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    let words = "--frames: found 100000, expected at most ";
+    assert!(said(&output).contains(words), "{}", said(&output));
 }

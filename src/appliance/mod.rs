@@ -39,7 +39,7 @@ pub use exit::{Exit, Failure};
 pub use fitting::{Fitted, check_model, fit};
 pub use proof::Proof;
 pub use report::Ended;
-pub use snapshot::{Snapshot, snapshot};
+pub use snapshot::{Recorded, Snapshot, clip, snapshot};
 
 use crate::board::Feed;
 use crate::capture::faults::FaultPlan;

@@ -7,6 +7,7 @@ use super::decoding::Buffers;
 use super::exit::{Exit, Failure};
 use super::fitting::{self, Fitted};
 use crate::board::Fit;
+use crate::capture::clip::{Clip, ClipKind};
 use crate::capture::continuity::Continuity;
 use crate::capture::{Dequeue, Dequeued, FrameSource, Readiness, SourceError};
 use crate::decode::{Jpeg, Samples};
@@ -16,7 +17,7 @@ use crate::preprocess::Plan;
 use crate::ring::{LaneProducer, LaneTap};
 use crate::sys::clock::now_ns;
 use crate::sys::poll::PollSet;
-use crate::units::NS_PER_MS;
+use crate::units::{MIB, NS_PER_MS};
 use image::RgbImage;
 use std::path::Path;
 
@@ -63,6 +64,69 @@ pub fn snapshot(board: &Path, camera: &str, frames: u32) -> Result<Snapshot, Fai
         format,
         sequence: frame.sequence,
     })
+}
+
+/// Most bytes of a clip: it is held in memory until its last frame, so that no disk holds the camera up.
+const LONGEST_CLIP_BYTES: u64 = 512 * MIB;
+
+/// Frames of a camera as a stream that can be watched again.
+#[derive(Debug)]
+pub struct Recorded {
+    /// The stream.
+    pub stream: Vec<u8>,
+    /// Negotiated format and way of exchanging buffers, in words.
+    pub format: String,
+    /// Numbers of the driver that are missing between the first frame and the last.
+    pub missing: u64,
+}
+
+/// Arms the one camera of the board, and takes its first `frames` whole frames as a clip.
+///
+/// # Errors
+/// As of [`snapshot`]; and a clip that cannot hold the camera's format, or would be too large.
+pub fn clip(board: &Path, camera: &str, frames: u32, kind: ClipKind) -> Result<Recorded, Failure> {
+    let fitted = with_one_camera(fitting::fit(board)?, camera)?;
+    let refuse = |error: &dyn std::fmt::Display| {
+        Failure::new(Exit::Camera, format!("camera {camera}: {error}"))
+    };
+    let mut furnished = furnish(fitted, &Options::default(), Fitted::over_budget)?;
+    let lane = furnished
+        .lanes
+        .pop()
+        .ok_or_else(|| Failure::new(Exit::Internal, "a camera without a lane"))?;
+    let stream = lane.source.format();
+    let format = format!("{} by {}", describe(&stream), lane.io);
+    let clip = Clip::new(&stream, kind).ok_or_else(|| {
+        let found = stream.pixel.name();
+        refuse(&format!(
+            "found format {found}, expected one of 8-bit luma with differences in 4:2:0 or 4:2:2 or alone for a \
+             clip named *.y4m, and MJPG for *.mjpeg"
+        ))
+    })?;
+    let bytes = clip.frame_bytes() as u64 * u64::from(frames);
+    if bytes > LONGEST_CLIP_BYTES {
+        let most = LONGEST_CLIP_BYTES / clip.frame_bytes() as u64;
+        let message =
+            format!("--frames: found {frames}, expected at most {most} for a clip of {format}");
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let mut recorded = Recorded {
+        stream: clip.header(),
+        format,
+        missing: 0,
+    };
+    // Every page is there before the first frame.
+    let header_bytes = recorded.stream.len();
+    let most = usize::try_from(bytes).unwrap_or(usize::MAX);
+    recorded.stream.resize(header_bytes + most, 1);
+    recorded.stream.truncate(header_bytes);
+    let time_out_ns = furnished.fitted.board.cameras[0].time_out_ms * NS_PER_MS;
+    let mut sitting = Sitting::new(lane, time_out_ns).map_err(|error| refuse(&error))?;
+    let taken = sitting.clip(frames, &clip, &mut recorded);
+    // The driver stops writing before its slots go.
+    let _ = sitting.source.stop();
+    taken.map_err(|error| refuse(&error))?;
+    Ok(recorded)
 }
 
 /// The board as if it had this camera alone.
@@ -215,6 +279,40 @@ impl Sitting {
             self.producer.publish(slot);
             return Ok(frame);
         }
+    }
+
+    /// The next `frames` whole frames.
+    fn clip(
+        &mut self,
+        frames: u32,
+        clip: &Clip,
+        recorded: &mut Recorded,
+    ) -> Result<(), SittingError> {
+        let mut last = None;
+        for whole in 0..frames {
+            let frame = self.nth(1).map_err(|error| match error {
+                SittingError::Ended { .. } => SittingError::Ended {
+                    whole,
+                    wanted: frames,
+                },
+                other => other,
+            })?;
+            if let Some(last) = last.replace(frame.sequence) {
+                let step = frame.sequence.wrapping_sub(last);
+                recorded.missing += u64::from(step.saturating_sub(1));
+            }
+            let lease = self
+                .tap
+                .claim_newest(|_| {})
+                .map_err(|error| SittingError::Spoilt(error.to_string()))?
+                .ok_or_else(|| SittingError::Spoilt("it was not published".into()))?;
+            if !clip.push(lease.payload(), &mut recorded.stream) {
+                return Err(SittingError::Spoilt("it is too short".into()));
+            }
+            drop(lease);
+            self.lend()?;
+        }
+        Ok(())
     }
 
     fn wait(&self, polled: &mut PollSet, now_ns: u64, deadline_ns: u64) {

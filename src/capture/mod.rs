@@ -2,8 +2,9 @@
 //!
 //! Answers for: the contract between a source of frames and the thread that serves it, the sources that
 //! need no kernel ([`pattern`], [`image`], [`pictures`]), what a stream of bytes is made of ([`y4m`],
-//! [`assembly`], [`mjpeg`], [`gather`]), [`faults`] that wrap any source, and the pure judges of a
-//! stream, [`continuity`], [`pace`], [`repeats`] and [`supervisor`]. Does not answer for: V4L2 itself (`sys::v4l2`), rings
+//! [`assembly`], [`mjpeg`], [`gather`]) and how frames become one ([`clip`]), [`faults`] that wrap any
+//! source, and the pure judges of a stream, [`continuity`], [`pace`], [`repeats`] and [`supervisor`]. Does not
+//! answer for: V4L2 itself (`sys::v4l2`), rings
 //! (`ring`), or threads (`appliance`).
 //!
 //! ```text
@@ -13,6 +14,7 @@
 
 pub mod assembly;
 mod cadence;
+pub mod clip;
 pub mod continuity;
 pub mod faults;
 pub mod gather;

@@ -1,6 +1,7 @@
-//! `pinsight snapshot`: what a camera sees, as a picture.
+//! `pinsight snapshot`: what a camera sees, as a picture or a short clip.
 
 use crate::appliance::{self, Exit, Failure};
+use crate::capture::clip::ClipKind;
 use clap::Args;
 use image::ImageFormat;
 use std::path::PathBuf;
@@ -14,15 +15,24 @@ pub(super) struct Arguments {
     /// The camera's name in the profile
     #[arg(long, value_name = "NAME")]
     camera: String,
-    /// Take the N-th whole frame: a camera needs some to find its exposure
+    /// Take the N-th whole frame: a camera needs some to find its exposure. Of a clip: its length
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     frames: u32,
-    /// Where the picture goes (PNG)
+    /// Where the picture goes (PNG); or a clip, *.y4m, of a camera with format = "MJPG" *.mjpeg
     out: PathBuf,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let out = &arguments.out;
+    let ending = out.extension().and_then(|ending| ending.to_str());
+    let kind = match ending {
+        Some("y4m") => Some(ClipKind::Y4m),
+        Some("mjpeg") => Some(ClipKind::Mjpeg),
+        _ => None,
+    };
+    if let Some(kind) = kind {
+        return clip(arguments, kind);
+    }
     let snapshot = appliance::snapshot(&arguments.board, &arguments.camera, arguments.frames)?;
     snapshot
         .picture
@@ -34,5 +44,21 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         snapshot.format,
         snapshot.sequence,
         out.display()
+    ))
+}
+
+/// Frames one after the other, which `source = "y4m"` or `"mjpeg"` plays.
+fn clip(arguments: &Arguments, kind: ClipKind) -> Result<(), Failure> {
+    let out = &arguments.out;
+    let clip = appliance::clip(&arguments.board, &arguments.camera, arguments.frames, kind)?;
+    std::fs::write(out, &clip.stream)
+        .map_err(|error| Failure::new(Exit::Storage, format!("{}: {error}", out.display())))?;
+    super::print(&format!(
+        "camera {}: {}; {} frames are in {}, {} were lost between them\n",
+        arguments.camera,
+        clip.format,
+        arguments.frames,
+        out.display(),
+        clip.missing
     ))
 }

@@ -400,7 +400,7 @@ fn the_reference_has_every_key_with_the_readers_own_values_and_defaults() {
                 Absent::Fault => "required".into(),
                 Absent::Default(value) => format!("`{value}`"),
                 Absent::Derived => match key.name {
-                    "class-thresholds" => "none",
+                    "class-thresholds" | "duty-cycle-ms" | "max-rate-hz" => "none",
                     "controls" | "crop" => "what the driver has",
                     "node" => "the node of `capture-core`",
                     "camera" => "the only camera",
@@ -865,4 +865,37 @@ fn jpeg_pictures_come_from_cameras_and_mjpeg_streams_alone() {
     let found = camera("mjpeg", "NV12");
     let words = "camera.format: found \"NV12\", expected \"MJPG\" with source = \"mjpeg\"";
     assert!(found.len() == 1 && found[0].contains(words), "{found:?}");
+}
+
+#[test]
+fn a_camera_may_be_judged_more_rarely_and_in_parts_of_the_time_only() {
+    let with = |lines: &str| SMALL.replacen("rate-hz = 30", &format!("rate-hz = 30\n{lines}"), 1);
+    let lines = "priority = 3\nmax-rate-hz = 0.5\nduty-cycle-ms = [2000, 10000]";
+    let board = board::read("b.toml", &with(lines)).expect("sound");
+    let camera = &board.cameras[0];
+    assert_eq!((camera.priority, camera.max_rate_hz), (3, Some(0.5)));
+    assert_eq!(camera.duty_cycle_ms, Some([2000, 10_000]));
+    for (line, words) in [
+        (
+            "duty-cycle-ms = [3, 2]",
+            "camera.duty-cycle-ms: found [3, 2], expected two whole numbers",
+        ),
+        (
+            "duty-cycle-ms = [0, 2]",
+            "found [0, 2], expected two whole numbers",
+        ),
+        ("duty-cycle-ms = 5", "found 5, expected two whole numbers"),
+        (
+            "max-rate-hz = 0",
+            "found 0, expected a number (Hz), 0.01 to 1000",
+        ),
+        (
+            "priority = 10",
+            "found 10, expected a whole number (greater goes first), 0 to 9",
+        ),
+    ] {
+        let found = messages("b.toml", &with(line));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains(words), "{}", found[0]);
+    }
 }

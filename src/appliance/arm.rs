@@ -19,7 +19,7 @@ use super::station::{Desk, Ending, Post, Station};
 use super::stop::Stop;
 use super::threads::{Armed as Told, ViewSeed, WorkerSeed, capture_thread, worker_thread};
 use crate::board::budget::{self, FrameNeed, Home, LOOKER};
-use crate::board::{AbsentCamera, Board, Io};
+use crate::board::{AbsentCamera, Board, Camera, Io};
 use crate::capture::continuity::Continuity;
 use crate::capture::pace::Pace;
 use crate::capture::repeats::Repeats;
@@ -28,6 +28,7 @@ use crate::capture::{
     ArmError, FrameSource, NotArmed, SlotHome, SlotMemory, Slots, Traits, UnarmedSource,
 };
 use crate::frame::{FrameMeta, SlotTable, StreamFormat};
+use crate::infer::Allowance;
 use crate::latency::{Arrivals, Waits};
 use crate::ledger::ledger;
 use crate::ring::{Doorbell, LaneProducer, LaneTap, lane};
@@ -212,6 +213,21 @@ pub(super) fn image_bytes(format: &StreamFormat) -> u32 {
 fn word(io: &str) -> String {
     let end = io.find([' ', ',']).unwrap_or(io.len());
     io[..end].to_owned()
+}
+
+/// How often, and when, the profile has frames of a camera judged.
+fn allowance(camera: &Camera, interval_ns: u64) -> Allowance {
+    let [on_ms, period_ms] = camera.duty_cycle_ms.unwrap_or_default();
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // At most 100 s.
+    let gap_ns = camera
+        .max_rate_hz
+        .map_or(0, |rate| (1e9 / rate).round() as u64);
+    Allowance {
+        gap_ns,
+        slack_ns: interval_ns / 2,
+        on_ns: on_ms * NS_PER_MS,
+        period_ns: period_ms * NS_PER_MS,
+    }
 }
 
 /// A negotiated format in words.
@@ -528,6 +544,8 @@ fn start_threads(
                 view: camera.view,
                 ledger: worker_ledger.clone(),
                 max_age_ns: camera.max_age_ms * NS_PER_MS,
+                priority: camera.priority,
+                allowance: allowance(camera, format.interval_ns),
                 interval_ns: format.interval_ns,
             });
         }

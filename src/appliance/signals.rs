@@ -23,6 +23,7 @@ struct FromWorkers {
     known_ns: AtomicU64,
     result_ns: AtomicU64,
     judged: AtomicU64,
+    due_ns: AtomicU64,
 }
 
 impl Signal {
@@ -70,6 +71,16 @@ impl Signal {
     /// The frame of [`Self::judging`] is in a column of the ledger.
     pub(super) fn judged(&self) {
         self.workers.judged.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// When the next frame is due, where the camera has a rate of its own; 0 before the first one.
+    pub(super) fn due_ns(&self) -> u64 {
+        self.workers.due_ns.load(Ordering::Relaxed)
+    }
+
+    /// A frame was claimed; the next one is due at `due_ns`.
+    pub(super) fn next_due(&self, due_ns: u64) {
+        self.workers.due_ns.fetch_max(due_ns, Ordering::Relaxed);
     }
 
     /// Frames without a slot that are in no column yet.

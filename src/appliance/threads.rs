@@ -13,7 +13,7 @@ use crate::board;
 use crate::capture::SourceError;
 use crate::decode::{Jpeg, Samples};
 use crate::frame::StreamFormat;
-use crate::infer::{Engine, Pace, Scheduler, Share, TensorInfo, outputs_of};
+use crate::infer::{Allowance, Engine, Pace, Scheduler, Share, TensorInfo, outputs_of};
 use crate::ledger::WorkerLedger;
 use crate::postprocess::{Decoder, Detections};
 use crate::preprocess::{Plan, Preparation};
@@ -64,6 +64,8 @@ pub(super) struct ViewSeed {
     pub(super) view: board::View,
     pub(super) ledger: WorkerLedger,
     pub(super) max_age_ns: u64,
+    pub(super) priority: u8,
+    pub(super) allowance: Allowance,
     pub(super) interval_ns: u64,
 }
 
@@ -226,11 +228,13 @@ fn build(
         interval_ns,
         service_ns / seed.workers.max(1) as u64,
     );
-    let share = Share {
-        priority: 0,
-        max_gap_ns: pace.fair_gap_ns(views.len()).max(interval_ns),
+    let max_gap_ns = pace.fair_gap_ns(views.len()).max(interval_ns);
+    let share = |(view, ..): &(ViewSeed, _, _)| Share {
+        priority: view.priority,
+        // A camera of few frames a second misses no deadline between them.
+        max_gap_ns: max_gap_ns.max(2 * view.allowance.gap_ns),
     };
-    let shares = vec![share; views.len()];
+    let shares: Vec<Share> = views.iter().map(share).collect();
     let scheduler = Scheduler::new(&shares, pace, now_ns())
         .ok_or_else(|| Failure::new(Exit::Internal, "more cameras than a scheduler takes"))?;
     Ok(Worker {
@@ -239,7 +243,16 @@ fn build(
         decoder,
         views: views
             .into_iter()
-            .map(|(view, plan, jpeg)| View::new(view.tap, plan, jpeg, view.ledger, view.max_age_ns))
+            .map(|(view, plan, jpeg)| {
+                let ViewSeed {
+                    tap,
+                    ledger,
+                    max_age_ns,
+                    allowance,
+                    ..
+                } = view;
+                View::new(tap, plan, jpeg, ledger, max_age_ns, allowance)
+            })
             .collect(),
         buffers: seed.buffers,
         scheduler,

@@ -6,7 +6,7 @@ use super::pulse::{Pulse, Pulses};
 use super::signals::{Signal, Signals};
 use super::stop::Stop;
 use crate::decode::{Damage, Jpeg};
-use crate::infer::{Engine, Scheduler, outputs_of};
+use crate::infer::{Allowance, Engine, Scheduler, outputs_of};
 use crate::latency::{
     AgeOfKnowledge, Coming, Disturbance, Histogram, Looks, Observed, Remarks, Sight, Stage,
     StageHistograms, Stamps, Tail, Usual,
@@ -35,6 +35,7 @@ pub(super) struct View {
     pub(super) jpeg: Option<Jpeg>,
     pub(super) ledger: WorkerLedger,
     pub(super) max_age_ns: u64,
+    pub(super) allowance: Allowance,
     pub(super) stages: StageHistograms,
     pub(super) age: AgeOfKnowledge,
     pub(super) inter_result: Histogram,
@@ -48,6 +49,7 @@ impl View {
         jpeg: Option<Jpeg>,
         ledger: WorkerLedger,
         max_age_ns: u64,
+        allowance: Allowance,
     ) -> Self {
         Self {
             tap,
@@ -55,6 +57,7 @@ impl View {
             jpeg,
             ledger,
             max_age_ns,
+            allowance,
             stages: StageHistograms::new(),
             age: AgeOfKnowledge::new(),
             inter_result: Histogram::new(),
@@ -133,6 +136,7 @@ impl<E: Engine> Worker<E> {
             pending |= self.bell.take();
             let newest = |camera: usize| self.signals[camera].newest_ns();
             let now = awake_ns.unwrap_or(free_ns);
+            pending = self.allowed(pending, now);
             let Some(camera) = self.scheduler.next(pending, now, newest) else {
                 pending = 0;
                 continue;
@@ -153,6 +157,18 @@ impl<E: Engine> Worker<E> {
         self.tally.watched_ns.1 = now_ns();
     }
 
+    /// The cameras of `pending` whose frames may be judged now. Another one's frame waits in its ring: the
+    /// next one that comes pushes it out and rings again.
+    fn allowed(&self, pending: u64, now: u64) -> u64 {
+        let mut allowed = pending;
+        for (camera, (view, signal)) in self.views.iter().zip(&*self.signals).enumerate() {
+            if !view.allowance.allows(now, signal.due_ns()) {
+                allowed &= !(1 << camera);
+            }
+        }
+        allowed
+    }
+
     fn serve(&mut self, camera: usize, coming: Coming, queue: &RunQueue, hot: &HotThread) {
         let Some(view) = self.views.get_mut(camera) else {
             return;
@@ -165,6 +181,7 @@ impl<E: Engine> Worker<E> {
         let lease_ns = now_ns();
         self.scheduler.served(camera, lease_ns);
         let signal = &self.signals[camera];
+        signal.next_due(view.allowance.next_due_ns(lease_ns, signal.due_ns()));
         let mut claimed = Claimed::new(ledger, signal, &self.pulses[usize::from(self.index)]);
         let judge = Judge {
             claimed: &mut claimed,

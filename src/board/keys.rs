@@ -8,7 +8,7 @@ pub(super) use outputs::{ReadOutput, output};
 
 use crate::board::ask::{Places, Table};
 use crate::board::rules::{
-    ClassThresholds, Controls, DelegateOrPlugin, Ends, Sha256, Truth, choice, crop, device,
+    ClassThresholds, Controls, DelegateOrPlugin, Duty, Ends, Sha256, Truth, choice, crop, device,
     distinct, even, label, list, mapped, name, one_of, or_zero, path, power_of_two, real, region,
     single, whole,
 };
@@ -193,6 +193,11 @@ pub(super) fn camera(mut t: Table<'_, '_>, base: &Path) -> (Camera, Places) {
             usize::from,
         )),
         max_age_ms: t.key("max-age-ms").or(whole(1..=600_000, "ms"), "250"),
+        priority: t
+            .key("priority")
+            .or(whole(0..=9, "greater goes first"), "0"),
+        max_rate_hz: t.key("max-rate-hz").optional(real(0.01..=1000.0, "Hz")),
+        duty_cycle_ms: t.key("duty-cycle-ms").optional(Duty),
         time_out_ms: t.key("time-out-ms").or(whole(10..=600_000, "ms"), "2000"),
     };
     (camera, t.finish())

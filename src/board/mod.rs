@@ -153,6 +153,12 @@ pub struct Camera {
     pub node: Option<usize>,
     /// A frame older than this when a worker claims it is stale.
     pub max_age_ms: u64,
+    /// Greater goes first where several cameras wait for a worker, 0..=9.
+    pub priority: u8,
+    /// Frames judged a second at most, on average, 0.01..=1000; all that a worker can when absent.
+    pub max_rate_hz: Option<f64>,
+    /// Frames are judged in the first of these milliseconds of every period of the second; always when absent.
+    pub duty_cycle_ms: Option<[u64; 2]>,
     /// A stream silent for this long is restarted; more than two frame intervals.
     pub time_out_ms: u64,
 }

@@ -7,8 +7,8 @@ mod words;
 
 pub(super) use delegate::DelegateOrPlugin;
 pub(super) use numbers::{
-    ClassThresholds, Ends, Whole, crop, even, one_of, or_zero, power_of_two, real, region, single,
-    whole,
+    ClassThresholds, Duty, Ends, Whole, crop, even, one_of, or_zero, power_of_two, real, region,
+    single, whole,
 };
 pub(super) use points::point;
 pub(super) use words::{Controls, Sha256, device, label, name, node, path};

@@ -3,9 +3,11 @@
 //! Answers for: what a tensor is, what an engine promises, and whose turn it is. Does not answer for:
 //! TensorFlow Lite (`sys::tflite`), or threads and rings (`appliance`, `ring`).
 
+mod allowance;
 mod fixed;
 mod scheduler;
 
+pub use allowance::Allowance;
 pub use fixed::{FixedEngine, FixedEngineError};
 pub use scheduler::{Pace, Scheduler, Share};
 

@@ -201,6 +201,35 @@ impl Rule for Ends {
     }
 }
 
+/// A part of a period in which something is done.
+pub(in crate::board) struct Duty;
+
+impl Rule for Duty {
+    type Out = [u64; 2];
+    fn expected(&self) -> String {
+        "two whole numbers (ms judged, ms of the period), 1 to 86400000, the first not above the second"
+            .into()
+    }
+    fn take(&self, value: &DeValue<'_>) -> Result<[u64; 2], Refused> {
+        let side = |element: &Spanned<DeValue<'_>>| {
+            let number = integer(element.get_ref()).and_then(|number| u64::try_from(number).ok());
+            number.filter(|number| (1..=86_400_000).contains(number))
+        };
+        let sides = |array: &[Spanned<DeValue<'_>>]| match array {
+            [on, period] => Some([side(on)?, side(period)?]),
+            _ => None,
+        };
+        value
+            .as_array()
+            .and_then(|array| sides(array))
+            .filter(|[on, period]| on <= period)
+            .ok_or_else(|| Refused {
+                found: value.as_array().map(|array| elements(array)),
+                ..Refused::default()
+            })
+    }
+}
+
 /// Scores by label.
 pub(in crate::board) struct ClassThresholds;
 

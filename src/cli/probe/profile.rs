@@ -87,7 +87,9 @@ fn cores(machine: &Machine) -> Cores {
 /// The best of what a camera offers and this program reads; `None` where there is nothing.
 fn mode(formats: &[OfferedFormat]) -> Option<Mode> {
     let offered = |format: &OfferedFormat| {
-        let pixel = PixelFormat::from_fourcc(format.fourcc)?;
+        // Compressed frames want a malloc arena, whose size only a run tells: they are the user's choice.
+        let pixel =
+            PixelFormat::from_fourcc(format.fourcc).filter(|pixel| !pixel.is_compressed())?;
         let modes = format.sizes.iter().filter_map(move |size| {
             let single = size.least_px == size.most_px;
             let size_px = if single {
@@ -398,7 +400,8 @@ mod tests {
             size(1920, 1080, &[5.0]),
         ];
         let unknown = format(b"H264", &[size(3840, 2160, &[30.0])]);
-        let formats = vec![unknown.clone(), format(b"YUYV", &yuyv)];
+        let jpeg = format(b"MJPG", &[size(1920, 1080, &[30.0])]);
+        let formats = vec![unknown.clone(), jpeg, format(b"YUYV", &yuyv)];
         let cameras = [
             camera(
                 "/dev/video0",

@@ -250,6 +250,21 @@ mod tests {
     }
 
     #[test]
+    fn a_stamp_that_repeats_is_not_believed_again_before_a_plausible_one() {
+        let mut continuity = started();
+        let now = |number: u64| START + number * INTERVAL;
+        assert_eq!(continuity.judge(&frame(now(1)), now(1)).fault, None);
+        for number in 2..=4 {
+            let verdict = continuity.judge(&frame(now(1)), now(number));
+            assert_eq!(verdict.fault, Some(StampFault::Repeated));
+            assert_eq!(verdict.capture_ns, now(number), "the time of dequeue");
+        }
+        assert_eq!(continuity.counts().not_monotonic, 3);
+        let verdict = continuity.judge(&frame(now(5)), now(5));
+        assert_eq!((verdict.capture_ns, verdict.fault), (now(5), None));
+    }
+
+    #[test]
     fn a_backlog_keeps_its_true_age() {
         let mut continuity = started();
         let late = START + 3_000_000_000;

@@ -23,16 +23,22 @@ SECONDS_PER_TARGET ?= 60
 BENCH := $(TARGET)/bench
 CLAIMS := queue channel sharing header leak numa stages
 
+# On another machine than 64-bit ARM its compiler and emulator are Debian's.
+ifneq ($(shell uname -m),aarch64)
+CROSS := aarch64-linux-gnu-
+EMULATOR := qemu-aarch64-static -L /usr/aarch64-linux-gnu
+endif
+
 # A comma inside a call's argument.
 , := ,
 step = @printf '\n== %s\n' "$(1)"
 # A filter that matches nothing passes, so what ran is counted: $(call counted,LOG,WHAT)
 counted = grep -qE '^running [1-9][0-9]* tests?$$' $(1) || { echo "make: no $(2) ran" >&2; exit 1; }
 
-.PHONY: help setup setup-test run test fuzz lint bench bench-preprocess clean
+.PHONY: help setup setup-test run test test-arm64 fuzz lint bench bench-preprocess clean
 
 help: ## this list
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
 setup: ## install and fetch what `make run` needs; silent when all is there
 	@.setup/packages
@@ -68,6 +74,18 @@ test: setup-test ## every test: unit, property, command line, loom, and the gues
 
 fuzz: setup-test ## each reader of bytes from outside on changed inputs for SECONDS_PER_TARGET
 	FUZZ_SECONDS=$(SECONDS_PER_TARGET) cargo test --test fuzz -- --nocapture --test-threads 1
+
+# Tests of what is written for that processor alone. The machine itself may be one.
+test-arm64: ## the NEON kernel's tests: built for 64-bit ARM, run under qemu-user
+	@.setup/packages arm64
+	@.setup/fetch aarch64
+	$(call step,the NEON kernel against the plain ones (64-bit ARM))
+	@mkdir -p $(TARGET)
+	CARGO_PROFILE_TEST_OPT_LEVEL=1 \
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=$${CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER:-$(CROSS)gcc} \
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$${CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER:-$(EMULATOR)}" \
+		cargo test --target aarch64-unknown-linux-gnu --lib preprocess:: 2>&1 | tee $(TARGET)/arm64.log
+	@$(call counted,$(TARGET)/arm64.log,test of the NEON kernel)
 
 lint: ## format and lints, as CI judges them
 	@.setup/packages lint

@@ -7,7 +7,6 @@ use super::raw::{
 };
 use crate::board::{ControlSetting, ControlValue};
 use crate::capture::SourceError;
-use nix::libc;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use v4l::v4l_sys;
@@ -120,7 +119,7 @@ pub(super) fn controls(fd: &OwnedFd) -> Vec<OfferedControl> {
         if raw.flags & closed != 0 || !kinds.contains(&raw.type_) {
             continue;
         }
-        let name = raw.name.map(libc::c_char::cast_unsigned);
+        let name = raw.name.map(|letter| letter.to_ne_bytes()[0]);
         let menu = raw.type_ == v4l_sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_MENU
             || raw.type_ == v4l_sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_INTEGER_MENU;
         let numbers = raw.type_ == v4l_sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_INTEGER_MENU;

@@ -3,7 +3,7 @@
 //!
 //! | compared | tolerance |
 //! |---|---|
-//! | tensor elements | 1e-4; a step of the camera's samples is 1/127.5 |
+//! | tensor elements | 4e-4, a twentieth of a step; a step of the camera's samples is 1/127.5 |
 //! | detections | the same objects in the same order; overlap 0.95, score 0.02 |
 
 mod golden;
@@ -88,7 +88,7 @@ fn frames_tensors_and_detections_are_the_references() {
         for &(index, expected) in &case.tensor_samples {
             let found = f32::from_ne_bytes(elements[index]);
             assert!(
-                (found - expected).abs() <= 1e-4,
+                (found - expected).abs() <= 4e-4,
                 "{name}: element {index} is {found}, expected {expected}"
             );
         }

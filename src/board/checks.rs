@@ -74,7 +74,7 @@ pub(super) fn cameras(sink: &Sink<'_>, cameras: &[(Camera, Places)], workers: us
             places.fault(
                 sink,
                 "io",
-                quoted(&format!("{:?}", camera.io).to_lowercase()),
+                quoted(camera.io.name()),
                 expected.into(),
                 Hint::None,
             );

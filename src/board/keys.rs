@@ -90,12 +90,12 @@ pub(super) fn camera(mut t: Table<'_, '_>, base: &Path) -> (Camera, Places) {
         ("mjpeg", Kind::Stream(Container::Mjpeg)),
     ];
     const IO: &[(&str, Io)] = &[
-        ("auto", Io::Auto),
-        ("userptr", Io::Userptr),
-        ("mmap", Io::Mmap),
-        ("dmabuf", Io::Dmabuf),
-        ("dma-heap", Io::DmaHeap),
-        ("copy", Io::Copy),
+        (Io::Auto.name(), Io::Auto),
+        (Io::Userptr.name(), Io::Userptr),
+        (Io::Mmap.name(), Io::Mmap),
+        (Io::Dmabuf.name(), Io::Dmabuf),
+        (Io::DmaHeap.name(), Io::DmaHeap),
+        (Io::Copy.name(), Io::Copy),
     ];
     const ABSENT: &[(&str, AbsentCamera)] = &[
         ("refuse", AbsentCamera::Refuse),

@@ -268,6 +268,19 @@ pub enum Io {
 }
 
 impl Io {
+    /// As profiles write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Userptr => "userptr",
+            Self::Mmap => "mmap",
+            Self::Dmabuf => "dmabuf",
+            Self::DmaHeap => "dma-heap",
+            Self::Copy => "copy",
+        }
+    }
+
     /// Whether slots may be others than ours: then there are at most as many as a driver has buffers.
     #[must_use]
     pub const fn may_use_drivers_buffers(self) -> bool {

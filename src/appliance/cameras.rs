@@ -206,7 +206,7 @@ pub fn open_cameras(board: &Board) -> Result<Vec<String>, Failure> {
             return Ok("not there, and waited for when the board runs".to_owned());
         }
         let source = open(camera, false, None)?;
-        let format = super::arm::describe(&source.format());
+        let format = super::furnish::describe(&source.format());
         Ok(format!("{format} by {}", source.io()))
     };
     board.cameras.iter().map(described).collect()

@@ -18,6 +18,7 @@ mod events;
 mod exit;
 mod files;
 mod fitting;
+mod furnish;
 mod gate;
 mod housekeeping;
 mod messages;

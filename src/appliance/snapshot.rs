@@ -2,10 +2,10 @@
 //! driver's queue, the lane, and the pass that makes a model's input.
 
 use super::Options;
-use super::arm::{Lane, describe, furnish, image_bytes};
 use super::decoding::Buffers;
 use super::exit::{Exit, Failure};
 use super::fitting::{self, Fitted};
+use super::furnish::{Lane, describe, furnish, image_bytes};
 use crate::board::Fit;
 use crate::capture::clip::{Clip, ClipKind};
 use crate::capture::continuity::Continuity;

@@ -29,7 +29,7 @@ pub enum Outcome {
     Stale = 2,
     /// It came with the driver's error flag, short, torn or undecodable.
     Damaged = 3,
-    /// It had nowhere to go: no free slot, no worker, stopping.
+    /// It had nowhere to go: no free slot, no worker, stopping, or a model that ran past its deadline.
     Refused = 4,
     /// It was claimed, and its preprocessing or inference failed.
     Failed = 5,

@@ -5,18 +5,18 @@
 //! ```text
 //!              board profile ──────────────► appliance: arm, spawn, supervise, join, report
 //!                                                │
-//!  camera ─► capture ─► frame ─► ring ─► infer ─┬┴► preprocess ─► engine ─► postprocess ─► event
-//!  (V4L2)    dequeue    header   newest  which  │   one pass      TFLite    boxes, NMS     │
-//!                       + slot   wins    camera │   to tensor                              ▼
-//!              ▲                   │            └── ledger, latency: every frame ends   record
-//!              └── free slots ◄────┘                in exactly one column               status
+//!  camera ─► capture ─► frame ─► ring ─► infer ─┬┴► (decode) ─► preprocess ─► sys::tflite ─► postprocess ─► event
+//!  (V4L2)    dequeue    header   newest  which  │   MJPEG       one pass      the model      boxes, NMS     │
+//!                       + slot   wins    camera │               to tensor                                   ▼
+//!              ▲                   │            └── ledger, latency: every frame ends                    record
+//!              └── free slots ◄────┘                in exactly one column
 //! ```
 //!
 //! Dependencies point left, and a test holds them there:
-//! `units limits sync <- frame ring ledger latency board <- capture decode preprocess infer postprocess
-//! event record status <- sys <- appliance <- cli <- main`. Stages do not import each other, except for the
-//! type that is handed over. `unsafe` stands in `sys`,
-//! in the frame core and the sources' slot memory, and in the SIMD kernels; each block says why it holds.
+//! `units limits <- sync <- frame ring ledger latency board <- capture decode preprocess infer postprocess
+//! event record <- sys <- bench <- appliance <- cli <- main`. Stages do not import each other, except for the
+//! type that is handed over. `unsafe` stands in `sys`, in the frame core and the sources' slot memory, and in
+//! the SIMD kernels; each block says why it holds.
 //!
 //! Under `cfg(loom)` only the frame core exists, so that its models build quickly.
 #![warn(missing_docs)]

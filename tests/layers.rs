@@ -18,7 +18,6 @@ const ROWS: &[&[&str]] = &[
         "postprocess",
         "event",
         "record",
-        "status",
     ],
     &["sys"],
     &["bench"],

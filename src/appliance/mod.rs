@@ -1,8 +1,9 @@
 //! The appliance: the only place that names every stage. Arms a board, runs it, proves what it did.
 //!
 //! ```text
-//! fit      profile + machine -> budget, findings            (check ends here)
-//! arm      cameras opened, memory mapped and placed, lanes, threads; models built on their threads
+//! fit      profile + machine -> budget, findings
+//! furnish  cameras opened, memory mapped and placed, lanes  (check opens the cameras, and ends here)
+//! arm      threads, each on its core; models built on the threads that run them
 //! ready    everything locked, the heap guard on
 //! run      station (capture) -> lanes -> worker (inference) -> housekeeping
 //! stop     streams off, threads joined, what was left in the rings counted
@@ -70,7 +71,7 @@ pub struct Options {
     pub alerts: Option<PathBuf>,
     /// Where the recording goes.
     pub record: Option<PathBuf>,
-    /// A Y4M stream in the place of the only camera.
+    /// A Y4M or JPEG stream in the place of the only camera.
     pub camera: Option<Feed>,
     /// Faults that every camera is wrapped in.
     pub faults: Option<FaultPlan>,
@@ -78,7 +79,7 @@ pub struct Options {
     pub writable: Vec<PathBuf>,
 }
 
-/// Arms the board, watches until the time is over, enough was judged, or SIGTERM or SIGINT comes, and
+/// Arms the board, watches until the time is over, enough was judged, or SIGTERM, SIGINT or SIGHUP comes, and
 /// gives the proof. Threads that do not end within 10 s of the stop are named in it, and left behind.
 ///
 /// # Errors

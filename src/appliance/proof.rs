@@ -120,7 +120,7 @@ pub struct Dropped {
     pub stale: u64,
     /// Marked by the driver, short, or torn.
     pub damaged: u64,
-    /// Nowhere to go: no free slot, or stopping.
+    /// Nowhere to go: no free slot, stopping, or a model that ran past its deadline.
     pub refused: u64,
     /// Its preprocessing or inference failed.
     pub failed: u64,

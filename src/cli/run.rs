@@ -32,8 +32,8 @@ pub(super) struct Arguments {
     /// one of another board is moved to FILE.old
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-    /// Watch a Y4M stream in the place of the board's only camera: a file, or - for standard input.
-    /// Its size and rate are taken as they come
+    /// Watch a stream in the place of the board's only camera: Y4M, whose size and rate are taken as they
+    /// come, or JPEG pictures where the camera's format is "MJPG"; a file, or - for standard input
     #[arg(long, value_name = "FILE|-", value_parser = feed)]
     camera: Option<Feed>,
     /// Let every camera fail as planned, to see what becomes of it: seed=N, then chances of 0 to 1 for

@@ -1,7 +1,7 @@
 //! Words to the service manager (sd_notify(3)): ready, stopping, status.
 //!
 //! The socket is opened once, at arming, and every message is put together in a fixed buffer: the
-//! periodic path allocates nothing and needs no `socket` call, which the sandbox forbids. The
+//! periodic path allocates nothing and needs no `socket` call, which a unit's system call filter may forbid. The
 //! vocabulary and its spelling are those of the sd-notify crate.
 
 use sd_notify::NotifyState;

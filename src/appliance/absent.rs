@@ -38,6 +38,8 @@ pub(super) struct Wanted {
     format: StreamFormat,
     slots: Box<[SlotMemory]>,
     hand_over: SyncSender<Box<dyn FrameSource>>,
+    /// Why it was refused the last time, which is said once.
+    said: Option<String>,
 }
 
 /// What the profile's format needs when nobody can be asked.
@@ -112,6 +114,7 @@ impl UnarmedSource for UnarmedLate {
             format: self.format,
             slots: slots.clone(),
             hand_over,
+            said: None,
         });
         Ok(Box::new(Late {
             format: self.format,
@@ -180,7 +183,6 @@ pub(super) fn look_for(mut wanted: Vec<Wanted>, stop: &Arc<Stop>, now_ns: impl F
     let mut polled = PollSet::new();
     let mut seen: Option<SystemTime> = None;
     let mut again_ns = 0;
-    let mut said: Option<String> = None;
     while !wanted.is_empty() && !stop.is_asked() {
         let now = now_ns();
         // A node that appears changes /dev: most looks cost one system call, and nothing of the heap.
@@ -190,14 +192,13 @@ pub(super) fn look_for(mut wanted: Vec<Wanted>, stop: &Arc<Stop>, now_ns: impl F
         if changed != seen || now >= again_ns {
             seen = changed;
             again_ns = now + AGAIN_NS;
-            wanted.retain(|wanted| match wanted.find() {
+            wanted.retain_mut(|wanted| match wanted.find() {
                 Ok(()) => false,
                 Err(None) => true,
                 Err(Some(refusal)) => {
-                    // Once for each reason.
-                    if said.as_ref() != Some(&refusal) {
+                    if wanted.said.as_ref() != Some(&refusal) {
                         log::error!("camera {}: {refusal}; trying again", wanted.camera.name);
-                        said = Some(refusal);
+                        wanted.said = Some(refusal);
                     }
                     true
                 }
@@ -226,7 +227,8 @@ impl Wanted {
         let mut refused = None;
         for io in ways {
             match self.arm(device, *io) {
-                Err(Some(refusal)) => refused = refused.or(Some(refusal)),
+                // The last way is the one that had to hold.
+                Err(Some(refusal)) => refused = Some(refusal),
                 done => return done,
             }
         }

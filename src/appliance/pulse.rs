@@ -41,6 +41,11 @@ impl Pulse {
         self.0.since_ns.swap(IDLE, Ordering::AcqRel) != GIVEN_UP
     }
 
+    /// The frame of the model that runs was given up.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.0.since_ns.load(Ordering::Acquire) == GIVEN_UP
+    }
+
     /// Takes the frame of a model that has run for longer than `deadline_ns`: whose it is, and how long.
     fn give_up(&self, now_ns: u64, deadline_ns: u64) -> Option<(u16, u64)> {
         // Acquire P.

@@ -237,6 +237,8 @@ impl Running {
         for output in &self.outputs {
             output.desk.finish();
         }
+        // Whatever housekeeping took is not theirs to make up for.
+        muster.anew(now_ns());
         for output in &mut self.outputs {
             if let Some(thread) = output.thread.take() {
                 muster.see_off(thread);

@@ -162,7 +162,9 @@ impl<E: Engine> Worker<E> {
     fn allowed(&self, pending: u64, now: u64) -> u64 {
         let mut allowed = pending;
         for (camera, (view, signal)) in self.views.iter().zip(&*self.signals).enumerate() {
-            if !view.allowance.allows(now, signal.due_ns()) {
+            // What is too old takes no time, and its slot may be waited for.
+            let stale = now.saturating_sub(signal.newest_ns()) > view.max_age_ns;
+            if !stale && !view.allowance.allows(now, signal.due_ns()) {
                 allowed &= !(1 << camera);
             }
         }
@@ -181,7 +183,9 @@ impl<E: Engine> Worker<E> {
         let lease_ns = now_ns();
         self.scheduler.served(camera, lease_ns);
         let signal = &self.signals[camera];
-        signal.next_due(view.allowance.next_due_ns(lease_ns, signal.due_ns()));
+        if lease_ns.saturating_sub(lease.header().capture_ns) <= view.max_age_ns {
+            signal.next_due(view.allowance.next_due_ns(lease_ns, signal.due_ns()));
+        }
         let mut claimed = Claimed::new(ledger, signal, &self.pulses[usize::from(self.index)]);
         let judge = Judge {
             claimed: &mut claimed,
@@ -445,6 +449,10 @@ impl<E: Engine> Judge<'_, '_, E> {
             }
             Ok(_) => {}
             Err(_) => return Judged::Failed,
+        }
+        // A frame that was given up is refused already, and no result of the run.
+        if self.claimed.pulse.is_given_up() {
+            return Judged::Refused;
         }
         if self.stop.count_result() {
             Judged::Inferred

@@ -141,11 +141,17 @@ impl Tracker {
         }
     }
 
-    /// Takes in what was seen at `capture_ns`; a time before the last one counts as the last one. Numbers
-    /// for new tracks are those after `last_id`.
+    /// Takes in what was seen at `capture_ns`; a time that is not after the last one counts as the moment after
+    /// it. Numbers for new tracks are those after `last_id`.
     pub fn update(&mut self, capture_ns: u64, detections: &[Detection], last_id: &mut u64) {
         let before_ns = self.now_ns;
-        let now_ns = capture_ns.max(before_ns);
+        // Each update has a time of its own: `seen_ns` says which tracks it has seen.
+        let least_ns = if before_ns == 0 {
+            0
+        } else {
+            before_ns.saturating_add(1)
+        };
+        let now_ns = capture_ns.max(least_ns);
         self.now_ns = now_ns;
         self.drop_the_lost(now_ns);
         #[allow(clippy::cast_precision_loss)] // a nanosecond more or less moves nothing

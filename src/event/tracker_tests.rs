@@ -120,12 +120,13 @@ fn a_full_tracker_refuses_and_counts_and_what_is_no_box_is_counted() {
 }
 
 #[test]
-fn a_time_before_the_last_one_counts_as_the_last_one() {
+fn a_time_before_the_last_one_counts_as_the_moment_after_it_and_keeps_the_tracks() {
     let mut tracker = Tracker::new(SETTINGS);
     let mut last_id = 0;
     tracker.update(1000 * NS_PER_MS, &[seen(0.0, 0.0, 0.9)], &mut last_id);
     tracker.update(10 * NS_PER_MS, &[seen(2.0, 0.0, 0.9)], &mut last_id);
-    assert_eq!(tracker.now_ns(), 1000 * NS_PER_MS);
+    assert_eq!(tracker.now_ns(), 1000 * NS_PER_MS + 1);
+    assert_eq!(last_id, 1, "it is the same one");
 }
 
 proptest! {

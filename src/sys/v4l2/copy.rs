@@ -20,6 +20,8 @@ pub(super) struct CopySource {
     slots: Box<[SlotMemory]>,
     /// Slots that are lent to this source, the oldest first.
     free: Deque<u16, MAX_SLOTS>,
+    /// A buffer could not be given back after its frame was copied: told after the frame.
+    failed: Option<SourceError>,
     planes: Planes,
     /// Where each plane begins in the mapping of a driver's buffer.
     offsets: [usize; MAX_PLANES],
@@ -37,6 +39,7 @@ impl CopySource {
             inner,
             slots,
             free: Deque::new(),
+            failed: None,
             planes,
             offsets,
         }
@@ -140,6 +143,9 @@ impl FrameSource for CopySource {
     }
 
     fn dequeue(&mut self, now_ns: u64) -> Result<Dequeue, SourceError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         // Without a slot a frame is lost, as it is to a driver without a buffer: the next one is newer.
         while let Some((index, filled)) = self.inner.take()? {
             let outcome = self.free.pop_front().map(|slot| {
@@ -158,11 +164,10 @@ impl FrameSource for CopySource {
                 }
             });
             if let Err(error) = self.inner.queue(index, now_ns) {
-                // The frame is lost with its buffer: its slot stays with this source.
-                if let Some(frame) = outcome {
-                    let _ = self.free.push_front(frame.slot);
+                if outcome.is_none() {
+                    return Err(error);
                 }
-                return Err(error);
+                self.failed = Some(error);
             }
             if let Some(frame) = outcome {
                 return Ok(Dequeue::Frame(frame));
@@ -177,16 +182,19 @@ impl FrameSource for CopySource {
 
     fn stop(&mut self) -> Result<(), SourceError> {
         self.free.clear();
+        self.failed = None;
         self.inner.stop()
     }
 
     fn reopen(&mut self, now_ns: u64) -> Result<(), SourceError> {
         self.free.clear();
+        self.failed = None;
         self.inner.reopen(now_ns)
     }
 
     fn reset_port(&mut self) -> Result<(), SourceError> {
         self.free.clear();
+        self.failed = None;
         self.inner.reset_port()
     }
 }

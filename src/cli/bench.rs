@@ -55,6 +55,9 @@ struct QueueArguments {
     /// Milliseconds that the consumer sleeps for each frame, in place of a model
     #[arg(long, default_value_t = 28.57)]
     service_ms: f64,
+    /// A TensorFlow Lite model that the consumer runs for each frame instead, on XNNPACK
+    #[arg(long, value_name = "FILE.tflite", conflicts_with = "service_ms")]
+    model: Option<PathBuf>,
     /// Measured seconds of each design
     #[arg(long, default_value_t = 10)]
     seconds: u64,
@@ -283,6 +286,7 @@ impl QueueArguments {
             interval_ns: time_ns("fps", self.fps.recip(), 1e9)?,
             frame_bytes: self.frame_bytes,
             service_ns: time_ns("service-ms", self.service_ms, 1e6)?,
+            model: self.model.clone(),
             seconds: self.seconds,
             designs: if self.designs.is_empty() {
                 queue::Design::ALL.to_vec()

@@ -9,6 +9,7 @@
 mod baseline;
 mod camera;
 mod lane;
+mod service;
 
 use super::machine::{Cores, pin};
 use super::meter::{Meter, Spent};
@@ -20,7 +21,9 @@ use crate::sys::usage::sleep_until;
 use crate::units::{NS_PER_MS, NS_PER_S};
 use camera::Cameras;
 use serde::Serialize;
+use service::Service;
 use std::fmt;
+use std::path::PathBuf;
 
 /// What is measured.
 #[derive(Clone, Debug)]
@@ -31,8 +34,10 @@ pub struct Settings {
     pub interval_ns: u64,
     /// Bytes of one frame.
     pub frame_bytes: usize,
-    /// Time that the consumer needs for one frame.
+    /// Time that the consumer needs for one frame: it sleeps so long where no model is named.
     pub service_ns: u64,
+    /// A model that the consumer runs for each frame instead. `service_ns` is then measured.
+    pub model: Option<PathBuf>,
     /// Measured time of each design; its warm-up comes before.
     pub seconds: u64,
     /// The designs, in order.
@@ -46,6 +51,7 @@ impl Default for Settings {
             interval_ns: NS_PER_S / 30,
             frame_bytes: 1920 * 1080 * 3 / 2,
             service_ns: 28_570_000,
+            model: None,
             seconds: 10,
             designs: Design::ALL.to_vec(),
         }
@@ -246,6 +252,14 @@ pub fn run(settings: &Settings, mut progress: impl FnMut(&str)) -> Result<Report
                 .into(),
         ));
     }
+    let measured = match &settings.model {
+        None => settings.service_ns,
+        Some(path) => service::alone_ns(path)?,
+    };
+    let settings = &Settings {
+        service_ns: measured,
+        ..settings.clone()
+    };
     let cores = Cores::allowed()?;
     let mut measured = Vec::new();
     for &design in &settings.designs {
@@ -334,7 +348,8 @@ fn drive<S: Source, K: Sink + Send>(
         let thread = std::thread::Builder::new().name("consumer".into());
         let run = move || {
             pin(core)?;
-            Ok::<_, BenchError>(consume(settings, window, sink))
+            let mut service = Service::new(settings)?;
+            Ok::<_, BenchError>(consume(settings, window, sink, &mut service))
         };
         let consumer = thread.spawn_scoped(scope, run).map_err(refused)?;
 
@@ -365,7 +380,12 @@ fn drive<S: Source, K: Sink + Send>(
 }
 
 /// Judges frames until the window ends.
-fn consume(settings: &Settings, window: Window, mut sink: impl Sink) -> Judged {
+fn consume(
+    settings: &Settings,
+    window: Window,
+    mut sink: impl Sink,
+    service: &mut Service,
+) -> Judged {
     let mut judged = Judged {
         latency: Histogram::new(),
         last_result_ns: vec![window.begin_ns; settings.cameras],
@@ -376,7 +396,7 @@ fn consume(settings: &Settings, window: Window, mut sink: impl Sink) -> Judged {
     while now_ns() < window.end_ns {
         sink.next(window.end_ns, &mut |camera, due_ns, payload| {
             judged.damaged += u64::from(!is_whole(payload, due_ns));
-            sleep_until(now_ns() + settings.service_ns);
+            service.serve();
             let result_ns = now_ns();
             if window.contains(result_ns) {
                 judged.latency.record(result_ns.saturating_sub(due_ns));
@@ -488,7 +508,14 @@ fn report(settings: &Settings, cores: &Cores, measured: &[Measured]) -> Report {
             ),
             (
                 "consumer",
-                format!("sleeps {} ms for each frame", ms(settings.service_ns)),
+                match &settings.model {
+                    None => format!("sleeps {} ms for each frame", ms(settings.service_ns)),
+                    Some(path) => format!(
+                        "runs {} for each frame, {} ms alone",
+                        path.display(),
+                        ms(settings.service_ns)
+                    ),
+                },
             ),
             ("cores", cores.describe()),
             (
@@ -553,6 +580,7 @@ mod tests {
             interval_ns: 6 * NS_PER_MS,
             frame_bytes: 4096,
             service_ns: 4 * NS_PER_MS,
+            model: None,
             seconds: 1,
             designs: vec![design],
         };

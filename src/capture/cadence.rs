@@ -6,7 +6,10 @@
 //! n-th queued slot's frame number is known when it is queued: frames are lost only while no slot waits.
 #![allow(unsafe_code)]
 
-use super::{Dequeue, Dequeued, Readiness, SlotMemory, SourceError, StampKind};
+use super::{
+    Dequeue, Dequeued, FrameSource, MemoryKeeper, Readiness, SlotMemory, SourceError, StampKind,
+};
+use crate::frame::StreamFormat;
 use crate::limits::MAX_SLOTS;
 use heapless::Deque;
 use nix::libc;
@@ -141,5 +144,70 @@ impl Cadence {
     pub fn readiness(&self) -> Readiness {
         let next = self.streaming_front().unwrap_or(self.next);
         Readiness::At(self.due_ns(next))
+    }
+}
+
+/// What a painted source shows.
+pub(super) trait Paint: Send + std::fmt::Debug {
+    /// Writes frame `number` in `format`.
+    fn paint(&self, format: &StreamFormat, number: u64, bytes: &mut [u8]);
+}
+
+/// A source whose every frame is painted, with its slots.
+#[derive(Debug)]
+pub(super) struct Painted<P> {
+    format: StreamFormat,
+    painter: P,
+    cadence: Cadence,
+}
+
+impl<P: Paint> Painted<P> {
+    /// `slots` as [`Cadence::new`] wants them.
+    pub fn new(format: StreamFormat, painter: P, slots: Box<[SlotMemory]>) -> Self {
+        Self {
+            cadence: Cadence::new(slots, format.interval_ns, format.size_bytes),
+            format,
+            painter,
+        }
+    }
+}
+
+impl<P: Paint> FrameSource for Painted<P> {
+    fn format(&self) -> StreamFormat {
+        self.format
+    }
+    fn slots(&self) -> &[SlotMemory] {
+        self.cadence.slots()
+    }
+    fn keeper(&self) -> Option<MemoryKeeper> {
+        None
+    }
+    fn start(&mut self, now_ns: u64) -> Result<(), SourceError> {
+        self.cadence.start(now_ns);
+        Ok(())
+    }
+    fn queue(&mut self, slot: u16, now_ns: u64) -> Result<(), SourceError> {
+        let Self {
+            format,
+            painter,
+            cadence,
+        } = self;
+        cadence.queue(slot, now_ns, |number, bytes| {
+            painter.paint(format, number, bytes)
+        })
+    }
+    fn dequeue(&mut self, now_ns: u64) -> Result<Dequeue, SourceError> {
+        self.cadence.dequeue(now_ns)
+    }
+    fn readiness(&self) -> Readiness {
+        self.cadence.readiness()
+    }
+    fn stop(&mut self) -> Result<(), SourceError> {
+        self.cadence.stop();
+        Ok(())
+    }
+    fn reopen(&mut self, _now_ns: u64) -> Result<(), SourceError> {
+        self.cadence.stop();
+        Ok(())
     }
 }

@@ -2,12 +2,9 @@
 //!
 //! The photograph is enlarged by whole numbers and converted once; a frame is a copy of rows.
 
-use super::cadence::Cadence;
+use super::cadence::{Paint, Painted};
 use super::paint::{chroma_samples, convert, luma_sample, stream_format};
-use super::{
-    Dequeue, FrameSource, MemoryKeeper, NotArmed, Readiness, SlotHome, SlotMemory, Slots,
-    SourceError, UnarmedSource, check_caller_slots,
-};
+use super::{FrameSource, NotArmed, SlotHome, Slots, UnarmedSource, check_caller_slots};
 use crate::frame::{PixelFormat, StreamFormat};
 use crate::limits::MAX_SLOTS;
 use std::path::{Path, PathBuf};
@@ -444,12 +441,13 @@ impl UnarmedSource for UnarmedImage {
     }
     fn arm(self: Box<Self>, slots: Slots<'_>) -> Result<Box<dyn FrameSource>, NotArmed> {
         match check_caller_slots(&self.format, slots, MAX_SLOTS) {
-            Ok(slots) => Ok(Box::new(Image {
-                cadence: Cadence::new(slots, self.format.interval_ns, self.format.size_bytes),
-                format: self.format,
-                canvas: self.canvas,
-                pan: self.pan,
-            })),
+            Ok(slots) => {
+                let image = Image {
+                    canvas: self.canvas,
+                    pan: self.pan,
+                };
+                Ok(Box::new(Painted::new(self.format, image, slots)))
+            }
             Err(error) => Err(NotArmed {
                 source: self,
                 error,
@@ -458,53 +456,16 @@ impl UnarmedSource for UnarmedImage {
     }
 }
 
-/// The photograph with its slots.
+/// The photograph, and where the window is.
 #[derive(Debug)]
 struct Image {
-    format: StreamFormat,
     canvas: Canvas,
     pan: Pan,
-    cadence: Cadence,
 }
 
-impl FrameSource for Image {
-    fn format(&self) -> StreamFormat {
-        self.format
-    }
-    fn slots(&self) -> &[SlotMemory] {
-        self.cadence.slots()
-    }
-    fn keeper(&self) -> Option<MemoryKeeper> {
-        None
-    }
-    fn start(&mut self, now_ns: u64) -> Result<(), SourceError> {
-        self.cadence.start(now_ns);
-        Ok(())
-    }
-    fn queue(&mut self, slot: u16, now_ns: u64) -> Result<(), SourceError> {
-        let Self {
-            format,
-            canvas,
-            pan,
-            cadence,
-        } = self;
-        cadence.queue(slot, now_ns, |number, bytes| {
-            cut(canvas, format, pan.offset(number), bytes)
-        })
-    }
-    fn dequeue(&mut self, now_ns: u64) -> Result<Dequeue, SourceError> {
-        self.cadence.dequeue(now_ns)
-    }
-    fn readiness(&self) -> Readiness {
-        self.cadence.readiness()
-    }
-    fn stop(&mut self) -> Result<(), SourceError> {
-        self.cadence.stop();
-        Ok(())
-    }
-    fn reopen(&mut self, _now_ns: u64) -> Result<(), SourceError> {
-        self.cadence.stop();
-        Ok(())
+impl Paint for Image {
+    fn paint(&self, format: &StreamFormat, number: u64, bytes: &mut [u8]) {
+        cut(&self.canvas, format, self.pan.offset(number), bytes);
     }
 }
 

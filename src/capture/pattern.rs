@@ -7,12 +7,9 @@
 //! |              [#] ->                          |      a white block, 8 px further with each frame
 //! ```
 
-use super::cadence::Cadence;
+use super::cadence::{Paint, Painted};
 use super::paint::{Rect, Ycbcr, fill, read, stream_format};
-use super::{
-    Dequeue, FrameSource, MemoryKeeper, NotArmed, Readiness, SlotHome, SlotMemory, Slots,
-    SourceError, UnarmedSource, check_caller_slots,
-};
+use super::{FrameSource, NotArmed, SlotHome, Slots, UnarmedSource, check_caller_slots};
 use crate::frame::{PixelFormat, StreamFormat};
 use crate::limits::MAX_SLOTS;
 
@@ -241,11 +238,10 @@ impl UnarmedSource for UnarmedPattern {
     }
     fn arm(self: Box<Self>, slots: Slots<'_>) -> Result<Box<dyn FrameSource>, NotArmed> {
         match check_caller_slots(&self.format, slots, MAX_SLOTS) {
-            Ok(slots) => Ok(Box::new(Pattern {
-                cadence: Cadence::new(slots, self.format.interval_ns, self.format.size_bytes),
-                format: self.format,
-                bars: self.bars,
-            })),
+            Ok(slots) => {
+                let pattern = Pattern { bars: self.bars };
+                Ok(Box::new(Painted::new(self.format, pattern, slots)))
+            }
             Err(error) => Err(NotArmed {
                 source: self,
                 error,
@@ -254,51 +250,15 @@ impl UnarmedSource for UnarmedPattern {
     }
 }
 
-/// The pattern with its slots.
+/// The pattern's bars.
 #[derive(Debug)]
 struct Pattern {
-    format: StreamFormat,
     bars: Box<[u8]>,
-    cadence: Cadence,
 }
 
-impl FrameSource for Pattern {
-    fn format(&self) -> StreamFormat {
-        self.format
-    }
-    fn slots(&self) -> &[SlotMemory] {
-        self.cadence.slots()
-    }
-    fn keeper(&self) -> Option<MemoryKeeper> {
-        None
-    }
-    fn start(&mut self, now_ns: u64) -> Result<(), SourceError> {
-        self.cadence.start(now_ns);
-        Ok(())
-    }
-    fn queue(&mut self, slot: u16, now_ns: u64) -> Result<(), SourceError> {
-        let Self {
-            format,
-            bars,
-            cadence,
-        } = self;
-        cadence.queue(slot, now_ns, |number, bytes| {
-            paint(format, bars, number, bytes)
-        })
-    }
-    fn dequeue(&mut self, now_ns: u64) -> Result<Dequeue, SourceError> {
-        self.cadence.dequeue(now_ns)
-    }
-    fn readiness(&self) -> Readiness {
-        self.cadence.readiness()
-    }
-    fn stop(&mut self) -> Result<(), SourceError> {
-        self.cadence.stop();
-        Ok(())
-    }
-    fn reopen(&mut self, _now_ns: u64) -> Result<(), SourceError> {
-        self.cadence.stop();
-        Ok(())
+impl Paint for Pattern {
+    fn paint(&self, format: &StreamFormat, number: u64, bytes: &mut [u8]) {
+        paint(format, &self.bars, number, bytes);
     }
 }
 

@@ -4,18 +4,20 @@
 //! | compared | tolerance |
 //! |---|---|
 //! | the camera's frame | none: the same bytes |
-//! | tensor elements | 1e-4; a step of the camera's samples is 1/127.5 |
+//! | tensor elements | 1e-4, of the fast kernels 4e-4; a step of the camera's samples is 1/127.5 |
 //! | detections | the same number; overlap 0.95, score 0.02, key points 2 camera pixels |
 
 mod golden;
 
-use golden::{Model, Scene, engine, frame, hex, overlap, photograph, root};
+use golden::{
+    Model, Scene, element_tolerance, engine, frame, hex, kernels, overlap, photograph, root,
+};
 use pinsight::board::{Decoder as DecoderName, Delegate, Fit};
 use pinsight::capture::image::photo_to_nv12;
 use pinsight::frame::StreamFormat;
 use pinsight::infer::{Engine, outputs_of};
 use pinsight::postprocess::{Decoder, Detections, Settings};
-use pinsight::preprocess::{Kernel, Plan};
+use pinsight::preprocess::Plan;
 use pinsight::sys::tflite::TfliteEngine;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -72,10 +74,7 @@ fn cases() -> impl Iterator<Item = (&'static Case, &'static StreamFormat, &'stat
 
 fn plans(format: &StreamFormat, engine: &TfliteEngine) -> Vec<Plan> {
     let plan = Plan::new(format, engine.input(), Fit::Letterbox, [-1.0, 1.0]).unwrap();
-    Kernel::ALL
-        .into_iter()
-        .filter_map(|kernel| plan.clone().with_kernel(kernel))
-        .collect()
+    kernels(&plan)
 }
 
 #[test]
@@ -145,13 +144,8 @@ fn tensors_are_the_references() {
                 let found = f32::from_ne_bytes(elements[index]);
                 let off = (found - expected).abs();
                 let kernel = plan.kernel().name();
-                // The fast kernels may be a twentieth of a step of 1/255 away.
-                let bound = match plan.kernel() {
-                    Kernel::Scalar => 1e-4,
-                    _ => 4e-4,
-                };
                 assert!(
-                    off <= bound,
+                    off <= element_tolerance(&plan),
                     "{}, {kernel}: element {index} is {found}, expected {expected}",
                     case.scene.name
                 );

@@ -5,6 +5,7 @@
 use pinsight::board::Delegate;
 use pinsight::frame::{Colour, Encoding, PixelFormat, Quantization, StreamFormat};
 use pinsight::postprocess::Detection;
+use pinsight::preprocess::{Kernel, Plan};
 use pinsight::sys::tflite::{self, ModelFile, TfliteEngine};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -198,4 +199,20 @@ pub fn engine(model: &Model, delegate: Delegate) -> TfliteEngine {
         delegate,
     };
     TfliteEngine::build(file, settings).unwrap()
+}
+
+/// `plan` with each kernel of this machine.
+pub fn kernels(plan: &Plan) -> Vec<Plan> {
+    Kernel::ALL
+        .into_iter()
+        .filter_map(|kernel| plan.clone().with_kernel(kernel))
+        .collect()
+}
+
+/// How far an element may be off: of the fast kernels a twentieth of a step of 1/127.5.
+pub fn element_tolerance(plan: &Plan) -> f32 {
+    match plan.kernel() {
+        Kernel::Scalar => 1e-4,
+        _ => 4e-4,
+    }
 }

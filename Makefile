@@ -45,7 +45,7 @@ setup: ## install and fetch what `make run` needs; silent when all is there
 	@.setup/fetch board $(BOARD)
 
 setup-test:
-	@.setup/packages test
+	@.setup/packages
 	@.setup/fetch test
 
 run: setup ## the demo board for 10 seconds: a camera, a detector, a proof; BOARD=boards/ssd.toml another

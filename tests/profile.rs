@@ -268,7 +268,7 @@ fn a_key_like_no_other_gets_the_list_of_keys() {
         found,
         [
             "b.toml:16: worker.cores: found nothing, expected an array of 1 to 16 different elements, each a whole number (core number), 0 to 1023; for example `cores = [1]`",
-            "b.toml:18: worker.on: found an unknown key, expected a key of [[worker]]; there are name, cores, model, fifo-priority, wait, spin-us",
+            "b.toml:18: worker.on: found an unknown key, expected a key of [[worker]]; there are name, cores, model, cameras, fifo-priority, wait, spin-us",
         ]
     );
 }
@@ -406,7 +406,7 @@ fn the_reference_has_every_key_with_the_readers_own_values_and_defaults() {
                     "camera" => "the only camera",
                     "model" => "the only model",
                     "zone" | "region" => "the whole picture",
-                    "classes" | "rules" => "all of them",
+                    "classes" | "rules" | "cameras" => "all of them",
                     other => panic!("what holds without {other}?"),
                 }
                 .into(),
@@ -865,6 +865,50 @@ fn jpeg_pictures_come_from_cameras_and_mjpeg_streams_alone() {
     let found = camera("mjpeg", "NV12");
     let words = "camera.format: found \"NV12\", expected \"MJPG\" with source = \"mjpeg\"";
     assert!(found.len() == 1 && found[0].contains(words), "{found:?}");
+}
+
+#[test]
+fn a_worker_names_the_cameras_that_it_judges_and_none_is_left_to_nobody() {
+    let side = SMALL.split("[[model]]").next().unwrap();
+    let side = side.split_once("[[camera]]").unwrap().1;
+    let side = side.replace("front", "side").replace("video0", "video1");
+    let two = SMALL.replacen("[[model]]", &format!("[[camera]]{side}[[model]]"), 1);
+    let board = board::read("b.toml", &two).expect("sound");
+    assert!(board.workers[0].judges("front") && board.workers[0].judges("side"));
+    let named = format!("{two}cameras = [\"side\"]\n");
+    let again = "[[worker]]\nname = \"more\"\ncores = [2]\nmodel = \"face\"\ncameras = [\"front\", \"side\"]\n";
+    let board = board::read("b.toml", &format!("{named}{again}")).expect("sound");
+    let judges: Vec<_> = board.cameras.iter().map(|c| board.judges_of(c)).collect();
+    assert_eq!(
+        (judges, board.workers[0].judges("front")),
+        (vec![1, 2], false)
+    );
+    assert_messages(
+        "b.toml",
+        &named,
+        "b.toml:3: camera.name: found \"front\", whose frames no worker judges, expected a camera that some [[worker]] judges; name it in the `cameras` of a [[worker]], or leave that key out there: then it judges all",
+    );
+    assert_messages(
+        "b.toml",
+        &format!("{two}cameras = [\"frant\"]\n"),
+        "b.toml:28: worker.cameras: found \"frant\", expected names of [[camera]] tables: \"front\", \"side\"; did you mean `front`?",
+    );
+    let rule =
+        "[[rule]]\nname = \"any\"\nkind = \"presence\"\ncamera = \"front\"\nmodel = \"face\"\n";
+    let other = SMALL
+        .split("[[model]]")
+        .nth(1)
+        .unwrap()
+        .split("[[worker]]")
+        .next()
+        .unwrap();
+    let other = other.replace("\"face\"", "\"nose\"");
+    let elsewhere = again.replace("\"face\"", "\"nose\"");
+    assert_messages(
+        "b.toml",
+        &format!("{named}{elsewhere}[[model]]{other}{rule}"),
+        "b.toml:44: rule.model: found \"face\", which judges no frame of camera \"front\", expected a model that a [[worker]] with that camera among its `cameras` runs",
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::Options;
 use super::absent::{Wanted, look_for};
 use super::alerts::Alerts;
+use super::bells::Bells;
 use super::cameras;
 use super::decoding::{self, Buffers};
 use super::exit::{Exit, Failure};
@@ -20,7 +21,7 @@ use super::station::{Desk, Ending, Post, Station};
 use super::stop::Stop;
 use super::threads::{Armed as Told, ViewSeed, WorkerSeed, capture_thread, worker_thread};
 use crate::board::budget::LOOKER;
-use crate::board::{AbsentCamera, Board};
+use crate::board::{AbsentCamera, Board, Worker};
 use crate::capture::FrameSource;
 use crate::capture::continuity::Continuity;
 use crate::capture::pace::Pace;
@@ -116,14 +117,16 @@ impl Armed {
                 .filter_map(|model| u16::try_from(model).ok())
                 .collect(),
         };
-        let bell = Arc::new(Doorbell::new());
-        let stop = Stop::new(Arc::clone(&bell), options.frames, board.cameras.len())
+        let bells = Arc::new(Bells::new(
+            board.workers.iter().map(|worker| bits(board, worker)),
+        ));
+        let stop = Stop::new(Arc::clone(&bells), options.frames, board.cameras.len())
             .map_err(|errno| Failure::new(Exit::Machine, format!("eventfd: {errno}")))?;
         let shared = Shared {
             stop: Arc::new(stop),
             gate: Arc::new(Gate::new()),
             house: Arc::new(Doorbell::new()),
-            bell,
+            bells,
         };
         let mut run = Running::new(fitted, arenas, warnings, &shared);
         let started = start_threads(&mut run, &shared, files, lanes, names);
@@ -161,12 +164,20 @@ fn given_up(run: Running, failure: Failure) -> Failure {
 pub(super) struct Shared {
     pub(super) stop: Arc<Stop>,
     pub(super) gate: Arc<Gate>,
-    pub(super) bell: Arc<Doorbell>,
+    pub(super) bells: Arc<Bells>,
     pub(super) house: Arc<Doorbell>,
 }
 
 fn model_of<'board>(board: &'board Board, name: &str) -> Option<&'board crate::board::Model> {
     board.models.iter().find(|model| model.name == name)
+}
+
+/// The cameras that a worker judges, one bit each.
+fn bits(board: &Board, worker: &Worker) -> u64 {
+    let cameras = board.cameras.iter().enumerate();
+    cameras
+        .filter(|(_, camera)| worker.judges(&camera.name))
+        .fold(0, |bits, (index, _)| bits | 1 << index)
 }
 
 /// A thread of the plan, as `sys` is asked for it.
@@ -214,7 +225,7 @@ fn start_threads(
     };
     let mut results = Vec::new();
     let mut notes = Vec::new();
-    let mut views: Vec<Vec<ViewSeed>> = board.workers.iter().map(|_| Vec::new()).collect();
+    let mut views: Vec<Vec<Option<ViewSeed>>> = board.workers.iter().map(|_| Vec::new()).collect();
     let mut stations: BTreeMap<usize, Vec<Post>> = BTreeMap::new();
     let sizes_px: Vec<_> = lanes
         .iter()
@@ -239,8 +250,10 @@ fn start_threads(
             signals: Arc::clone(&signals),
         });
         watchdog.ledgers.push(worker_ledger.clone());
-        for (of_worker, tap) in views.iter_mut().zip(lane.taps) {
-            of_worker.push(ViewSeed {
+        let mut taps = lane.taps.into_iter();
+        for (of_worker, worker) in views.iter_mut().zip(&board.workers) {
+            let tap = worker.judges(&camera.name).then(|| taps.next()).flatten();
+            of_worker.push(tap.map(|tap| ViewSeed {
                 name: camera.name.clone(),
                 tap,
                 format,
@@ -250,7 +263,7 @@ fn start_threads(
                 priority: camera.priority,
                 allowance: allowance(camera, format.interval_ns),
                 interval_ns: format.interval_ns,
-            });
+            }));
         }
         let meta = FrameMeta::of(&format).ok_or_else(|| {
             Failure::new(
@@ -284,11 +297,15 @@ fn start_threads(
         });
     }
 
-    let decoding = run.fitted.decoding;
     let mut seeds = Vec::new();
     for (index, worker) in board.workers.iter().enumerate() {
         let model = model_of(&board, &worker.model)
             .ok_or_else(|| Failure::new(Exit::Internal, "a worker without its model"))?;
+        let (bell, alike) = shared
+            .bells
+            .of(bits(&board, worker))
+            .ok_or_else(|| Failure::new(Exit::Internal, "a worker without a bell"))?;
+        let decoding = run.fitted.decoding.get(index).copied().unwrap_or_default();
         let (results_in, results_out) = result_queue(board.housekeeping.queue_results);
         let (notes_in, notes_out) = note_queue();
         watchdog
@@ -300,13 +317,13 @@ fn start_threads(
             index: u16::try_from(index).unwrap_or(u16::MAX),
             worker: worker.clone(),
             model: model.clone(),
-            workers: board.workers.len(),
+            alike,
             arena: malloc_arena(&board, &worker.cores, &run.fitted)?,
             buffers: Buffers::map(&board, &worker.cores, &run.fitted, decoding)?,
             views: std::mem::take(&mut views[index]),
             signals: Arc::clone(&signals),
             pulses: Arc::clone(&pulses),
-            bell: Arc::clone(&shared.bell),
+            bell,
             stop: Arc::clone(&shared.stop),
             results: results_in,
             notes: notes_in,
@@ -319,7 +336,7 @@ fn start_threads(
         notes.push(notes_out);
         let station = Station {
             posts,
-            bell: Arc::clone(&shared.bell),
+            bells: Arc::clone(&shared.bells),
             house: Arc::clone(&shared.house),
             stop: Arc::clone(&shared.stop),
             desk: Desk {

@@ -26,8 +26,8 @@ pub struct Fitted {
     pub topology: Topology,
     /// Every byte and every thread.
     pub budget: Budget,
-    /// What each worker has for decoding.
-    pub(super) decoding: Decoding,
+    /// What each worker has for decoding, in order.
+    pub(super) decoding: Vec<Decoding>,
     /// What does not fit; refusals first.
     pub findings: Vec<Finding>,
     /// Threads that were given another core.
@@ -46,7 +46,7 @@ pub fn fit(path: &Path) -> Result<Fitted, Failure> {
     let needs: Vec<_> = board.cameras.iter().map(FrameNeed::from_profile).collect();
     let mut fitted = Fitted {
         budget: board::plan(&board, &topology.machine, &needs, &fixed(&board)),
-        decoding: budget::decoding(&needs),
+        decoding: budget::decoding(&board, &needs),
         board,
         topology,
         findings: Vec::new(),
@@ -65,7 +65,7 @@ impl Fitted {
             needs,
             &fixed(&self.board),
         );
-        self.decoding = budget::decoding(needs);
+        self.decoding = budget::decoding(&self.board, needs);
         self.findings = board::fit(&self.board, &self.topology.machine, &self.budget);
         self
     }
@@ -106,12 +106,13 @@ impl Fitted {
 
 /// Sizes that the profile's arithmetic takes from the modules that own them.
 fn fixed(board: &Board) -> Fixed {
-    let workers = board.workers.len() as u64;
+    let judges = board.cameras.iter().map(|camera| board.judges_of(camera));
+    let judges = judges.sum::<usize>() as u64;
     let cameras = board.cameras.len() as u64;
     Fixed {
         result_bytes: RESULT_BYTES,
-        // Each worker measures each camera; each camera has its arrivals; the live line has one.
-        histogram_bytes: workers * cameras * View::measured_bytes()
+        // Each worker measures each of its cameras; each camera has its arrivals; the live line has one.
+        histogram_bytes: judges * View::measured_bytes()
             + cameras * Arrivals::bytes()
             + Histogram::bytes(),
         stack_bytes: STACK_BYTES as u64,

@@ -13,6 +13,7 @@
 mod absent;
 mod alerts;
 mod arm;
+mod bells;
 mod cameras;
 mod decoding;
 mod events;

@@ -444,7 +444,7 @@ impl Running {
             })
             .filter_map(|(end, worker, seen)| {
                 let camera = usize::from(seen.camera);
-                let verdict = end.views.get(camera)?.usual.explain(seen);
+                let verdict = end.views.get(camera)?.as_ref()?.usual.explain(seen);
                 #[allow(clippy::cast_precision_loss)] // for reading
                 let at_ms = seen.stamps.result_ns.saturating_sub(self.ready_ns) as f64 / 1e6;
                 Some(proof::SlowResult {
@@ -518,7 +518,8 @@ impl Measured {
 /// What all workers measured of one camera. The watch began at `ready_ns`.
 fn measured(camera: usize, workers: &[WorkerEnd], ready_ns: u64) -> Measured {
     let mut sum = Measured::default();
-    for view in workers.iter().filter_map(|end| end.views.get(camera)) {
+    let views = workers.iter().filter_map(|end| end.views.get(camera));
+    for view in views.flatten() {
         sum.stages.add(&view.stages);
         sum.age.add(&view.age);
         sum.inter_result.add(&view.inter_result);
@@ -547,7 +548,7 @@ fn tail_causes(workers: &[WorkerEnd]) -> proof::TailCauses {
 
 /// Frames that wait in the rings when the workers have ended had nowhere to go.
 fn refuse_the_rest(end: &WorkerEnd) {
-    for view in &end.views {
+    for view in end.views.iter().flatten() {
         while let Ok(Some(lease)) = view.tap.claim_oldest() {
             lease.discard();
             view.ledger.count(Outcome::Refused, 1);

@@ -1,6 +1,7 @@
 //! The capture thread: one poll over the cameras of one core; each frame gets its header and goes into
 //! its ring. One camera's trouble never makes another wait longer than the kernel calls of its restart.
 
+use super::bells::Bells;
 use super::messages::{Note, NoteSender};
 use super::signals::Signals;
 use super::stop::Stop;
@@ -71,7 +72,7 @@ pub(super) enum Ending {
 /// The cameras of one core.
 pub(super) struct Station {
     pub(super) posts: Vec<Post>,
-    pub(super) bell: Arc<Doorbell>,
+    pub(super) bells: Arc<Bells>,
     pub(super) house: Arc<Doorbell>,
     pub(super) stop: Arc<Stop>,
     pub(super) desk: Desk,
@@ -157,7 +158,7 @@ impl Station {
                 post.signals[usize::from(post.camera)].ring(now);
             }
         }
-        self.bell.ring(rung);
+        self.bells.ring(rung);
     }
 
     pub(super) fn halt(&mut self) {

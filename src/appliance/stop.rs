@@ -1,21 +1,21 @@
 //! How every thread learns that the run is over.
 
-use crate::ring::Doorbell;
+use super::bells::Bells;
 use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sys::heap::{self, HeapCounts};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::OnceLock;
 
-/// The stop of one run: a flag for threads that look, a descriptor for threads that poll, and the closed
-/// doorbell for threads that wait for frames.
+/// The stop of one run: a flag for threads that look, a descriptor for threads that poll, and closed
+/// doorbells for threads that wait for frames.
 #[derive(Debug)]
 pub(super) struct Stop {
     asked: AtomicBool,
     /// Heap calls of other threads until the stop was asked for: taking things down is no part of the watch.
     others: OnceLock<HeapCounts>,
     event: EventFd,
-    bell: Arc<Doorbell>,
+    bells: Arc<Bells>,
     /// Results still wanted before the run ends by itself.
     wanted: Option<u64>,
     results: AtomicU64,
@@ -29,16 +29,12 @@ impl Stop {
     ///
     /// # Errors
     /// errno of eventfd(2).
-    pub(super) fn new(
-        bell: Arc<Doorbell>,
-        wanted: Option<u64>,
-        cameras: usize,
-    ) -> nix::Result<Self> {
+    pub(super) fn new(bells: Arc<Bells>, wanted: Option<u64>, cameras: usize) -> nix::Result<Self> {
         Ok(Self {
             asked: AtomicBool::new(false),
             others: OnceLock::new(),
             event: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
-            bell,
+            bells,
             wanted,
             results: AtomicU64::new(0),
             cameras: AtomicUsize::new(cameras),
@@ -52,7 +48,7 @@ impl Stop {
         self.asked.store(true, Ordering::Release);
         // The counter cannot overflow before 2^64 requests, and EAGAIN would mean "asked already".
         let _ = self.event.write(1);
-        self.bell.close();
+        self.bells.close();
     }
 
     /// What threads that are not hot did on the heap before the stop was asked for.

@@ -74,12 +74,14 @@ pub(super) struct WorkerSeed {
     pub(super) index: u16,
     pub(super) worker: board::Worker,
     pub(super) model: board::Model,
-    pub(super) workers: usize,
+    /// Workers that judge the same cameras, this one among them: they wait at one bell.
+    pub(super) alike: usize,
     /// Serves the library's calls to malloc after ready, where the profile asks for it.
     pub(super) arena: Option<&'static heap::Arena>,
     /// Where it decodes compressed frames.
     pub(super) buffers: Buffers,
-    pub(super) views: Vec<ViewSeed>,
+    /// By camera; none for one that it does not judge.
+    pub(super) views: Vec<Option<ViewSeed>>,
     pub(super) signals: Signals,
     pub(super) pulses: Pulses,
     pub(super) bell: Arc<Doorbell>,
@@ -111,7 +113,8 @@ pub(super) enum NotStarted {
 pub(super) struct WorkerEnd {
     pub(super) quiet: Quiet,
     pub(super) tally: Tally,
-    pub(super) views: Vec<View>,
+    /// By camera; none for one that it did not judge.
+    pub(super) views: Vec<Option<View>>,
     pub(super) signals: Signals,
 }
 
@@ -188,6 +191,10 @@ fn build(
     log::info!("model {}: {}", seed.model.name, decoder.layout());
     let mut views = Vec::new();
     for view in seed.views {
+        let Some(view) = view else {
+            views.push(None);
+            continue;
+        };
         let jpeg = Jpeg::new(&view.format, samples(engine.input()));
         let preparation = Preparation {
             fit: seed.model.fit,
@@ -206,33 +213,38 @@ fn build(
                 ),
             )
         })?;
-        views.push((view, plan, jpeg));
+        views.push(Some((view, plan, jpeg)));
     }
-    for jpeg in views.iter().filter_map(|(.., jpeg)| jpeg.as_ref()) {
+    let judged = || views.iter().flatten();
+    for jpeg in judged().filter_map(|(.., jpeg)| jpeg.as_ref()) {
         decoding::rehearse(jpeg, &jpeg.trials(), &mut seed.buffers, hot)?;
     }
     let mut result = FrameResult::default();
-    for (view, plan, _) in &views {
+    for (view, plan, _) in judged() {
         warm_up(&mut engine, &mut decoder, plan, &mut result.detections)
             .map_err(|error| refuse(&format!("camera {}: {error}", view.name)))?;
         let _ = told.send(Armed::Step);
     }
     let service_ns = time_of_one(&mut engine).map_err(|error| refuse(&error))?;
-    let interval_ns = views
-        .iter()
+    let interval_ns = judged()
         .map(|(view, ..)| view.interval_ns)
         .max()
         .unwrap_or(0);
-    let pace = Pace::new(
-        views.len(),
-        interval_ns,
-        service_ns / seed.workers.max(1) as u64,
-    );
-    let max_gap_ns = pace.fair_gap_ns(views.len()).max(interval_ns);
-    let share = |(view, ..): &(ViewSeed, _, _)| Share {
-        priority: view.priority,
-        // A camera of few frames a second misses no deadline between them.
-        max_gap_ns: max_gap_ns.max(2 * view.allowance.gap_ns),
+    let cameras = judged().count();
+    // A worker of other cameras may judge some of these as well: what it gives comes on top.
+    let pace = Pace::new(cameras, interval_ns, service_ns / seed.alike.max(1) as u64);
+    let max_gap_ns = pace.fair_gap_ns(cameras).max(interval_ns);
+    let share = |view: &Option<(ViewSeed, Plan, Option<Jpeg>)>| match view {
+        Some((view, ..)) => Share {
+            priority: view.priority,
+            // A camera of few frames a second misses no deadline between them.
+            max_gap_ns: max_gap_ns.max(2 * view.allowance.gap_ns),
+        },
+        // Its bit never comes.
+        None => Share {
+            priority: 0,
+            max_gap_ns: u64::MAX,
+        },
     };
     let shares: Vec<Share> = views.iter().map(share).collect();
     let scheduler = Scheduler::new(&shares, pace, now_ns())
@@ -243,7 +255,8 @@ fn build(
         decoder,
         views: views
             .into_iter()
-            .map(|(view, plan, jpeg)| {
+            .map(|view| {
+                let (view, plan, jpeg) = view?;
                 let ViewSeed {
                     tap,
                     ledger,
@@ -251,7 +264,7 @@ fn build(
                     allowance,
                     ..
                 } = view;
-                View::new(tap, plan, jpeg, ledger, max_age_ns, allowance)
+                Some(View::new(tap, plan, jpeg, ledger, max_age_ns, allowance))
             })
             .collect(),
         buffers: seed.buffers,
@@ -259,7 +272,7 @@ fn build(
         signals: seed.signals,
         pulses: seed.pulses,
         bell: seed.bell,
-        shared_bell: seed.workers > 1,
+        shared_bell: seed.alike > 1,
         waiting: match seed.worker.wait {
             board::Wait::Park => Waiting::Park,
             board::Wait::SpinThenPark => Waiting::SpinThenPark {

@@ -76,7 +76,8 @@ pub(super) struct Worker<E> {
     pub(super) index: u16,
     pub(super) engine: E,
     pub(super) decoder: Decoder,
-    pub(super) views: Vec<View>,
+    /// By camera; none for one that it does not judge.
+    pub(super) views: Vec<Option<View>>,
     pub(super) buffers: Buffers,
     pub(super) scheduler: Scheduler,
     pub(super) signals: Signals,
@@ -162,6 +163,10 @@ impl<E: Engine> Worker<E> {
     fn allowed(&self, pending: u64, now: u64) -> u64 {
         let mut allowed = pending;
         for (camera, (view, signal)) in self.views.iter().zip(&*self.signals).enumerate() {
+            // The bit of a camera without a view never comes: this bell is not rung for it.
+            let Some(view) = view else {
+                continue;
+            };
             // What is too old takes no time, and its slot may be waited for.
             let stale = now.saturating_sub(signal.newest_ns()) > view.max_age_ns;
             if !stale && !view.allowance.allows(now, signal.due_ns()) {
@@ -172,7 +177,7 @@ impl<E: Engine> Worker<E> {
     }
 
     fn serve(&mut self, camera: usize, coming: Coming, queue: &RunQueue, hot: &HotThread) {
-        let Some(view) = self.views.get_mut(camera) else {
+        let Some(Some(view)) = self.views.get_mut(camera) else {
             return;
         };
         let ledger = &view.ledger;

@@ -11,7 +11,7 @@ mod tests;
 
 pub use plan::{camera_node, camera_slots, plan, tap};
 
-use crate::board::{Camera, Io, Source};
+use crate::board::{Board, Camera, Io, Source, Worker};
 use crate::frame::{ArenaLayout, Decoding};
 use crate::units::MIB;
 
@@ -151,15 +151,19 @@ pub enum Purpose {
     },
 }
 
-/// What each worker has for decoding: as much as the largest compressed frame and the largest picture take.
-/// Every worker may be given any camera's frame.
+/// What each worker has for decoding, in order: as much as the largest compressed frame and the largest
+/// picture of its cameras take. `needs` has one entry for each camera, in order.
 #[must_use]
-pub fn decoding(needs: &[FrameNeed]) -> Decoding {
-    let most = |of: fn(&Decoding) -> u64| needs.iter().map(|need| of(&need.decoding)).max();
-    Decoding {
-        copy_bytes: most(|decoding| decoding.copy_bytes).unwrap_or(0),
-        picture_bytes: most(|decoding| decoding.picture_bytes).unwrap_or(0),
-    }
+pub fn decoding(board: &Board, needs: &[FrameNeed]) -> Vec<Decoding> {
+    let of_worker = |worker: &Worker| {
+        let theirs = board.cameras.iter().zip(needs);
+        let theirs = theirs.filter(|(camera, _)| worker.judges(&camera.name));
+        theirs.fold(Decoding::default(), |most, (_, need)| Decoding {
+            copy_bytes: most.copy_bytes.max(need.decoding.copy_bytes),
+            picture_bytes: most.picture_bytes.max(need.decoding.picture_bytes),
+        })
+    };
+    board.workers.iter().map(of_worker).collect()
 }
 
 /// One node's mapping.

@@ -2,9 +2,11 @@
 
 mod events;
 mod outputs;
+mod workers;
 
 pub(super) use events::{Referred, lines, rules, zones};
 pub(super) use outputs::outputs;
+pub(super) use workers::workers;
 
 use crate::board::ask::Places;
 use crate::board::budget::camera_slots;
@@ -30,7 +32,7 @@ pub(super) fn top(sink: &Sink<'_>, top: &Top, places: &Places) {
     }
 }
 
-pub(super) fn cameras(sink: &Sink<'_>, cameras: &[(Camera, Places)], workers: usize) {
+pub(super) fn cameras(sink: &Sink<'_>, cameras: &[(Camera, Places)], workers: &[(Worker, Places)]) {
     unique(
         sink,
         cameras
@@ -88,6 +90,8 @@ pub(super) fn cameras(sink: &Sink<'_>, cameras: &[(Camera, Places)], workers: us
         {
             standard_input(sink, &cameras[..index], *repeat, places);
         }
+        let judges = |(worker, _): &&(Worker, Places)| worker.judges(&camera.name);
+        let workers = workers.iter().filter(judges).count();
         let slots = camera_slots(camera, workers);
         if places.sound(&["source", "io", "ring-slots", "driver-slots"])
             && matches!(camera.source, Source::V4l2 { .. })
@@ -243,57 +247,6 @@ fn class_thresholds(sink: &Sink<'_>, model: &Model, places: &Places) {
             );
         }
     }
-}
-
-pub(super) fn workers(sink: &Sink<'_>, workers: &[(Worker, Places)], models: &[(Model, Places)]) {
-    unique(
-        sink,
-        workers
-            .iter()
-            .map(|(worker, places)| (worker.name.as_str(), places)),
-    );
-    // With a model whose name is faulty, a reference that finds nothing may be right.
-    let all_named = models.iter().all(|(_, places)| places.sound(&["name"]));
-    for (worker, places) in workers {
-        let model = models
-            .iter()
-            .find(|(model, places)| places.sound(&["name"]) && model.name == worker.model);
-        match model {
-            _ if !places.sound(&["model"]) => {}
-            None if all_named && !models.is_empty() => unresolved(sink, worker, places, models),
-            None => {}
-            Some((model, theirs)) => {
-                let cores = worker.cores.len();
-                if places.sound(&["cores"])
-                    && theirs.sound(&["threads"])
-                    && cores != model.threads as usize
-                {
-                    let expected = format!(
-                        "an array of {}: one core for each thread of model \"{}\"",
-                        model.threads, model.name
-                    );
-                    places.fault(
-                        sink,
-                        "cores",
-                        format!("an array of {cores}"),
-                        expected,
-                        Hint::None,
-                    );
-                }
-            }
-        }
-    }
-}
-
-fn unresolved(sink: &Sink<'_>, worker: &Worker, places: &Places, models: &[(Model, Places)]) {
-    let names = || models.iter().map(|(model, _)| model.name.as_str());
-    let hint = match similar(&worker.model, names()) {
-        Some(name) => Hint::Similar(name.into()),
-        None => Hint::None,
-    };
-    let known: Vec<String> = names().map(quoted).collect();
-    let expected = format!("the name of a [[model]]: {}", known.join(", "));
-    places.fault(sink, "model", quoted(&worker.model), expected, hint);
 }
 
 fn unique<'a>(sink: &Sink<'_>, named: impl Iterator<Item = (&'a str, &'a Places)>) {

@@ -321,6 +321,10 @@ pub(super) fn worker(mut t: Table<'_, '_>) -> (Worker, Places) {
         name: t.key("name").required(name(), "\"eyes\""),
         cores: t.key("cores").required(distinct(core(), 1..=16), "[1]"),
         model: t.key("model").required(name(), "\"face\""),
+        cameras: t
+            .key("cameras")
+            .optional(distinct(name(), 1..=MAX_CAMERAS))
+            .unwrap_or_default(),
         fifo_priority: t.key("fifo-priority").or(fifo(), "0"),
         wait: t.key("wait").or(choice(WAIT), "\"spin-then-park\""),
         spin_us: 0,

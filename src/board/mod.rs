@@ -78,6 +78,15 @@ pub struct Board {
     pub outputs: Vec<Output>,
 }
 
+impl Board {
+    /// Workers that judge the frames of this camera.
+    #[must_use]
+    pub fn judges_of(&self, camera: &Camera) -> usize {
+        let judges = |worker: &&Worker| worker.judges(&camera.name);
+        self.workers.iter().filter(judges).count()
+    }
+}
+
 /// `absent-core`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AbsentCore {
@@ -452,12 +461,22 @@ pub struct Worker {
     pub cores: Vec<usize>,
     /// Name of its model.
     pub model: String,
+    /// Names of the cameras whose frames it judges; all of them where there is none.
+    pub cameras: Vec<String>,
     /// SCHED_FIFO priority 1..=89, or 0 for SCHED_OTHER.
     pub fifo_priority: u32,
     /// How it waits for frames.
     pub wait: Wait,
     /// Longest spin of `spin-then-park`, in microseconds; 0 for the other waits.
     pub spin_us: u64,
+}
+
+impl Worker {
+    /// Whether it judges the frames of this camera.
+    #[must_use]
+    pub fn judges(&self, camera: &str) -> bool {
+        self.cameras.is_empty() || self.cameras.iter().any(|name| name == camera)
+    }
 }
 
 /// `wait` of a worker.

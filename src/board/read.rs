@@ -121,9 +121,9 @@ fn tables(sink: &Sink<'_>, document: &DeTable<'_>, base: &Path) -> Board {
     let places = t.finish();
 
     checks::top(sink, &top, &places);
-    checks::cameras(sink, &cameras, workers.len());
+    checks::cameras(sink, &cameras, &workers);
     checks::models(sink, &models);
-    checks::workers(sink, &workers, &models);
+    checks::workers(sink, &workers, &models, &cameras);
     checks::zones(sink, &mut zones, &cameras);
     checks::lines(sink, &mut lines, &cameras);
     let referred = checks::Referred {

@@ -1,6 +1,7 @@
 //! A capture thread and its cameras, with sources that do as they are told. Nothing here waits for time.
 
 use super::{Desk, Ending, INFERENCE_TAP, Post, Station};
+use crate::appliance::bells::Bells;
 use crate::appliance::messages::{Note, NoteReceiver, note_queue};
 use crate::appliance::signals::Signals;
 use crate::appliance::stop::Stop;
@@ -161,10 +162,10 @@ struct Bench {
 
 impl Bench {
     fn new(lists: Vec<Vec<Does>>) -> Self {
-        let bell = Arc::new(Doorbell::new());
+        let bells = Arc::new(Bells::new([u64::MAX]));
         let house = Arc::new(Doorbell::new());
         let listed = lists.iter().filter(|list| !list.is_empty()).count();
-        let stop = Arc::new(Stop::new(Arc::clone(&bell), None, listed).unwrap());
+        let stop = Arc::new(Stop::new(Arc::clone(&bells), None, listed).unwrap());
         let signals: Signals = lists.iter().map(|_| Default::default()).collect();
         let (mut posts, mut seen) = (Vec::new(), Vec::new());
         for (camera, list) in (0..).zip(lists) {
@@ -212,7 +213,7 @@ impl Bench {
         let (notes_in, notes) = note_queue();
         let station = Station {
             posts,
-            bell,
+            bells,
             house,
             stop,
             desk: Desk {

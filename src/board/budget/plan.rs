@@ -10,7 +10,7 @@ use crate::ring::{TapNeed, slots_needed};
 use crate::units::KIB;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Slots of a camera, so that capture never finds none free whatever the workers do.
+/// Slots of a camera, so that capture never finds none free whatever the workers that judge it do.
 #[must_use]
 pub fn camera_slots(camera: &Camera, workers: usize) -> u16 {
     // The ranges of the keys bound each number, and the sum by 800.
@@ -19,7 +19,8 @@ pub fn camera_slots(camera: &Camera, workers: usize) -> u16 {
     small(slots)
 }
 
-/// What inference asks of a camera's lane: one reader for each worker, each with one frame at a time.
+/// What inference asks of a camera's lane: one reader for each worker that judges
+/// it, each with one frame at a time.
 #[must_use]
 pub fn tap(camera: &Camera, workers: usize) -> TapNeed {
     TapNeed {
@@ -61,15 +62,17 @@ pub fn plan(board: &Board, machine: &Machine, needs: &[FrameNeed], fixed: &Fixed
             bytes: *bytes,
         });
     }
-    let each = decoding(needs);
-    let each_bytes = (each.copy_bytes + each.picture_bytes).next_multiple_of(machine.page_bytes);
-    for worker in board.workers.iter().filter(|_| each_bytes > 0) {
+    for (worker, each) in board.workers.iter().zip(decoding(board, needs)) {
+        let bytes = (each.copy_bytes + each.picture_bytes).next_multiple_of(machine.page_bytes);
+        if bytes == 0 {
+            continue;
+        }
         lines.push(BudgetLine {
             purpose: Purpose::Decoding {
                 worker: worker.name.clone(),
             },
             node: Some(machine.node_of_core(worker.cores.first().copied().unwrap_or(0))),
-            bytes: each_bytes,
+            bytes,
         });
     }
     let count =
@@ -121,7 +124,7 @@ fn frames(board: &Board, machine: &Machine, needs: &[FrameNeed]) -> (Vec<BudgetL
             .push(Part {
                 index,
                 name: &camera.name,
-                slots: camera_slots(camera, board.workers.len()),
+                slots: camera_slots(camera, board.judges_of(camera)),
                 need: *need,
             });
     }

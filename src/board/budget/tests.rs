@@ -1,6 +1,6 @@
 //! The budget's sums, by hand.
 
-use super::{Budget, BudgetLine, FrameNeed, Home, Policy, Purpose, Role, plan};
+use super::{Budget, BudgetLine, FrameNeed, Home, Policy, Purpose, Role, camera_slots, plan};
 use crate::board::fixtures::{board, budget, fixed, machine};
 use crate::frame::Decoding;
 use crate::units::MIB;
@@ -69,6 +69,33 @@ fn the_regions_are_cut_as_the_arena_cuts_them() {
     assert_eq!(region.layout.places()[1].payload_stride, 0);
     assert!(region.bytes >= region.layout.total_bytes());
     assert!(region.bytes - region.layout.total_bytes() < 2 * MIB);
+}
+
+#[test]
+fn a_camera_has_slots_for_the_workers_that_judge_it_and_a_worker_memory_for_its_cameras() {
+    let jpeg = CAMERA_2.replace("YUYV", "MJPG");
+    let more = "[[worker]]\nname = \"more\"\nmodel = \"m\"\ncores = [2]\ncameras = [\"side\"]\n";
+    let board = board(
+        "",
+        "",
+        "cameras = [\"front\", \"side\"]",
+        &format!("{jpeg}{more}"),
+    );
+    let of_all = budget(&board, &machine(1, 4));
+    let slots: Vec<u16> = board
+        .cameras
+        .iter()
+        .map(|camera| camera_slots(camera, board.judges_of(camera)))
+        .collect();
+    assert_eq!(slots, [1 + 1 + 4, 1 + 2 + 4]);
+    assert_eq!(of_all.regions[0].layout.places()[0].slots, 6);
+    assert_eq!(of_all.regions[0].layout.places()[1].slots, 7);
+    let decoding = |p: &Purpose| matches!(p, Purpose::Decoding { .. });
+    assert_eq!(bytes(&of_all, decoding).len(), 2);
+    let mut apart = board;
+    apart.workers[0].cameras = vec!["front".into()];
+    let apart = budget(&apart, &machine(1, 4));
+    assert_eq!(bytes(&apart, decoding).len(), 1, "front's frames lie open");
 }
 
 #[test]

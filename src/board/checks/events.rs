@@ -268,8 +268,30 @@ fn rule_model<'m>(
     if all_sound && model.1.sound(&["name"]) && !referred.workers.iter().any(runs) {
         let expected = "a model that a [[worker]] runs".into();
         places.fault(sink, "model", quoted(&rule.model), expected, Hint::None);
+    } else if all_sound && places.sound(&["camera"]) {
+        seen(sink, rule, places, referred);
     }
     Some(model)
+}
+
+/// A rule looks at what some worker makes of its camera's frames with its model.
+fn seen(sink: &Sink<'_>, rule: &Rule, places: &Places, referred: &Referred<'_>) {
+    let known = |(camera, at): &(Camera, Places)| at.sound(&["name"]) && camera.name == rule.camera;
+    let sound = |(_, at): &(Worker, Places)| at.sound(&["cameras"]);
+    let sees =
+        |(worker, _): &(Worker, Places)| worker.model == rule.model && worker.judges(&rule.camera);
+    if referred.cameras.iter().any(known)
+        && referred.workers.iter().all(sound)
+        && !referred.workers.iter().any(sees)
+    {
+        let found = format!(
+            "{}, which judges no frame of camera {}",
+            quoted(&rule.model),
+            quoted(&rule.camera)
+        );
+        let expected = "a model that a [[worker]] with that camera among its `cameras` runs";
+        places.fault(sink, "model", found, expected.into(), Hint::None);
+    }
 }
 
 fn class_indices(

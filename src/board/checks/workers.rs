@@ -1,0 +1,112 @@
+//! What must hold between workers and the models and cameras that they name.
+
+use super::events::Tables;
+use super::unique;
+use crate::board::ask::Places;
+use crate::board::fault::Hint;
+use crate::board::rules::{quoted, similar};
+use crate::board::sink::Sink;
+use crate::board::{Camera, Model, Worker};
+
+pub(in crate::board) fn workers(
+    sink: &Sink<'_>,
+    workers: Tables<'_, Worker>,
+    models: Tables<'_, Model>,
+    cameras: Tables<'_, Camera>,
+) {
+    unique(
+        sink,
+        workers
+            .iter()
+            .map(|(worker, places)| (worker.name.as_str(), places)),
+    );
+    // With a model whose name is faulty, a reference that finds nothing may be right.
+    let all_named = models.iter().all(|(_, places)| places.sound(&["name"]));
+    for (worker, places) in workers {
+        let model = models
+            .iter()
+            .find(|(model, places)| places.sound(&["name"]) && model.name == worker.model);
+        match model {
+            _ if !places.sound(&["model"]) => {}
+            None if all_named && !models.is_empty() => unresolved(sink, worker, places, models),
+            None => {}
+            Some((model, theirs)) => {
+                let cores = worker.cores.len();
+                if places.sound(&["cores"])
+                    && theirs.sound(&["threads"])
+                    && cores != model.threads as usize
+                {
+                    let expected = format!(
+                        "an array of {}: one core for each thread of model \"{}\"",
+                        model.threads, model.name
+                    );
+                    places.fault(
+                        sink,
+                        "cores",
+                        format!("an array of {cores}"),
+                        expected,
+                        Hint::None,
+                    );
+                }
+            }
+        }
+    }
+    judged(sink, workers, cameras);
+}
+
+/// Workers name cameras that there are, and no camera is left to nobody.
+fn judged(sink: &Sink<'_>, workers: Tables<'_, Worker>, cameras: Tables<'_, Camera>) {
+    // With a name that is faulty, a reference that finds nothing may be right.
+    if !cameras.iter().all(|(_, at)| at.sound(&["name"])) || cameras.is_empty() {
+        return;
+    }
+    let names = || cameras.iter().map(|(camera, _)| camera.name.as_str());
+    let mut all_known = !workers.is_empty();
+    for (worker, places) in workers {
+        if !places.sound(&["cameras"]) {
+            all_known = false;
+            continue;
+        }
+        for wanted in &worker.cameras {
+            if names().any(|name| name == wanted) {
+                continue;
+            }
+            all_known = false;
+            let hint =
+                similar(wanted, names()).map_or(Hint::None, |name| Hint::Similar(name.into()));
+            let known: Vec<String> = names().map(quoted).collect();
+            let expected = format!("names of [[camera]] tables: {}", known.join(", "));
+            places.fault(sink, "cameras", quoted(wanted), expected, hint);
+        }
+    }
+    if !all_known {
+        return;
+    }
+    for (camera, places) in cameras {
+        if !workers
+            .iter()
+            .any(|(worker, _)| worker.judges(&camera.name))
+        {
+            let found = format!("{}, whose frames no worker judges", quoted(&camera.name));
+            let advice = "name it in the `cameras` of a [[worker]], or leave that key out there: then it judges all";
+            places.fault(
+                sink,
+                "name",
+                found,
+                "a camera that some [[worker]] judges".into(),
+                Hint::Advice(advice.into()),
+            );
+        }
+    }
+}
+
+fn unresolved(sink: &Sink<'_>, worker: &Worker, places: &Places, models: Tables<'_, Model>) {
+    let names = || models.iter().map(|(model, _)| model.name.as_str());
+    let hint = match similar(&worker.model, names()) {
+        Some(name) => Hint::Similar(name.into()),
+        None => Hint::None,
+    };
+    let known: Vec<String> = names().map(quoted).collect();
+    let expected = format!("the name of a [[model]]: {}", known.join(", "));
+    places.fault(sink, "model", quoted(&worker.model), expected, hint);
+}

@@ -12,7 +12,7 @@ use super::stop::Stop;
 use crate::board::{Camera, Io, Source};
 use crate::capture::{
     Dequeue, FrameSource, MemoryKeeper, NotArmed, Readiness, SlotHome, SlotMemory, Slots,
-    SourceError, UnarmedSource, check_caller_slots,
+    SourceError, Traits, UnarmedSource, check_caller_slots,
 };
 use crate::frame::{Colour, Encoding, Quantization, StreamFormat};
 use crate::limits::MAX_SLOTS;
@@ -165,6 +165,11 @@ impl FrameSource for Late {
             .as_ref()
             .map_or(Readiness::At(u64::MAX), |source| source.readiness())
     }
+    fn traits(&self) -> Traits {
+        self.arrived
+            .as_ref()
+            .map_or(Traits::default(), |source| source.traits())
+    }
     fn stop(&mut self) -> Result<(), SourceError> {
         self.arrived.as_mut().map_or(Ok(()), |source| source.stop())
     }
@@ -276,6 +281,7 @@ impl Wanted {
 mod tests {
     use super::*;
     use crate::board;
+    use crate::capture::faults::{FaultPlan, Faults};
     use std::sync::mpsc::channel;
 
     fn camera() -> Camera {
@@ -327,5 +333,64 @@ mod tests {
         assert_eq!(source.start(1), Ok(()));
         assert!(matches!(source.dequeue(1 << 40), Ok(Dequeue::Frame(_))));
         source.stop().unwrap();
+    }
+
+    /// Behind USB, and slow where light is dim.
+    const WEBCAM: Traits = Traits {
+        on_usb: true,
+        slows_in_dim_light: true,
+    };
+
+    /// A camera of which nothing counts but what is known of it.
+    struct Webcam(StreamFormat);
+
+    impl FrameSource for Webcam {
+        fn format(&self) -> StreamFormat {
+            self.0
+        }
+        fn slots(&self) -> &[SlotMemory] {
+            &[]
+        }
+        fn keeper(&self) -> Option<MemoryKeeper> {
+            None
+        }
+        fn start(&mut self, _: u64) -> Result<(), SourceError> {
+            Ok(())
+        }
+        fn queue(&mut self, _: u16, _: u64) -> Result<(), SourceError> {
+            Ok(())
+        }
+        fn dequeue(&mut self, _: u64) -> Result<Dequeue, SourceError> {
+            Ok(Dequeue::NotReady)
+        }
+        fn readiness(&self) -> Readiness {
+            Readiness::At(u64::MAX)
+        }
+        fn traits(&self) -> Traits {
+            WEBCAM
+        }
+        fn stop(&mut self) -> Result<(), SourceError> {
+            Ok(())
+        }
+        fn reopen(&mut self, _: u64) -> Result<(), SourceError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_is_known_of_a_camera_is_known_once_it_is_there_through_planned_faults_too() {
+        let format = expected(&camera());
+        let (hand_over, arrival) = sync_channel(1);
+        let late = Late {
+            format,
+            slots: Box::new([]),
+            arrival,
+            arrived: None,
+        };
+        let mut source = Faults::new(Box::new(late), FaultPlan::default());
+        assert_eq!(source.traits(), Traits::default());
+        hand_over.try_send(Box::new(Webcam(format))).unwrap();
+        source.reopen(0).unwrap();
+        assert_eq!(source.traits(), WEBCAM);
     }
 }

@@ -272,17 +272,15 @@ fn start_threads(
             )
         })?;
         let limits = Limits::new(camera.time_out_ms * NS_PER_MS);
-        let limits = if lane.traits.on_usb {
-            limits.with_port()
-        } else {
-            limits
-        };
+        let traits = lane.source.traits();
+        let mut supervisor = Supervisor::new(limits, now_ns());
+        supervisor.set_in_port(traits.on_usb);
         stations.entry(camera.capture_core).or_default().push(Post {
             camera: lane.producer.camera(),
             source: lane.source,
             producer: lane.producer,
-            supervisor: Supervisor::new(limits, now_ns()),
-            pace: Pace::new(format.interval_ns, lane.traits),
+            supervisor,
+            pace: Pace::new(format.interval_ns, traits),
             continuity: Continuity::new(format.interval_ns),
             repeats: Repeats::new(),
             ledger: capture_ledger,

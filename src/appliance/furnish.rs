@@ -7,9 +7,7 @@ use super::exit::{Exit, Failure};
 use super::fitting::Fitted;
 use crate::board::budget::{self, FrameNeed, Home};
 use crate::board::{Board, Camera, Io};
-use crate::capture::{
-    ArmError, FrameSource, NotArmed, SlotHome, SlotMemory, Slots, Traits, UnarmedSource,
-};
+use crate::capture::{ArmError, FrameSource, NotArmed, SlotHome, SlotMemory, Slots, UnarmedSource};
 use crate::frame::{SlotTable, StreamFormat};
 use crate::infer::Allowance;
 use crate::ring::{LaneProducer, LaneTap, lane};
@@ -23,7 +21,6 @@ use std::sync::mpsc;
 pub(super) struct Lane {
     pub(super) source: Box<dyn FrameSource>,
     pub(super) io: String,
-    pub(super) traits: Traits,
     pub(super) producer: LaneProducer,
     pub(super) taps: Vec<LaneTap>,
 }
@@ -231,7 +228,6 @@ fn cut_lane(
         Uncut::Refused(Failure::new(exit, format!("camera {name}: {error}")))
     };
     let slots = arena.slots(place);
-    let traits = source.traits();
     let driver_slots = u16::try_from(camera.driver_slots).unwrap_or(u16::MAX);
     let taps = [budget::tap(camera, board.judges_of(camera))];
     let number = u16::try_from(index).unwrap_or(u16::MAX);
@@ -261,7 +257,6 @@ fn cut_lane(
         return Ok(Lane {
             source,
             io,
-            traits,
             producer,
             taps,
         });
@@ -280,7 +275,6 @@ fn cut_lane(
     Ok(Lane {
         source: armed,
         io,
-        traits,
         producer,
         taps,
     })

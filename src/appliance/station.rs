@@ -222,6 +222,9 @@ impl Post {
                     return (1 << self.camera, now + READERS_NS);
                 }
                 let outcome = self.source.reopen(now);
+                if outcome.is_ok() {
+                    self.learn();
+                }
                 self.report(outcome);
                 (0, 0)
             }
@@ -246,6 +249,13 @@ impl Post {
         self.ending = Ending::Over;
         stop.camera_ended();
         u64::MAX
+    }
+
+    /// What is known of the camera that is there now: one that was waited for is known from here on.
+    fn learn(&mut self) {
+        let traits = self.source.traits();
+        self.supervisor.set_in_port(traits.on_usb);
+        self.pace.learn(traits);
     }
 
     fn report(&mut self, outcome: Result<(), SourceError>) {

@@ -444,6 +444,10 @@ impl<S: FrameSource> FrameSource for Faults<S> {
         }
     }
 
+    fn traits(&self) -> Traits {
+        self.inner.traits()
+    }
+
     fn stop(&mut self) -> Result<(), SourceError> {
         self.held = None;
         self.stalled_until_ns = 0;
@@ -510,9 +514,6 @@ impl UnarmedSource for UnarmedFaults {
     }
     fn io(&self) -> String {
         format!("{} with faults", self.inner.io())
-    }
-    fn traits(&self) -> Traits {
-        self.inner.traits()
     }
     fn arm(self: Box<Self>, slots: Slots<'_>) -> Result<Box<dyn FrameSource>, NotArmed> {
         let plan = self.plan;

@@ -235,11 +235,6 @@ pub trait UnarmedSource: Send {
     /// How buffers are exchanged, and why so, in a few words for the log.
     fn io(&self) -> String;
 
-    /// What is known of the camera.
-    fn traits(&self) -> Traits {
-        Traits::default()
-    }
-
     /// Takes the slots.
     ///
     /// # Errors
@@ -288,6 +283,11 @@ pub trait FrameSource: Send {
     /// How to wait for the next frame.
     fn readiness(&self) -> Readiness;
 
+    /// What is known of the camera: after each `reopen` that succeeded, of the one that is there now.
+    fn traits(&self) -> Traits {
+        Traits::default()
+    }
+
     /// Stops the stream and forgets every queued slot: they are the caller's again.
     ///
     /// # Errors
@@ -334,6 +334,9 @@ impl<S: FrameSource + ?Sized> FrameSource for Box<S> {
     }
     fn readiness(&self) -> Readiness {
         (**self).readiness()
+    }
+    fn traits(&self) -> Traits {
+        (**self).traits()
     }
     fn stop(&mut self) -> Result<(), SourceError> {
         (**self).stop()

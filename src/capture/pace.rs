@@ -99,6 +99,11 @@ impl Pace {
         }
     }
 
+    /// The camera is another one, or set otherwise.
+    pub const fn learn(&mut self, traits: Traits) {
+        self.traits = traits;
+    }
+
     /// What was found, if anything was.
     #[must_use]
     pub const fn found(&self) -> Option<Slow> {

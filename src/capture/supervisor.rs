@@ -27,8 +27,8 @@ pub struct Limits {
     pub damaged_in_a_row: u32,
     /// Attempts without a frame after which the device is reopened instead of restarted.
     pub restarts: u32,
-    /// Reopened this often without a frame, the device's port is reset, and again after as many. 0 where
-    /// there is no port to reset.
+    /// Reopened this often without a frame, the device's port is reset where it is in one that can be, and
+    /// again after as many.
     pub reopens: u32,
     /// The rest before the second attempt; doubled before each further one.
     pub first_rest_ns: u64,
@@ -45,21 +45,12 @@ impl Limits {
             // A second of nothing but damage at 30 frames a second.
             damaged_in_a_row: 30,
             restarts: 3,
-            reopens: 0,
-            // A USB camera takes about a second to come back; the first tries are cheap.
-            first_rest_ns: 100 * NS_PER_MS,
-            longest_rest_ns: 5_000 * NS_PER_MS,
-        }
-    }
-
-    /// The same for a device in a port that can be reset.
-    #[must_use]
-    pub const fn with_port(self) -> Self {
-        Self {
             // With the rests between them that is after one to two seconds, in which a camera that restarted
             // itself is back.
             reopens: 4,
-            ..self
+            // A USB camera takes about a second to come back; the first tries are cheap.
+            first_rest_ns: 100 * NS_PER_MS,
+            longest_rest_ns: 5_000 * NS_PER_MS,
         }
     }
 }
@@ -191,6 +182,8 @@ enum Phase {
 #[derive(Clone, Debug)]
 pub struct Supervisor {
     limits: Limits,
+    /// The device is in a port that can be reset.
+    in_port: bool,
     phase: Phase,
     /// Failures since the camera last served for a whole time-out.
     failures: u32,
@@ -207,6 +200,7 @@ impl Supervisor {
     pub fn new(limits: Limits, now_ns: u64) -> Self {
         Self {
             limits,
+            in_port: false,
             phase: Phase::Recovering {
                 rung: Rung::Restart,
                 not_before_ns: now_ns,
@@ -217,6 +211,11 @@ impl Supervisor {
             trouble: None,
             counts: SupervisorCounts::default(),
         }
+    }
+
+    /// Whether the device is in a port that can be reset. A new supervisor knows of none.
+    pub const fn set_in_port(&mut self, in_port: bool) {
+        self.in_port = in_port;
     }
 
     /// The stream was started without being asked for, as arming does: the camera is served.
@@ -374,7 +373,7 @@ impl Supervisor {
             Rung::Restart | Rung::Reopen | Rung::ResetPort => {
                 self.reopens = self.reopens.saturating_add(1);
                 let period = self.limits.reopens.saturating_add(1);
-                let reset = self.limits.reopens > 0 && self.reopens.is_multiple_of(period);
+                let reset = self.in_port && self.reopens.is_multiple_of(period);
                 if reset { Rung::ResetPort } else { Rung::Reopen }
             }
         };
@@ -417,6 +416,7 @@ mod tests {
     /// A supervisor that serves since `now`.
     fn serving(now: u64) -> Supervisor {
         let mut supervisor = Supervisor::new(limits(), now);
+        supervisor.set_in_port(true);
         assert_eq!(supervisor.next(now), Action::Restart);
         supervisor.observe(Event::Done, now);
         supervisor.observe(Event::Frame, now);
@@ -663,10 +663,12 @@ mod tests {
         #[test]
         fn whatever_happened_it_rests_within_bounds_and_comes_back_when_things_turn_good(
             history in proptest::collection::vec((events(), 0..3_000_u64, any::<bool>()), 0..300),
-            reopens in 0..4_u32,
+            reopens in 1..4_u32,
+            in_port: bool,
         ) {
             let limits = Limits { reopens, ..Limits::new(TIME_OUT) };
             let mut supervisor = Supervisor::new(limits, 0);
+            supervisor.set_in_port(in_port);
             let mut now = 0;
             for (event, wait_ms, ask) in history {
                 now += wait_ms * NS_PER_MS;

@@ -51,8 +51,11 @@ enum Does {
     Fails(i32),
 }
 
+/// Reopenings in vain after which a device is found again without a reset of its port.
+const IN_VAIN: u64 = 100;
+
 /// Frames by a list, then silence. A device that fails with ENODEV is gone: it is not found again before its
-/// port was reset.
+/// port was reset, or only after many attempts. That it is in a port is known once it was reopened.
 struct Scripted {
     does: VecDeque<Does>,
     held: VecDeque<u16>,
@@ -126,10 +129,17 @@ impl FrameSource for Scripted {
         Ok(())
     }
     fn reopen(&mut self, _: u64) -> Result<(), SourceError> {
-        self.opened.fetch_add(1, Ordering::Relaxed);
-        match self.gone {
-            true => Err(SourceError::new("open", nix::libc::ENOENT)),
-            false => Ok(()),
+        let opened = self.opened.fetch_add(1, Ordering::Relaxed);
+        if self.gone && opened < IN_VAIN {
+            return Err(SourceError::new("open", nix::libc::ENOENT));
+        }
+        self.gone = false;
+        Ok(())
+    }
+    fn traits(&self) -> Traits {
+        Traits {
+            on_usb: self.opened.load(Ordering::Relaxed) > 0,
+            ..Traits::default()
         }
     }
     fn reset_port(&mut self) -> Result<(), SourceError> {
@@ -332,21 +342,40 @@ fn dead_silent_and_broken_cameras_take_no_frame_of_their_neighbours_on_one_threa
     assert_eq!(troubles, [(3, Trouble::Gone), (11, Trouble::Damaged)]);
 }
 
-#[test]
-fn a_device_that_is_not_found_again_has_its_port_reset() {
-    use Does::{Fails, Frame};
-    let list = vec![Frame(0), Fails(nix::libc::ENODEV), Frame(0)];
+/// One camera that does as the list says, and is hardly left alone between attempts.
+fn impatient(list: Vec<Does>) -> Bench {
     let mut bench = Bench::new(vec![list]);
     let limits = Limits {
         first_rest_ns: 1,
         longest_rest_ns: 1,
-        ..Limits::new(60 * NS_PER_S).with_port()
+        ..Limits::new(60 * NS_PER_S)
     };
     bench.station.posts[0].supervisor = Supervisor::new(limits, now_ns());
+    bench
+}
+
+#[test]
+fn a_device_that_is_not_found_again_has_its_port_reset() {
+    use Does::{Fails, Frame};
+    let mut bench = impatient(vec![Frame(0), Fails(nix::libc::ENODEV), Frame(0)]);
+    bench.station.posts[0].supervisor.set_in_port(true);
     let ledger = bench.run()[0];
     assert_eq!((ledger.driver_frames, ledger.streams), (2, 2));
     let counts = bench.station.posts[0].supervisor.counts();
     assert_eq!((counts.resets, counts.reopens), (1, 1), "{counts:?}");
     // Four times in vain, then after the reset.
+    assert_eq!(bench.seen[0].opened.load(Ordering::Relaxed), 5);
+}
+
+#[test]
+fn a_camera_that_came_late_has_its_port_reset_as_one_that_was_there() {
+    use Does::{Fails, Frame};
+    let appears = [Frame(0), Fails(nix::libc::ESHUTDOWN), Frame(0)];
+    let list = [&appears[..], &[Fails(nix::libc::ENODEV), Frame(0)]].concat();
+    let mut bench = impatient(list);
+    assert_eq!(bench.run()[0].driver_frames, 3);
+    let counts = bench.station.posts[0].supervisor.counts();
+    assert_eq!((counts.resets, counts.reopens), (1, 2), "{counts:?}");
+    // Once when it appeared, three times in vain, and after the reset.
     assert_eq!(bench.seen[0].opened.load(Ordering::Relaxed), 5);
 }

@@ -5,7 +5,7 @@ use super::planes::Planes;
 use super::raw::{Filled, MAX_PLANES};
 use super::source::V4l2Source;
 use crate::capture::{
-    Dequeue, Dequeued, FrameSource, MemoryKeeper, Readiness, SlotMemory, SourceError,
+    Dequeue, Dequeued, FrameSource, MemoryKeeper, Readiness, SlotMemory, SourceError, Traits,
 };
 use crate::frame::StreamFormat;
 use crate::limits::MAX_SLOTS;
@@ -178,6 +178,10 @@ impl FrameSource for CopySource {
 
     fn readiness(&self) -> Readiness {
         self.inner.readiness()
+    }
+
+    fn traits(&self) -> Traits {
+        self.inner.traits()
     }
 
     fn stop(&mut self) -> Result<(), SourceError> {

@@ -7,13 +7,13 @@
 
 use super::buffers::Buffers;
 use super::choose::Way;
-use super::controls::apply;
+use super::controls::{apply, slows_in_dim_light};
 use super::device::Device;
 use super::negotiate::renegotiate;
 use super::raw::{Filled, MAX_BUFFERS, dequeue_buffer, stream_on};
 use super::stamp::stamp;
 use crate::capture::{
-    Dequeue, Dequeued, FrameSource, MemoryKeeper, Readiness, SlotMemory, SourceError,
+    Dequeue, Dequeued, FrameSource, MemoryKeeper, Readiness, SlotMemory, SourceError, Traits,
 };
 use crate::frame::StreamFormat;
 use nix::libc;
@@ -255,6 +255,13 @@ impl FrameSource for V4l2Source {
             Some(fd) => Readiness::Fd(fd.as_raw_fd()),
             // There is something to learn at once: that the device is gone.
             None => Readiness::At(0),
+        }
+    }
+
+    fn traits(&self) -> Traits {
+        Traits {
+            on_usb: self.device.port.is_some(),
+            slows_in_dim_light: self.device.fd.as_ref().is_some_and(slows_in_dim_light),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::buffers::Buffers;
 use super::choose::{Choice, Trials, Way, choose, choose_without_user};
-use super::controls::{agree, slows_in_dim_light};
+use super::controls::agree;
 use super::copy::CopySource;
 use super::device::Device;
 use super::dmabuf::{DmaBuf, Heap, heaps};
@@ -16,8 +16,8 @@ use super::source::V4l2Source;
 use super::speed::Speed;
 use crate::board::{ControlSetting, Io};
 use crate::capture::{
-    ArmError, FrameSource, NotArmed, SlotHome, SlotMemory, Slots, SourceError, Traits,
-    UnarmedSource, check_caller_slots,
+    ArmError, FrameSource, NotArmed, SlotHome, SlotMemory, Slots, SourceError, UnarmedSource,
+    check_caller_slots,
 };
 use crate::frame::StreamFormat;
 use crate::limits::MAX_SLOTS;
@@ -460,13 +460,6 @@ impl UnarmedSource for UnarmedCamera {
             format!(" ({})", self.why)
         };
         format!("{}{queue}{heap}{why}", self.way.word())
-    }
-
-    fn traits(&self) -> Traits {
-        Traits {
-            on_usb: self.device.port.is_some(),
-            slows_in_dim_light: self.device.fd.as_ref().is_some_and(slows_in_dim_light),
-        }
     }
 
     fn arm(self: Box<Self>, slots: Slots<'_>) -> Result<Box<dyn FrameSource>, NotArmed> {

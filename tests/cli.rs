@@ -264,7 +264,6 @@ fn probe_shows_cores_and_memory() {
     }
 }
 
-/// The whole way on the demo board, and every file that it leaves.
 #[test]
 fn a_profile_that_probe_writes_is_one_that_check_accepts_and_it_replaces_none() {
     let dir = tempfile::tempdir().unwrap();
@@ -291,6 +290,22 @@ fn a_profile_that_probe_writes_is_one_that_check_accepts_and_it_replaces_none() 
     assert_eq!(code(&pinsight(&["probe", "--force"])), 2);
 }
 
+#[test]
+fn a_profile_that_probe_writes_names_the_model_that_lies_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let model = "face_detection_short_range.tflite";
+    let cached = repository.join(".cache/models").join(model);
+    std::fs::copy(cached, dir.path().join(model)).unwrap();
+    let path = dir.path().join("mine.toml");
+    let written = pinsight(&["probe", "--write", path.to_str().unwrap()]);
+    assert_eq!(code(&written), 0, "{}", stderr(&written));
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(&format!("path = \"{model}\"")), "{text}");
+    assert!(!text.contains("It is not there"), "{text}");
+}
+
+/// The whole way on the demo board, and every file that it leaves.
 #[test]
 fn the_demo_finds_the_face_and_proves_it() {
     let dir = tempfile::tempdir().unwrap();

@@ -12,8 +12,10 @@ use std::fmt::Write as _;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-/// Where `make setup` puts the demo's detector.
-const DEMO_MODEL: &str = ".cache/models/face_detection_short_range.tflite";
+/// The demo's detector.
+const DEMO_MODEL: &str = "face_detection_short_range.tflite";
+/// Where `make setup` puts it.
+const CACHE: &str = ".cache/models";
 
 /// Arguments of `pinsight probe`.
 #[derive(Debug, Args)]
@@ -48,17 +50,18 @@ fn write(path: &Path, force: bool, topology: &Topology, cameras: &[Camera]) -> R
         Failure::new(Exit::Storage, format!("--write {shown}: {error}"))
     };
     let name = board_name(path);
-    // A whole path: the profile may be anywhere.
-    let model = std::fs::canonicalize(DEMO_MODEL);
-    let (model, there) = match &model {
-        Ok(model) => (model.as_path(), true),
-        Err(_) => (Path::new("face_detection_short_range.tflite"), false),
+    let (model, there) = if path.with_file_name(DEMO_MODEL).is_file() {
+        (PathBuf::from(DEMO_MODEL), true)
+    } else {
+        // A whole path: the profile may be anywhere.
+        std::fs::canonicalize(Path::new(CACHE).join(DEMO_MODEL))
+            .map_or((PathBuf::from(DEMO_MODEL), false), |model| (model, true))
     };
     let (text, count) = profile::profile(&profile::Facts {
         name: &name,
         machine: &topology.machine,
         cameras,
-        model: (model, there),
+        model: (&model, there),
     });
     let mut options = std::fs::File::options();
     options.write(true);

@@ -1,10 +1,10 @@
 //! From the camera's bytes to detections without one heap call, in Rust, C or C++.
 
-use pinsight::board::{Decoder as DecoderName, Delegate, Fit};
+use pinsight::board::{Channels, Decoder as DecoderName, Delegate, Fit, Resample, Rotate, View};
 use pinsight::frame::{Colour, PixelFormat, StreamFormat};
 use pinsight::infer::{Engine, FixedEngine, Pace, Scheduler, Share, outputs_of};
 use pinsight::postprocess::{Decoder, Detections, Settings};
-use pinsight::preprocess::{Kernel, Plan};
+use pinsight::preprocess::{Kernel, Plan, Preparation};
 use pinsight::sys::heap;
 use pinsight::sys::tflite::{self, ModelFile, TfliteEngine};
 use sha2::{Digest, Sha256};
@@ -98,6 +98,24 @@ fn frames_become_detections_without_a_heap_call() {
     let frame: Vec<u8> = (0..FORMAT.size_bytes)
         .map(|i| (i * 7 % 251).to_le_bytes()[0])
         .collect();
+    // Aimed at a part by one kind of resampling and another, with and without turning.
+    let mut moved: Vec<Plan> = [Resample::Bilinear, Resample::Area, Resample::Nearest]
+        .into_iter()
+        .flat_map(|resample| [Rotate::None, Rotate::Quarter].map(|rotate| (resample, rotate)))
+        .map(|(resample, rotate)| {
+            let preparation = Preparation {
+                fit: Fit::Letterbox,
+                resample,
+                channels: Channels::Rgb,
+                range: [-1.0, 1.0],
+                view: View {
+                    rotate,
+                    ..View::default()
+                },
+            };
+            Plan::movable(&FORMAT, engine.input(), &preparation).unwrap()
+        })
+        .collect();
     // The first inferences of the library allocate.
     run(&mut engine, &plan, &mut faces, &mut scheduler, &frame);
 
@@ -105,6 +123,13 @@ fn frames_become_detections_without_a_heap_call() {
     let guard = heap::guard_on();
     let seen = run(&mut engine, &plan, &mut faces, &mut scheduler, &frame);
     run(&mut fixed, &scalar, &mut none, &mut scheduler, &frame);
+    for plan in &mut moved {
+        for step in 0..40 {
+            let part = [step * 48, step * 27, 8 + step * 20, 1080 - step * 26];
+            plan.aim(part).unwrap();
+            plan.run(&frame, fixed.input_bytes()).unwrap();
+        }
+    }
     let counts = hot.counts();
     drop(guard);
     assert!(

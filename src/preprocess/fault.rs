@@ -138,6 +138,25 @@ impl fmt::Display for PlanError {
 
 impl std::error::Error for PlanError {}
 
+/// A part of a picture that cannot be shown. Hot path: `Copy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AimError {
+    /// Left edge, upper edge, width and height of the part.
+    pub part_px: [u32; 4],
+}
+
+impl fmt::Display for AimError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "part of the picture: found {:?}, expected some of what the camera's `region` shows",
+            self.part_px
+        )
+    }
+}
+
+impl std::error::Error for AimError {}
+
 /// A frame that could not be turned into a tensor. Hot path: `Copy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunError {

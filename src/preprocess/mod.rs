@@ -35,6 +35,6 @@ mod taps;
 #[cfg(test)]
 mod tests;
 
-pub use fault::{PlanError, RunError};
+pub use fault::{AimError, PlanError, RunError};
 pub use mapping::Mapping;
 pub use plan::{Kernel, Plan, Preparation};

@@ -3,8 +3,8 @@
 use super::colour::{Conversion, single, stored, stored_range};
 use super::sampling::Sampling;
 use super::strip::Strips;
-use super::taps::{Extent, Taps};
-use super::{Mapping, PlanError, RunError, scalar};
+use super::taps::{Extent, MOST_TAPS, Taps};
+use super::{AimError, Mapping, PlanError, RunError, scalar};
 use crate::board::{Channels, Fit, Resample, View};
 use crate::frame::StreamFormat;
 use crate::infer::{TensorInfo, TensorType};
@@ -102,6 +102,113 @@ pub struct Plan {
     tensor_bytes: usize,
     mapping: Mapping,
     kernel: Kernel,
+    geometry: Geometry,
+    /// There is room for every part of the picture.
+    movable: bool,
+}
+
+/// What of a picture a plan shows, and how it lies in the tensor.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Geometry {
+    fit: Fit,
+    resample: Resample,
+    tensor_px: [usize; 2],
+    camera_px: [u32; 2],
+    /// Along x and y of the grid: the first pixel that may be looked at, and how many there are.
+    seen: [[u32; 2]; 2],
+    /// Picture pixels, each way, of a pixel of the grid.
+    block_px: u32,
+    sideways: bool,
+    flipped: [bool; 2],
+}
+
+/// Where a part of the grid lies in the tensor.
+struct Layout {
+    picture: Picture,
+    /// Along the camera's rows, and along its columns.
+    extents: [Extent; 2],
+    mapping: Mapping,
+}
+
+impl Geometry {
+    /// Of a part of what may be looked at: first pixel and length along x and y of the grid.
+    fn lay(&self, seen: [[u32; 2]; 2]) -> Layout {
+        let &Self {
+            fit,
+            tensor_px,
+            sideways,
+            flipped,
+            ..
+        } = self;
+        // Upright: as the tensor shows it.
+        let upright = |px: [f64; 2]| if sideways { [px[1], px[0]] } else { px };
+        let block = f64::from(self.block_px);
+        let size = upright(seen.map(|[_, length]| f64::from(length) * block));
+        let picture = place(fit, size, tensor_px);
+        let shown = shown(fit, size, tensor_px);
+        // What is cut off is cut off at both ends alike, so turning the picture does not change it.
+        let part = upright([shown[0][0], shown[1][0]]);
+        let part_size = upright([shown[0][1], shown[1][1]]);
+        let counts = upright_counts(&picture, sideways);
+        let extents = [0, 1].map(|axis| Extent {
+            first: seen[axis][0] as usize,
+            start: part[axis] / block,
+            size: part_size[axis] / block,
+            length: seen[axis][1],
+            count: counts[axis],
+            flipped: flipped[axis],
+        });
+        let mapping = Mapping::new(
+            self.camera_px.map(exact),
+            tensor_px.map(exact_side),
+            [exact_side(picture.x), exact_side(picture.y)],
+            [exact_side(picture.width), exact_side(picture.height)],
+        );
+        let mapping = mapping.of_view(
+            [0, 1].map(|axis| single(f64::from(seen[axis][0]) * block + part[axis])),
+            part_size.map(single),
+            sideways,
+            flipped,
+        );
+        Layout {
+            picture,
+            extents,
+            mapping,
+        }
+    }
+
+    /// Taps with room for whatever part is looked at.
+    fn room(&self) -> [Taps; 2] {
+        let [width, height] = self.tensor_px;
+        let counts = if self.sideways {
+            [height, width]
+        } else {
+            [width, height]
+        };
+        [0, 1].map(|axis| Taps::with_room(self.seen[axis][1], counts[axis], self.resample))
+    }
+
+    /// The pixels of the grid that a part of the picture touches, of those that may be looked at; `None`
+    /// where there is none.
+    fn grid_of(&self, [x, y, width, height]: [u32; 4]) -> Option<[[u32; 2]; 2]> {
+        let along = |axis: usize, first: u32, length: u32| {
+            let [least, count] = self.seen[axis];
+            let from = (first / self.block_px).max(least);
+            let to = first.checked_add(length)?.div_ceil(self.block_px);
+            let to = to.min(least + count);
+            (from < to).then(|| [from, to - from])
+        };
+        Some([along(0, x, width)?, along(1, y, height)?])
+    }
+}
+
+/// Positions along the camera's rows and columns.
+const fn upright_counts(picture: &Picture, sideways: bool) -> [usize; 2] {
+    if sideways {
+        [picture.height, picture.width]
+    } else {
+        [picture.width, picture.height]
+    }
 }
 
 /// `round(length * scale)`, at least one and at most `limit`.
@@ -191,6 +298,57 @@ impl Plan {
         tensor: &TensorInfo,
         preparation: &Preparation,
     ) -> Result<Self, PlanError> {
+        Self::made(format, tensor, preparation, false)
+    }
+
+    /// The same with room for every part of the picture, of which [`Plan::aim`] takes one: for pictures of
+    /// what another model has found. It shows the whole picture until then.
+    ///
+    /// # Errors
+    /// As of [`Plan::prepared`].
+    pub fn movable(
+        format: &StreamFormat,
+        tensor: &TensorInfo,
+        preparation: &Preparation,
+    ) -> Result<Self, PlanError> {
+        Self::made(format, tensor, preparation, true)
+    }
+
+    /// From now on the tensor shows this part of the picture alone: left edge, upper edge, width and height in
+    /// the camera's own pixels, cut to what the camera's view shows. As [`Plan::prepared`] with that part
+    /// for its region, on the fastest kernel that serves. Allocates nothing.
+    ///
+    /// # Errors
+    /// Nothing of that part is looked at, or the plan was not made to be moved; it is then as it was.
+    pub fn aim(&mut self, part_px: [u32; 4]) -> Result<(), AimError> {
+        let refused = AimError { part_px };
+        if !self.movable {
+            return Err(refused);
+        }
+        let seen = self.geometry.grid_of(part_px).ok_or(refused)?;
+        let layout = self.geometry.lay(seen);
+        let resample = self.geometry.resample;
+        let [across, down] = &layout.extents;
+        // There is room for every part.
+        self.across.aim(across, resample).ok_or(refused)?;
+        self.down.aim(down, resample).ok_or(refused)?;
+        self.picture = layout.picture;
+        self.mapping = layout.mapping;
+        let taps = [&self.across, &self.down];
+        if let Some(strips) = &mut self.strips {
+            // Where they cannot be, the plain kernel serves.
+            let _ = strips.aim(&self.sampling, taps);
+        }
+        self.kernel = fastest(self.strips.as_ref());
+        Ok(())
+    }
+
+    fn made(
+        format: &StreamFormat,
+        tensor: &TensorInfo,
+        preparation: &Preparation,
+        movable: bool,
+    ) -> Result<Self, PlanError> {
         let (tensor_px, channels) = match tensor.shape[..] {
             [1, h @ 1..=MAX_SIDE, w @ 1..=MAX_SIDE, c @ (1 | 3)] => ([w, h], c),
             _ => {
@@ -217,67 +375,50 @@ impl Plan {
         }
         check_range(tensor, range)?;
 
-        let seen = seen(format, &sampling, &view)?;
-        let sideways = view.rotate.is_sideways();
-        // Upright: as the tensor shows it.
-        let upright = |px: [f64; 2]| if sideways { [px[1], px[0]] } else { px };
-        let block = f64::from(sampling.block_px());
-        let size = upright(seen.map(|[_, length]| f64::from(length) * block));
-        let picture = place(fit, size, tensor_px);
-        let shown = shown(fit, size, tensor_px);
-        // What is cut off is cut off at both ends alike, so turning the picture does not change it.
-        let part = upright([shown[0][0], shown[1][0]]);
-        let part_size = upright([shown[0][1], shown[1][1]]);
-        let flipped = view.flipped();
-        let counts = if sideways {
-            [picture.height, picture.width]
-        } else {
-            [picture.width, picture.height]
+        let geometry = Geometry {
+            fit,
+            resample,
+            tensor_px,
+            camera_px: [format.width_px, format.height_px],
+            seen: seen(format, &sampling, &view)?,
+            block_px: sampling.block_px(),
+            sideways: view.rotate.is_sideways(),
+            flipped: view.flipped(),
         };
-        let [across, down] = [0, 1].map(|axis| {
-            let extent = Extent {
-                first: seen[axis][0] as usize,
-                start: part[axis] / block,
-                size: part_size[axis] / block,
-                length: seen[axis][1],
-                count: counts[axis],
-                flipped: flipped[axis],
-            };
-            Taps::new(&extent, resample)
-        });
+        let layout = geometry.lay(geometry.seen);
         let conversion = Conversion::new(&sampling, format.colour, tensor, range, order);
-        let strips = Strips::new(&sampling, [&across, &down], &conversion);
-        let mapping = Mapping::new(
-            [exact(format.width_px), exact(format.height_px)],
-            tensor_px.map(exact_side),
-            [exact_side(picture.x), exact_side(picture.y)],
-            [exact_side(picture.width), exact_side(picture.height)],
-        );
-        let mapping = mapping.of_view(
-            [0, 1].map(|axis| single(f64::from(seen[axis][0]) * block + part[axis])),
-            part_size.map(single),
-            sideways,
-            flipped,
-        );
-        let serves = |kernel: &Kernel| strips.as_ref().is_some_and(|strips| strips.serves(*kernel));
+        let (across, down, strips) = if movable {
+            let [mut across, mut down] = geometry.room();
+            let mut strips = Strips::with_room(&sampling, [&across, &down], MOST_TAPS, &conversion);
+            let [columns, lines] = &layout.extents;
+            // There is room for every part.
+            let _ = across.aim(columns, resample).and(down.aim(lines, resample));
+            if let Some(strips) = &mut strips {
+                let _ = strips.aim(&sampling, [&across, &down]);
+            }
+            (across, down, strips)
+        } else {
+            let [across, down] = layout.extents.map(|extent| Taps::new(&extent, resample));
+            let strips = Strips::new(&sampling, [&across, &down], &conversion);
+            (across, down, strips)
+        };
         Ok(Self {
-            kernel: Kernel::ALL
-                .into_iter()
-                .find(serves)
-                .unwrap_or(Kernel::Scalar),
+            kernel: fastest(strips.as_ref()),
             strips,
             across,
             down,
             conversion,
-            picture,
+            picture: layout.picture,
             tensor_px,
             channels,
             kind: tensor.kind,
             sampling,
-            sideways,
+            sideways: geometry.sideways,
             frame_bytes,
             tensor_bytes: tensor.bytes(),
-            mapping,
+            mapping: layout.mapping,
+            geometry,
+            movable,
         })
     }
 
@@ -431,6 +572,13 @@ impl Plan {
             })
         }
     }
+}
+
+/// The fastest kernel of this machine that these tables serve.
+fn fastest(strips: Option<&Strips>) -> Kernel {
+    let serves = |kernel: &Kernel| strips.is_some_and(|strips| strips.serves(*kernel));
+    let found = Kernel::ALL.into_iter().find(serves);
+    found.unwrap_or(Kernel::Scalar)
 }
 
 /// The part of the grid that is looked at: its first pixel and its length, along x and y.

@@ -28,17 +28,57 @@ struct Span {
 /// their sum is 1.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Taps {
-    spans: Box<[Span]>,
-    weights: Box<[f64]>,
+    spans: Vec<Span>,
+    weights: Vec<f64>,
+}
+
+/// Most pixels of one position whose shares are made whole numbers.
+pub(super) const MOST_TAPS: usize = 64;
+
+/// Adds to a list that never grows; `None` where it is full.
+pub(super) fn put<T>(list: &mut Vec<T>, value: T) -> Option<()> {
+    (list.len() < list.capacity()).then(|| list.push(value))
+}
+
+/// The pixels of one position before what is nothing is left out.
+#[derive(Clone, Copy, Debug)]
+struct Shares {
+    first: usize,
+    count: usize,
+    of: Of,
+}
+
+/// How they are shared.
+#[derive(Clone, Copy, Debug)]
+enum Of {
+    One,
+    /// What is not the second one's is the first one's.
+    Two(f64),
+    /// By the overlap with this stretch; the first pixel is at the third number.
+    Overlap(f64, f64, f64),
+}
+
+impl Shares {
+    fn iter(self) -> impl Iterator<Item = f64> + Clone {
+        (0..self.count).map(move |index| match self.of {
+            Of::One => 1.0,
+            Of::Two(second) if index == 0 => 1.0 - second,
+            Of::Two(second) => second,
+            Of::Overlap(from, to, first) => {
+                let left = first + index as f64;
+                (to.min(left + 1.0) - from.max(left)).max(0.0)
+            }
+        })
+    }
 }
 
 /// Shares below it are what rounding has left of nothing.
 const LEAST: f64 = 1e-9;
 
 impl Extent {
-    /// First pixel, and the share of it and of those that follow.
+    /// The pixels of a position, and their shares.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // They lie in 0..length.
-    fn shares(&self, index: usize, resample: Resample) -> (usize, Vec<f64>) {
+    fn shares(&self, index: usize, resample: Resample) -> Shares {
         let index = if self.flipped {
             self.count - 1 - index
         } else {
@@ -50,25 +90,31 @@ impl Extent {
         match resample {
             Resample::Nearest => {
                 let pixel = at(index as f64 + 0.5).floor().clamp(0.0, most);
-                (pixel as usize, vec![1.0])
+                Shares {
+                    first: pixel as usize,
+                    count: 1,
+                    of: Of::One,
+                }
             }
             Resample::Bilinear => {
                 let centre = (at(index as f64 + 0.5) - 0.5).clamp(0.0, most);
                 let first = centre.floor();
-                let second = centre - first;
-                (first as usize, vec![1.0 - second, second])
+                Shares {
+                    first: first as usize,
+                    count: 2,
+                    of: Of::Two(centre - first),
+                }
             }
             Resample::Area => {
                 let from = at(index as f64).clamp(0.0, most);
                 let to = at(index as f64 + 1.0).clamp(from, f64::from(self.length));
                 let first = from.floor();
                 let last = (to.ceil() - 1.0).clamp(first, most);
-                let share = |pixel: usize| {
-                    let left = first + pixel as f64;
-                    (to.min(left + 1.0) - from.max(left)).max(0.0)
-                };
-                let count = (last - first) as usize + 1;
-                (first as usize, (0..count).map(share).collect())
+                Shares {
+                    first: first as usize,
+                    count: (last - first) as usize + 1,
+                    of: Of::Overlap(from, to, first),
+                }
             }
         }
     }
@@ -76,28 +122,65 @@ impl Extent {
 
 impl Taps {
     pub(super) fn new(extent: &Extent, resample: Resample) -> Self {
-        let mut spans = Vec::with_capacity(extent.count);
-        let mut weights = Vec::new();
+        let mut taps = Self::with_room(extent.length, extent.count, resample);
+        // The room is that of this extent.
+        let _ = taps.aim(extent, resample);
+        taps
+    }
+
+    /// None, with room for any `count` positions over any part of `length` pixels.
+    pub(super) fn with_room(length: u32, count: usize, resample: Resample) -> Self {
+        let weights = match resample {
+            Resample::Nearest => count,
+            Resample::Bilinear => 2 * count,
+            // A position may begin and end inside a pixel.
+            Resample::Area => length as usize + 2 * count,
+        };
+        Self {
+            spans: Vec::with_capacity(count),
+            weights: Vec::with_capacity(weights),
+        }
+    }
+
+    /// Makes them those of another extent, in the memory that is there. `None` where it does not do.
+    pub(super) fn aim(&mut self, extent: &Extent, resample: Resample) -> Option<()> {
+        let Self { spans, weights } = self;
+        spans.clear();
+        weights.clear();
         for index in 0..extent.count {
-            let (first, shares) = extent.shares(index, resample);
-            let first = extent.first + first;
+            let shares = extent.shares(index, resample);
             let sum: f64 = shares.iter().sum();
-            let is_some = |share: &&f64| **share > LEAST * sum;
+            let is_some = |share: &f64| *share > LEAST * sum;
             let before = shares.iter().take_while(|share| !is_some(share)).count();
             let kept = || shares.iter().skip(before).take_while(is_some);
             let sum: f64 = kept().sum();
             let at = weights.len();
-            weights.extend(kept().map(|share| share / sum));
-            spans.push(Span {
-                first: first + before,
+            for share in kept() {
+                put(weights, share / sum)?;
+            }
+            let span = Span {
+                first: extent.first + shares.first + before,
                 at,
                 count: weights.len() - at,
-            });
+            };
+            put(spans, span)?;
         }
-        Self {
-            spans: spans.into(),
-            weights: weights.into(),
-        }
+        Some(())
+    }
+
+    /// Shares that there is room for.
+    pub(super) fn room(&self) -> usize {
+        self.weights.capacity()
+    }
+
+    /// Positions that there is room for.
+    pub(super) fn positions(&self) -> usize {
+        self.spans.capacity()
+    }
+
+    /// Most pixels of a position.
+    pub(super) fn most(&self) -> usize {
+        self.spans.iter().map(|span| span.count).max().unwrap_or(0)
     }
 
     /// Positions.
@@ -121,11 +204,13 @@ impl Taps {
 }
 
 /// Shares as whole numbers with a sum of `whole`, each as near as its neighbours allow.
+///
+/// At most [`MOST_TAPS`] of them.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0..=whole.
-pub(super) fn quantised(shares: &[f64], whole: u32) -> Vec<u32> {
+pub(super) fn quantised(shares: &[f64], whole: u32) -> heapless::Vec<u32, MOST_TAPS> {
     let mut sum = 0.0;
     let mut before = 0;
-    let parts = shares.iter().map(|share| {
+    let parts = shares.iter().take(MOST_TAPS).map(|share| {
         sum += share;
         let upto = (sum * f64::from(whole)).round() as u32;
         let part = upto - before;

@@ -1,6 +1,8 @@
 //! The kernels against a plain computation in f64, written from the standards and not from the kernels.
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Small pixel coordinates.
 
+mod aim;
+
 use super::{Kernel, Plan, PlanError, Preparation, RunError};
 use crate::board::{Channels, Fit, Resample, Rotate, View};
 use crate::frame::{Colour, Encoding, PixelFormat, Quantization, StreamFormat};

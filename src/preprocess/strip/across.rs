@@ -1,7 +1,7 @@
 //! Which elements of a strip a position is made of.
 
 use super::{BLOCK, GROUP, STRIP, Tile, merged};
-use crate::preprocess::taps::{Taps, quantised};
+use crate::preprocess::taps::{MOST_TAPS, Taps, put, quantised};
 
 /// Sum of a position's weights; of the only one, 32767 stands for the whole.
 pub(super) const WHOLE: u32 = 1 << 15;
@@ -23,16 +23,16 @@ pub(super) struct Window {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Across {
     /// First element of each position.
-    pub starts: Box<[[u32; GROUP]]>,
+    pub starts: Vec<[u32; GROUP]>,
     /// Weights of the first and the second element, in the lower and the upper half; empty where a position
     /// has more than two.
-    pub pairs: Box<[[i32; GROUP]]>,
+    pub pairs: Vec<[i32; GROUP]>,
     /// Runs of eight elements of a position; 0 where two elements are enough.
     pub chunks: usize,
     /// Weights of each group, of each chunk, of the positions 0 4 1 5 2 6 3 7.
-    pub weights: Box<[[i16; 8]]>,
+    pub weights: Vec<[i16; 8]>,
     /// Of each two groups, where two elements are enough and no group is too wide; else empty.
-    pub windows: Box<[Window]>,
+    pub windows: Vec<Window>,
 }
 
 /// Which weights of a chunk are those of position `lane`: the order in which 256-bit registers take them.
@@ -40,75 +40,118 @@ pub(super) const fn slot(lane: usize) -> usize {
     lane % 4 * 2 + lane / 4
 }
 
+/// The elements of one position: the first one's place in the strip, and the weights of that and of those that
+/// follow.
+type Elements = (usize, heapless::Vec<u32, MOST_TAPS>);
+
+/// The elements of position `index`, of samples that `px` columns share. What is missing of the last groups is
+/// as the last position.
+fn elements(taps: &Taps, tile: &Tile, px: usize, index: usize) -> Elements {
+    let (first, shares) = taps.get(index.min(taps.len().saturating_sub(1)));
+    let merged = merged(shares, |column| (first + column) / px - first / px);
+    (first / px - tile.column / px, quantised(&merged, WHOLE))
+}
+
+/// Runs of eight elements that hold `most`; 0 where two elements are enough.
+const fn chunks_of(most: usize) -> usize {
+    if most <= 2 {
+        0
+    } else {
+        most.div_ceil(BLOCK / 2)
+    }
+}
+
+/// The weight of element `at` of a position; 0 where it has fewer.
+fn weight((_, weights): &Elements, at: usize) -> i16 {
+    let weight = weights.get(at).map_or(0, |&weight| weight.min(WHOLE - 1));
+    i16::try_from(weight).unwrap_or(i16::MAX)
+}
+
 impl Across {
-    /// Of samples that `px` columns share.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)] // Weights are below 1 << 15.
-    pub(super) fn new(taps: &Taps, tiles: &[Tile], px: usize) -> Option<Self> {
-        let mut elements = Vec::with_capacity(taps.len().next_multiple_of(2 * GROUP));
-        for (index, tile) in tiles
-            .iter()
-            .flat_map(|tile| (tile.group * GROUP..tile.end * GROUP).map(move |index| (index, tile)))
-        {
-            let (first, shares) = taps.get(index.min(taps.len() - 1));
-            let merged = merged(shares, |column| (first + column) / px - first / px);
-            let start = first / px - tile.column / px;
-            elements.push((start, quantised(&merged, WHOLE)));
+    /// None, with room for so many positions of at most `most` columns each.
+    pub(super) fn with_room(positions: usize, most: usize) -> Self {
+        let pairs = positions.div_ceil(2 * GROUP);
+        Self {
+            starts: Vec::with_capacity(2 * pairs),
+            pairs: Vec::with_capacity(2 * pairs),
+            chunks: 0,
+            weights: Vec::with_capacity(2 * GROUP * pairs * chunks_of(most)),
+            windows: Vec::with_capacity(pairs),
         }
-        let most = elements.iter().map(|(_, weights)| weights.len()).max()?;
-        let chunks = if most <= 2 {
-            0
-        } else {
-            most.div_ceil(BLOCK / 2)
+    }
+
+    /// Makes them those of `taps`, of samples that `px` columns share, in the memory that is there. `None`
+    /// where it does not do, or a position reaches beyond its strip.
+    pub(super) fn aim(&mut self, taps: &Taps, tiles: &[Tile], px: usize) -> Option<()> {
+        let Self {
+            starts,
+            pairs,
+            chunks,
+            weights,
+            windows,
+        } = self;
+        starts.clear();
+        pairs.clear();
+        weights.clear();
+        windows.clear();
+        let groups = || {
+            let of_tile = |tile: &'_ Tile| (tile.group..tile.end, *tile);
+            tiles
+                .iter()
+                .map(of_tile)
+                .flat_map(|(groups, tile)| groups.map(move |group| (group, tile)))
         };
-        if elements
+        let position =
+            |group: usize, tile: &Tile, lane: usize| elements(taps, tile, px, group * GROUP + lane);
+        let mut most = 0;
+        for (group, tile) in groups() {
+            let mut of_group = [0; GROUP];
+            for (lane, start) in of_group.iter_mut().enumerate() {
+                let (at, weights) = position(group, &tile, lane);
+                most = most.max(weights.len());
+                *start = u32::try_from(at).ok()?;
+            }
+            put(starts, of_group)?;
+        }
+        *chunks = chunks_of(most);
+        let reach = 8 * (*chunks).max(1);
+        if starts
+            .as_flattened()
             .iter()
-            .any(|(start, _)| start + 8 * chunks.max(1) > STRIP)
+            .any(|&start| start as usize + reach > STRIP)
         {
             return None;
         }
-        let weight = |(_, weights): &(usize, Vec<u32>), at: usize| {
-            weights
-                .get(at)
-                .map_or(0, |&weight| weight.min(WHOLE - 1) as i32)
-        };
-        let groups = || elements.as_chunks::<GROUP>().0.iter();
-        let mut weights = vec![[0; 8]; elements.len() * chunks];
-        for (group, positions) in groups().enumerate() {
-            for (lane, position) in positions.iter().enumerate() {
-                for chunk in 0..chunks {
-                    let at = (group * chunks + chunk) * GROUP + slot(lane);
-                    *weights.get_mut(at)? =
-                        std::array::from_fn(|index| weight(position, chunk * 8 + index) as i16);
+        for (group, tile) in groups() {
+            let of_group: [Elements; GROUP] =
+                std::array::from_fn(|lane| position(group, &tile, lane));
+            if *chunks == 0 {
+                let pair =
+                    |of: &Elements| i32::from(weight(of, 0)) | i32::from(weight(of, 1)) << 16;
+                put(pairs, std::array::from_fn(|lane| pair(&of_group[lane])))?;
+                continue;
+            }
+            let at = weights.len();
+            for _ in 0..*chunks * GROUP {
+                put(weights, [0; 8])?;
+            }
+            for (lane, position) in of_group.iter().enumerate() {
+                for chunk in 0..*chunks {
+                    *weights.get_mut(at + chunk * GROUP + slot(lane))? =
+                        std::array::from_fn(|index| weight(position, chunk * 8 + index));
                 }
             }
         }
-        let windows = if chunks == 0 {
-            elements
-                .as_chunks::<{ 2 * GROUP }>()
-                .0
-                .iter()
-                .map(window)
-                .collect::<Option<_>>()
-                .unwrap_or_default()
-        } else {
-            Box::default()
-        };
-        Some(Self {
-            starts: groups()
-                .map(|group| std::array::from_fn(|lane| group[lane].0 as u32))
-                .collect(),
-            pairs: if chunks == 0 {
-                let pair = |position| weight(position, 0) | weight(position, 1) << 16;
-                groups()
-                    .map(|group| std::array::from_fn(|lane| pair(&group[lane])))
-                    .collect()
-            } else {
-                Box::default()
-            },
-            chunks,
-            weights: weights.into(),
-            windows,
-        })
+        if *chunks == 0 {
+            for pair in starts.as_chunks::<2>().0 {
+                let Some(window) = window(pair.as_flattened()) else {
+                    windows.clear();
+                    break;
+                };
+                put(windows, window)?;
+            }
+        }
+        Some(())
     }
 
     /// Whether the wide kernel's tables are there.
@@ -117,16 +160,16 @@ impl Across {
     }
 }
 
-/// `None` where a group is too wide.
-fn window(groups: &[(usize, Vec<u32>); 2 * GROUP]) -> Option<Window> {
-    let from = |positions: &[(usize, Vec<u32>)]| positions.iter().map(|(start, _)| *start).min();
-    let fits = |positions: &[(usize, Vec<u32>)], at: usize| {
-        let last = positions.iter().map(|(start, _)| *start).max().unwrap_or(0) + 1;
+/// Of the starts of two groups. `None` where a group is too wide.
+fn window(starts: &[u32]) -> Option<Window> {
+    let from = |starts: &[u32]| starts.iter().min().map(|&start| start as usize);
+    let fits = |starts: &[u32], at: usize| {
+        let last = starts.iter().max().map_or(0, |&start| start as usize) + 1;
         last < at + WIDE && at + WIDE <= STRIP
     };
-    let (first, second) = groups.split_at(GROUP);
-    let (whole, mut at) = (from(groups)?, [from(first)?, from(second)?]);
-    let is_one = fits(groups, whole);
+    let (first, second) = starts.split_at_checked(GROUP)?;
+    let (whole, mut at) = (from(starts)?, [from(first)?, from(second)?]);
+    let is_one = fits(starts, whole);
     if is_one {
         at = [whole; 2];
     } else if !fits(first, at[0]) || !fits(second, at[1]) {
@@ -134,7 +177,7 @@ fn window(groups: &[(usize, Vec<u32>); 2 * GROUP]) -> Option<Window> {
     }
     let index = |group: usize| {
         std::array::from_fn(|element| {
-            let start = groups[group * GROUP + element / 2].0;
+            let start = starts[group * GROUP + element / 2] as usize;
             u16::try_from(start + element % 2 - at[group]).unwrap_or(0)
         })
     };

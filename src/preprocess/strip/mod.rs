@@ -24,7 +24,7 @@ mod portable;
 use super::colour::{Conversion, single};
 use super::plan::{Kernel, Plan};
 use super::sampling::Sampling;
-use super::taps::{Taps, quantised};
+use super::taps::{MOST_TAPS, Taps, put, quantised};
 use crate::frame::MAX_SAMPLES;
 use across::{Across, WHOLE};
 use fetch::Fetch;
@@ -39,9 +39,6 @@ const COLUMNS: usize = 2048;
 const STRIP: usize = COLUMNS + 128;
 /// Tiles start at whole blocks of samples that two columns share.
 const ALIGN: usize = 2 * BLOCK;
-/// Most rows of one line, and most columns of one position: weights are whole numbers, and their rounding
-/// adds up.
-const MOST_TAPS: usize = 64;
 /// Bytes of a group's pixels at most.
 const GROUP_BYTES: usize = GROUP * 12;
 
@@ -91,12 +88,14 @@ struct Channel {
 pub(super) struct Strips {
     fetches: Box<[Fetch]>,
     /// Of every line, of every sample: where its row taps start; and where the last one's end.
-    lines: Box<[u32]>,
-    rows: Box<[RowTap]>,
-    tiles: Box<[Tile]>,
+    lines: Vec<u32>,
+    rows: Vec<RowTap>,
+    tiles: Vec<Tile>,
     /// Of samples of each column, and of those that two columns share.
     across: [Across; 2],
     channels: [Channel; 3],
+    /// The tables are those of the plan's taps.
+    aimed: bool,
 }
 
 /// One set of strips.
@@ -149,32 +148,58 @@ impl Strips {
         taps: [&Taps; 2],
         conversion: &Conversion,
     ) -> Option<Self> {
+        let most = taps[0].most();
+        let mut strips = Self::with_room(sampling, taps, most, conversion)?;
+        strips.aim(sampling, taps)?;
+        Some(strips)
+    }
+
+    /// None, with room for whatever these taps have room for, as long as no position has more than `most`
+    /// columns.
+    pub(super) fn with_room(
+        sampling: &Sampling,
+        taps: [&Taps; 2],
+        most: usize,
+        conversion: &Conversion,
+    ) -> Option<Self> {
         let [across, down] = taps;
-        if taps
-            .iter()
-            .any(|taps| taps.iter().any(|(_, shares)| shares.len() > MOST_TAPS))
-        {
-            return None;
-        }
-        let tiles = tiles(across)?;
-        let (lines, rows) = rows(sampling, down)?;
+        let samples = sampling.samples().len();
+        let positions = across.positions();
         Some(Self {
-            fetches: (0..sampling.samples().len())
+            fetches: (0..samples)
                 .map(|sample| Fetch::new(sampling, sample))
                 .collect::<Option<_>>()?,
-            lines,
-            rows,
-            across: [
-                Across::new(across, &tiles, 1)?,
-                Across::new(across, &tiles, 2)?,
-            ],
-            tiles,
+            lines: Vec::with_capacity(down.positions() * samples + 1),
+            rows: Vec::with_capacity(down.room() * samples),
+            across: [(); 2].map(|()| Across::with_room(positions, most.min(MOST_TAPS))),
+            tiles: Vec::with_capacity(positions.div_ceil(2 * GROUP)),
             channels: channels(sampling, conversion),
+            aimed: false,
         })
+    }
+
+    /// Makes them those of other taps of the same format, in the memory that is there. `None` where a line
+    /// has too many rows, a position too many columns, or the memory does not do: they serve no kernel then.
+    pub(super) fn aim(&mut self, sampling: &Sampling, taps: [&Taps; 2]) -> Option<()> {
+        let [across, down] = taps;
+        self.aimed = false;
+        if taps.iter().any(|taps| taps.most() > MOST_TAPS) {
+            return None;
+        }
+        tiles(across, &mut self.tiles)?;
+        rows(sampling, down, &mut self.lines, &mut self.rows)?;
+        for (of, px) in self.across.iter_mut().zip(1..) {
+            of.aim(across, &self.tiles, px)?;
+        }
+        self.aimed = true;
+        Some(())
     }
 
     /// Whether this machine has the instructions of `kernel`, and these tables serve it.
     pub(super) fn serves(&self, kernel: Kernel) -> bool {
+        if !self.aimed {
+            return false;
+        }
         match kernel {
             Kernel::Scalar => false,
             Kernel::Portable => true,
@@ -269,8 +294,8 @@ impl Strips {
 }
 
 /// As few tiles as the strips' length allows; `None` where a group does not fit.
-fn tiles(across: &Taps) -> Option<Box<[Tile]>> {
-    let mut tiles: Vec<Tile> = Vec::new();
+fn tiles(across: &Taps, tiles: &mut Vec<Tile>) -> Option<()> {
+    tiles.clear();
     // By twos, as the widest kernel takes them.
     for group in (0..across.len().div_ceil(GROUP)).step_by(2) {
         let taps = (group * GROUP..((group + 2) * GROUP).min(across.len())).map(|i| across.get(i));
@@ -294,44 +319,53 @@ fn tiles(across: &Taps) -> Option<Box<[Tile]>> {
                 };
             }
             _ if to - from > COLUMNS => return None,
-            _ => tiles.push(Tile {
-                group,
-                end: group + 2,
-                column: from,
-                columns: to - from,
-            }),
+            _ => put(
+                tiles,
+                Tile {
+                    group,
+                    end: group + 2,
+                    column: from,
+                    columns: to - from,
+                },
+            )?,
         }
     }
-    Some(tiles.into())
+    Some(())
 }
 
-/// [`Strips::lines`] and [`Strips::rows`].
-type Rows = (Box<[u32]>, Box<[RowTap]>);
-
 /// Of every line, of every sample, the rows of its plane with their shares.
-fn rows(sampling: &Sampling, down: &Taps) -> Option<Rows> {
-    let (mut lines, mut rows) = (Vec::new(), Vec::new());
+fn rows(
+    sampling: &Sampling,
+    down: &Taps,
+    lines: &mut Vec<u32>,
+    rows: &mut Vec<RowTap>,
+) -> Option<()> {
+    lines.clear();
+    rows.clear();
     for (first, shares) in down.iter() {
         for sample in 0..sampling.samples().len() {
-            lines.push(u32::try_from(rows.len()).ok()?);
+            put(lines, u32::try_from(rows.len()).ok()?)?;
             let row = |y: usize| sampling.plane_row(sample, first + y);
             let merged = merged(shares, |y| row(y) - row(0));
             for (index, weight) in quantised(&merged, 1 << 15).into_iter().enumerate() {
                 let weight = u16::try_from(weight).ok()?;
                 if weight > 0 {
                     let at = sampling.row_start(sample, row(0) + index);
-                    rows.push(RowTap { at, weight });
+                    put(rows, RowTap { at, weight })?;
                 }
             }
         }
     }
-    lines.push(u32::try_from(rows.len()).ok()?);
-    Some((lines.into(), rows.into()))
+    put(lines, u32::try_from(rows.len()).ok()?)
 }
 
 /// Shares of those that several positions share: `of` says which one, counted from the first's.
-fn merged(shares: &[f64], of: impl Fn(usize) -> usize) -> Vec<f64> {
-    let mut merged = vec![0.0; shares.len().checked_sub(1).map_or(0, |last| of(last) + 1)];
+///
+/// At most [`MOST_TAPS`] of them.
+fn merged(shares: &[f64], of: impl Fn(usize) -> usize) -> heapless::Vec<f64, MOST_TAPS> {
+    let count = shares.len().checked_sub(1).map_or(0, |last| of(last) + 1);
+    let mut merged: heapless::Vec<f64, MOST_TAPS> =
+        std::iter::repeat_n(0.0, count.min(MOST_TAPS)).collect();
     for (index, share) in shares.iter().enumerate() {
         if let Some(sum) = merged.get_mut(of(index)) {
             *sum += share;

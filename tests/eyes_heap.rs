@@ -2,7 +2,7 @@
 
 use pinsight::board::{Channels, Decoder as DecoderName, Delegate, Fit, Resample, Rotate, View};
 use pinsight::frame::{Colour, PixelFormat, StreamFormat};
-use pinsight::infer::{Engine, FixedEngine, Pace, Scheduler, Share, outputs_of};
+use pinsight::infer::{Choice, Engine, FixedEngine, Pace, Scheduler, Seen, Share, outputs_of};
 use pinsight::postprocess::{Decoder, Detections, Settings};
 use pinsight::preprocess::{Kernel, Plan, Preparation};
 use pinsight::sys::heap;
@@ -54,9 +54,15 @@ fn run(
     let mut detections = Detections::new();
     let mut seen = 0;
     for now_ns in 1..=50 {
-        let camera = scheduler
-            .next(0b11, now_ns, |camera| camera as u64)
-            .unwrap();
+        // The other camera's frame is about to come, and not worth the wait.
+        let known = |camera| Seen {
+            newest_ns: now_ns - camera as u64,
+            expected_ns: now_ns + 1,
+        };
+        let choice = scheduler.next(0b11, now_ns, known);
+        let Some(Choice::Take(camera)) = choice else {
+            panic!("{choice:?}");
+        };
         scheduler.served(camera, now_ns);
         plan.run(frame, engine.input_bytes()).unwrap();
         engine.invoke().unwrap();
@@ -89,7 +95,7 @@ fn frames_become_detections_without_a_heap_call() {
     let mut none = Decoder::new(&settings, engine.input(), engine.outputs()).unwrap();
     let plan = Plan::new(&FORMAT, engine.input(), Fit::Letterbox, [-1.0, 1.0]).unwrap();
     let scalar = plan.clone().with_kernel(Kernel::Scalar).unwrap();
-    let pace = Pace::new(2, 10, 1);
+    let pace = Pace::new([10; 2], 1);
     let share = Share {
         priority: 0,
         max_gap_ns: pace.fair_gap_ns(2),

@@ -226,19 +226,19 @@ fn build(
         let _ = told.send(Armed::Step);
     }
     let service_ns = time_of_one(&mut engine).map_err(|error| refuse(&error))?;
-    let interval_ns = judged()
-        .map(|(view, ..)| view.interval_ns)
-        .max()
-        .unwrap_or(0);
-    let cameras = judged().count();
     // A worker of other cameras may judge some of these as well: what it gives comes on top.
-    let pace = Pace::new(cameras, interval_ns, service_ns / seed.alike.max(1) as u64);
-    let max_gap_ns = pace.fair_gap_ns(cameras).max(interval_ns);
+    let pace = Pace::new(
+        judged().map(|(view, ..)| view.interval_ns),
+        service_ns / seed.alike.max(1) as u64,
+    );
+    let fair_gap_ns = pace.fair_gap_ns(judged().count());
     let share = |view: &Option<(ViewSeed, Plan, Option<Jpeg>)>| match view {
         Some((view, ..)) => Share {
             priority: view.priority,
             // A camera of few frames a second misses no deadline between them.
-            max_gap_ns: max_gap_ns.max(2 * view.allowance.gap_ns),
+            max_gap_ns: fair_gap_ns
+                .max(view.interval_ns)
+                .max(2 * view.allowance.gap_ns),
         },
         // Its bit never comes.
         None => Share {
@@ -261,10 +261,19 @@ fn build(
                     tap,
                     ledger,
                     max_age_ns,
+                    interval_ns,
                     allowance,
                     ..
                 } = view;
-                Some(View::new(tap, plan, jpeg, ledger, max_age_ns, allowance))
+                Some(View::new(
+                    tap,
+                    plan,
+                    jpeg,
+                    ledger,
+                    max_age_ns,
+                    interval_ns,
+                    allowance,
+                ))
             })
             .collect(),
         buffers: seed.buffers,

@@ -6,7 +6,7 @@ use super::pulse::{Pulse, Pulses};
 use super::signals::{Signal, Signals};
 use super::stop::Stop;
 use crate::decode::{Damage, Jpeg};
-use crate::infer::{Allowance, Engine, Scheduler, outputs_of};
+use crate::infer::{Allowance, Choice, Engine, Scheduler, Seen, outputs_of};
 use crate::latency::{
     AgeOfKnowledge, Coming, Disturbance, Histogram, Looks, Observed, Remarks, Sight, Stage,
     StageHistograms, Stamps, Tail, Usual,
@@ -35,6 +35,7 @@ pub(super) struct View {
     pub(super) jpeg: Option<Jpeg>,
     pub(super) ledger: WorkerLedger,
     pub(super) max_age_ns: u64,
+    pub(super) interval_ns: u64,
     pub(super) allowance: Allowance,
     pub(super) stages: StageHistograms,
     pub(super) age: AgeOfKnowledge,
@@ -49,6 +50,7 @@ impl View {
         jpeg: Option<Jpeg>,
         ledger: WorkerLedger,
         max_age_ns: u64,
+        interval_ns: u64,
         allowance: Allowance,
     ) -> Self {
         Self {
@@ -57,6 +59,7 @@ impl View {
             jpeg,
             ledger,
             max_age_ns,
+            interval_ns,
             allowance,
             stages: StageHistograms::new(),
             age: AgeOfKnowledge::new(),
@@ -127,19 +130,7 @@ impl<E: Engine> Worker<E> {
         self.tally.last = look(queue, self.tally.watched_ns.0);
         while !self.stop.is_asked() {
             probe.sample();
-            let free_ns = now_ns();
-            let mut awake_ns = None;
-            if pending == 0 {
-                self.bell
-                    .wait(self.waiting, free_ns.saturating_add(LOOK_NS), now_ns);
-                awake_ns = Some(now_ns());
-            }
-            pending |= self.bell.take();
-            let newest = |camera: usize| self.signals[camera].newest_ns();
-            let now = awake_ns.unwrap_or(free_ns);
-            pending = self.allowed(pending, now);
-            let Some(camera) = self.scheduler.next(pending, now, newest) else {
-                pending = 0;
+            let Some((camera, coming)) = self.next(&mut pending) else {
                 continue;
             };
             pending &= !(1 << camera);
@@ -147,15 +138,66 @@ impl<E: Engine> Worker<E> {
                 self.bell.ring(pending);
                 pending = 0;
             }
-            let coming = Coming {
-                free_ns,
-                awake_ns,
-                // Before the claim: a frame that is claimed is not older than this stamp's.
-                rung_ns: self.signals[camera].rung_ns(),
-            };
             self.serve(camera, coming, queue, hot);
         }
         self.tally.watched_ns.1 = now_ns();
+    }
+
+    /// The camera whose frame is next, of those that have one in `pending` or ring while the worker waits for
+    /// it; `None` after some time without.
+    fn next(&mut self, pending: &mut u64) -> Option<(usize, Coming)> {
+        let free_ns = now_ns();
+        let mut awake_ns = None;
+        let mut until_ns = (*pending == 0).then(|| free_ns.saturating_add(LOOK_NS));
+        loop {
+            if let Some(until_ns) = until_ns {
+                self.bell.wait(self.waiting, until_ns, now_ns);
+                awake_ns = Some(now_ns());
+            }
+            *pending |= self.bell.take();
+            let now = awake_ns.unwrap_or(free_ns);
+            *pending = self.allowed(*pending, now);
+            match self
+                .scheduler
+                .next(*pending, now, |camera| self.seen(camera))
+            {
+                Some(Choice::Take(camera)) => {
+                    let coming = Coming {
+                        free_ns,
+                        awake_ns,
+                        // Before the claim: a frame that is claimed is not older than this stamp's.
+                        rung_ns: self.signals[camera].rung_ns(),
+                    };
+                    return Some((camera, coming));
+                }
+                Some(Choice::WaitUntil(wait_ns)) if !self.stop.is_asked() => {
+                    until_ns = Some(wait_ns);
+                }
+                Some(Choice::WaitUntil(_)) | None => {
+                    *pending = 0;
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// What the scheduler knows of a camera's frames. Where several workers share a bell, frames that come are
+    /// another's as likely, and none is waited for.
+    fn seen(&self, camera: usize) -> Seen {
+        let (Some(signal), Some(Some(view))) = (self.signals.get(camera), self.views.get(camera))
+        else {
+            return Seen::default();
+        };
+        let expected_ns = match signal.rung_ns() {
+            0 => 0,
+            _ if self.shared_bell => 0,
+            rung_ns => rung_ns.saturating_add(view.interval_ns),
+        };
+        let may_be_taken = view.allowance.allows(expected_ns, signal.due_ns());
+        Seen {
+            newest_ns: signal.newest_ns(),
+            expected_ns: if may_be_taken { expected_ns } else { 0 },
+        }
     }
 
     /// The cameras of `pending` whose frames may be judged now. Another one's frame waits in its ring: the

@@ -9,7 +9,7 @@ mod scheduler;
 
 pub use allowance::Allowance;
 pub use fixed::{FixedEngine, FixedEngineError};
-pub use scheduler::{Pace, Scheduler, Share};
+pub use scheduler::{Choice, Pace, Scheduler, Seen, Share};
 
 use crate::limits::MAX_OUTPUTS;
 

@@ -5,6 +5,11 @@
 //! frames always come a little earlier than another's. So frames younger than a window count as equally
 //! fresh, and the camera that waited longest goes first among them; and each camera has a deadline,
 //! before which freshness decides only as long as every pending camera can still meet its own.
+//!
+//! Where the time of an inference and the cameras' interval are in a bad proportion, the same cameras are
+//! the fresh ones again and again, and the others are left with old frames at their deadlines. A worker that
+//! stands still for a moment falls into step with another camera: so it does, when a frame that is about to
+//! come is worth the wait.
 
 use crate::limits::MAX_CAMERAS;
 
@@ -27,13 +32,19 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// The pace of `cameras` cameras of one frame in `interval_ns` each: the window is one and a quarter
-    /// times the mean spacing of their frames.
+    /// The pace of cameras of one frame in so many nanoseconds each (one of 0 has no rate): the window is one
+    /// and a quarter times the mean spacing of all their frames.
     ///
     /// Narrower, and a camera can miss every chance; wider, and every frame waits.
     #[must_use]
-    pub fn new(cameras: usize, interval_ns: u64, service_ns: u64) -> Self {
-        let spacing_ns = interval_ns / (cameras as u64).max(1);
+    pub fn new(intervals_ns: impl IntoIterator<Item = u64>, service_ns: u64) -> Self {
+        /// Frames in so many nanoseconds are counted: some eleven days.
+        const LONG_NS: u64 = 1_000_000_000_000_000;
+        let frames: u64 = intervals_ns
+            .into_iter()
+            .map(|interval_ns| LONG_NS.checked_div(interval_ns).unwrap_or(0))
+            .sum();
+        let spacing_ns = LONG_NS.checked_div(frames).unwrap_or(0);
         Self {
             service_ns,
             window_ns: spacing_ns + spacing_ns / 4,
@@ -51,6 +62,30 @@ impl Pace {
             .saturating_mul(2 * cameras as u64)
             .saturating_sub(self.service_ns / 2)
     }
+
+    /// How late a frame may be that was waited for.
+    const fn grace_ns(&self) -> u64 {
+        self.window_ns / 8
+    }
+}
+
+/// What is known of one camera's frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// When its newest frame was captured; 0 where that is not known.
+    pub newest_ns: u64,
+    /// When its next frame should be there, and may be taken; 0 where that is not known.
+    pub expected_ns: u64,
+}
+
+/// What a free worker does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// It takes this camera's frame.
+    Take(usize),
+    /// It asks again when a frame has come, or at this time: a frame that is about to come is worth more
+    /// than any that is there.
+    WaitUntil(u64),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +98,12 @@ impl Camera {
     const fn deadline_ns(&self) -> u64 {
         self.served_ns.saturating_add(self.share.max_gap_ns)
     }
+
+    /// How much of its longest gap is over.
+    #[allow(clippy::cast_precision_loss)] // A proportion.
+    fn hunger(&self, now_ns: u64) -> f64 {
+        now_ns.saturating_sub(self.served_ns) as f64 / self.share.max_gap_ns.max(1) as f64
+    }
 }
 
 /// Decides which camera's frame a free worker takes. Allocates nothing; time is an argument.
@@ -72,6 +113,9 @@ impl Camera {
 /// 2. by priority;
 /// 3. frames within the window, longest wait first; then the others, freshest first;
 /// 4. longest wait first, then the lower number.
+///
+/// The first of them is taken, unless another camera's next frame is worth the wait: see
+/// [`Choice::WaitUntil`].
 ///
 /// No pending camera starves: deadlines come, and where more is asked for than the workers can give,
 /// the earliest deadline first is round-robin among cameras of equal rights. So it is where no capture
@@ -98,37 +142,15 @@ impl Scheduler {
         Some(Self { cameras, pace })
     }
 
-    /// The camera whose frame is next, of those whose bit is set in `pending`; bits beyond the cameras
-    /// are ignored. `newest_ns` tells when a camera's newest frame was captured; 0 where that is not
-    /// known.
+    /// The camera whose frame is next, of those whose bit is set in `pending`, or how long to wait for a
+    /// better one; bits beyond the cameras are ignored, and `None` says that no other is set.
     #[must_use]
-    pub fn next(
-        &self,
-        pending: u64,
-        now_ns: u64,
-        newest_ns: impl Fn(usize) -> u64,
-    ) -> Option<usize> {
-        if let Some(pressing) = self.pressing(pending, now_ns) {
-            return Some(pressing);
-        }
-        let rank = |(index, camera): (usize, &Camera)| {
-            let age_ns = now_ns.saturating_sub(newest_ns(index));
-            let waited_ns = now_ns.saturating_sub(camera.served_ns);
-            let staleness_ns = if age_ns <= self.pace.window_ns {
-                0
-            } else {
-                age_ns
-            };
-            (
-                camera.share.priority,
-                u64::MAX - staleness_ns,
-                waited_ns,
-                usize::MAX - index,
-            )
-        };
-        self.pending(pending)
-            .max_by_key(|&candidate| rank(candidate))
-            .map(|(index, _)| index)
+    pub fn next(&self, pending: u64, now_ns: u64, seen: impl Fn(usize) -> Seen) -> Option<Choice> {
+        let first = self.first(pending, now_ns, &seen)?;
+        Some(
+            self.worth_waiting(first, pending, now_ns, &seen)
+                .map_or(Choice::Take(first), Choice::WaitUntil),
+        )
     }
 
     /// A worker has taken a frame of `camera`. Not called when its ring turned out to be empty.
@@ -150,6 +172,31 @@ impl Scheduler {
             .filter(move |(index, _)| pending >> index & 1 == 1)
     }
 
+    /// The first of the pending cameras.
+    fn first(&self, pending: u64, now_ns: u64, seen: &impl Fn(usize) -> Seen) -> Option<usize> {
+        if let Some(pressing) = self.pressing(pending, now_ns) {
+            return Some(pressing);
+        }
+        let rank = |(index, camera): (usize, &Camera)| {
+            let age_ns = now_ns.saturating_sub(seen(index).newest_ns);
+            let waited_ns = now_ns.saturating_sub(camera.served_ns);
+            let staleness_ns = if age_ns <= self.pace.window_ns {
+                0
+            } else {
+                age_ns
+            };
+            (
+                camera.share.priority,
+                u64::MAX - staleness_ns,
+                waited_ns,
+                usize::MAX - index,
+            )
+        };
+        self.pending(pending)
+            .max_by_key(|&candidate| rank(candidate))
+            .map(|(index, _)| index)
+    }
+
     /// The camera of the earliest deadline, if serving another one now would miss a deadline: the k-th
     /// of the pending deadlines must leave time for k more services.
     fn pressing(&self, pending: u64, now_ns: u64) -> Option<usize> {
@@ -168,304 +215,56 @@ impl Scheduler {
             .filter(|_| missed)
             .map(|&(_, index)| index)
     }
+
+    /// Until when to wait instead of taking the frame of `first`.
+    ///
+    /// A wait costs results. It may be as long as what it wins is worth: half the time by which the frame at
+    /// hand is too old, and one and a half services for a camera that is so much hungrier that its whole gap
+    /// is over. It is no longer than a service, no camera of lower priority is waited for, and no other
+    /// camera may miss its deadline by it.
+    #[allow(clippy::cast_precision_loss)] // Times of some milliseconds.
+    fn worth_waiting(
+        &self,
+        first: usize,
+        pending: u64,
+        now_ns: u64,
+        seen: &impl Fn(usize) -> Seen,
+    ) -> Option<u64> {
+        let Pace {
+            service_ns,
+            window_ns,
+        } = self.pace;
+        let at_hand = self.cameras.get(first)?;
+        let newest_ns = seen(first).newest_ns;
+        if newest_ns == 0 {
+            return None;
+        }
+        let too_old_ns = now_ns.saturating_sub(newest_ns).saturating_sub(window_ns) as f64;
+        let win = |(index, camera): (usize, &Camera)| {
+            let expected_ns = seen(index).expected_ns;
+            let wait_ns = expected_ns.checked_sub(now_ns).filter(|&ns| ns > 0)?;
+            if wait_ns > service_ns || camera.share.priority < at_hand.share.priority {
+                return None;
+            }
+            let hungrier = (camera.hunger(now_ns) - at_hand.hunger(now_ns)).max(0.0);
+            let win = too_old_ns / 2.0 + 1.5 * service_ns as f64 * hungrier - wait_ns as f64;
+            if win <= 0.0 {
+                return None;
+            }
+            let others = pending & !(1 << index);
+            match self.pressing(others, expected_ns.saturating_add(service_ns)) {
+                Some(_) => None,
+                None => Some((win, expected_ns)),
+            }
+        };
+        self.cameras
+            .iter()
+            .enumerate()
+            .filter_map(win)
+            .max_by(|(one, _), (other, _)| one.total_cmp(other))
+            .map(|(_, expected_ns)| expected_ns.saturating_add(self.pace.grace_ns()))
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::units::NS_PER_US;
-
-    const UNBOUNDED: Share = Share {
-        priority: 0,
-        max_gap_ns: u64::MAX,
-    };
-    const EAGER: Pace = Pace {
-        service_ns: 1,
-        window_ns: 0,
-    };
-
-    /// What a run gave, in nanoseconds.
-    struct Run {
-        /// Capture to result, sorted.
-        latency: Vec<u64>,
-        results: Vec<u64>,
-        longest_gap: u64,
-    }
-
-    impl Run {
-        fn percentile(&self, percent: usize) -> u64 {
-            self.latency[(self.latency.len() - 1) * percent / 100]
-        }
-    }
-
-    struct Case<'a> {
-        shares: &'a [Share],
-        pace: Pace,
-        /// Whether capture stamps are known.
-        stamps: bool,
-        /// Whether all cameras are triggered at once, instead of evenly staggered.
-        at_once: bool,
-    }
-
-    const PERIOD: u64 = 33_333 * NS_PER_US;
-    const SERVICE: u64 = 28_570 * NS_PER_US;
-    const MINUTE: u64 = 60_000_000 * NS_PER_US;
-
-    /// One worker serves cameras that each keep only the newest frame, for a minute.
-    fn simulate(case: &Case<'_>) -> Run {
-        let count = case.shares.len();
-        let mut scheduler = Scheduler::new(case.shares, case.pace, 0).unwrap();
-        let offset = |camera: usize| {
-            if case.at_once {
-                0
-            } else {
-                PERIOD * camera as u64 / count as u64
-            }
-        };
-        // The newest frame of `camera` at `now`, if any, as its number.
-        let frame =
-            |camera: usize, now: u64| now.checked_sub(offset(camera)).map(|since| since / PERIOD);
-        let captured = |camera: usize, number: u64| offset(camera) + number * PERIOD;
-        let mut claimed = vec![None; count];
-        let mut last_result = vec![0; count];
-        let mut run = Run {
-            latency: vec![],
-            results: vec![0; count],
-            longest_gap: 0,
-        };
-        let mut now = 0;
-        while now < MINUTE {
-            let fresh = |camera: usize| {
-                frame(camera, now).filter(|&n| claimed[camera].is_none_or(|c| n > c))
-            };
-            let pending = (0..count)
-                .filter(|&c| fresh(c).is_some())
-                .fold(0, |mask, c| mask | 1 << c);
-            let newest = |c| {
-                if case.stamps {
-                    frame(c, now).map_or(0, |n| captured(c, n))
-                } else {
-                    0
-                }
-            };
-            let Some(camera) = scheduler.next(pending, now, newest) else {
-                now += 50 * NS_PER_US;
-                continue;
-            };
-            let number = fresh(camera).expect("the scheduler chose a pending camera");
-            claimed[camera] = Some(number);
-            scheduler.served(camera, now);
-            now += case.pace.service_ns;
-            run.latency.push(now - captured(camera, number));
-            run.results[camera] += 1;
-            run.longest_gap = run.longest_gap.max(now - last_result[camera]);
-            last_result[camera] = now;
-        }
-        run.latency.sort_unstable();
-        run
-    }
-
-    fn fair(cameras: usize, pace: Pace) -> Vec<Share> {
-        vec![
-            Share {
-                priority: 0,
-                max_gap_ns: pace.fair_gap_ns(cameras)
-            };
-            cameras
-        ]
-    }
-
-    #[test]
-    fn nothing_pending_gives_nothing() {
-        let scheduler = Scheduler::new(&[UNBOUNDED; 2], EAGER, 0).unwrap();
-        assert_eq!(scheduler.next(0, 5, |_| 0), None);
-        assert_eq!(
-            scheduler.next(0b1100, 5, |_| 0),
-            None,
-            "bits beyond the cameras are not cameras"
-        );
-    }
-
-    #[test]
-    fn without_stamps_it_is_round_robin() {
-        for share in [
-            UNBOUNDED,
-            Share {
-                priority: 0,
-                max_gap_ns: 0,
-            },
-        ] {
-            let mut scheduler = Scheduler::new(&[share; 3], EAGER, 0).unwrap();
-            let mut order = vec![];
-            for now in 1..=6 {
-                let camera = scheduler.next(0b111, now, |_| 0).unwrap();
-                scheduler.served(camera, now);
-                order.push(camera);
-            }
-            assert_eq!(order, [0, 1, 2, 0, 1, 2]);
-        }
-    }
-
-    #[test]
-    fn the_freshest_frame_goes_first_and_frames_in_the_window_by_their_wait() {
-        let newest = |camera: usize| [70, 90, 80][camera];
-        let mut scheduler = Scheduler::new(
-            &[UNBOUNDED; 3],
-            Pace {
-                window_ns: 5,
-                ..EAGER
-            },
-            0,
-        )
-        .unwrap();
-        scheduler.served(1, 50);
-        assert_eq!(scheduler.next(0b111, 100, newest), Some(1));
-        assert_eq!(scheduler.next(0b101, 100, newest), Some(2));
-        assert_eq!(
-            scheduler.next(0b111, 84, newest),
-            Some(2),
-            "the wait decides between 1 and 2"
-        );
-    }
-
-    #[test]
-    fn a_pressing_deadline_goes_before_a_fresher_frame_and_a_greater_priority() {
-        let share = |priority| Share {
-            priority,
-            max_gap_ns: 50,
-        };
-        let pace = Pace {
-            service_ns: 10,
-            window_ns: 0,
-        };
-        let mut scheduler = Scheduler::new(&[share(0), share(9)], pace, 0).unwrap();
-        scheduler.served(1, 20);
-        assert_eq!(
-            scheduler.next(0b11, 40, |camera| camera as u64),
-            Some(1),
-            "40 + 10 meets the deadline of 50"
-        );
-        assert_eq!(
-            scheduler.next(0b11, 41, |camera| camera as u64),
-            Some(0),
-            "41 + 10 does not"
-        );
-    }
-
-    #[test]
-    fn a_camera_whose_frames_are_never_the_freshest_is_served_within_twice_its_fair_share() {
-        // The service time is the frame interval: the same cameras would be the freshest for ever.
-        let pace = Pace::new(8, PERIOD, PERIOD);
-        let greedy = simulate(&Case {
-            shares: &[UNBOUNDED; 8],
-            pace,
-            stamps: true,
-            at_once: false,
-        });
-        assert!(
-            greedy.results.contains(&0),
-            "the case starves a camera that has no deadline"
-        );
-        let bound = simulate(&Case {
-            shares: &fair(8, pace),
-            pace,
-            stamps: true,
-            at_once: false,
-        });
-        assert!(bound.longest_gap <= 2 * 8 * PERIOD, "{}", bound.longest_gap);
-    }
-
-    #[test]
-    fn freshest_first_beats_round_robin_and_keeps_every_gap() {
-        for cameras in [2, 3, 8, 16, 64] {
-            for at_once in [false, true] {
-                let pace = Pace::new(cameras, PERIOD, SERVICE);
-                let shares = &fair(cameras, pace);
-                let fresh = simulate(&Case {
-                    shares,
-                    pace,
-                    stamps: true,
-                    at_once,
-                });
-                let robin = simulate(&Case {
-                    shares,
-                    pace,
-                    stamps: false,
-                    at_once,
-                });
-                let case = format!("{cameras} cameras, at once: {at_once}");
-                assert!(
-                    fresh.longest_gap <= 2 * cameras as u64 * SERVICE + PERIOD,
-                    "{case}: {}",
-                    fresh.longest_gap
-                );
-                assert!(fresh.results.iter().all(|&results| results > 0), "{case}");
-                assert!(fresh.percentile(50) <= robin.percentile(50), "{case}");
-                if !at_once {
-                    assert!(fresh.percentile(50) <= SERVICE + pace.window_ns, "{case}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn eight_staggered_cameras_stay_within_one_and_a_half_frame_spacings_of_the_service_time() {
-        let pace = Pace::new(8, PERIOD, SERVICE);
-        let run = simulate(&Case {
-            shares: &fair(8, pace),
-            pace,
-            stamps: true,
-            at_once: false,
-        });
-        assert!(
-            run.percentile(99) <= SERVICE + PERIOD * 3 / 16,
-            "{}",
-            run.percentile(99)
-        );
-        let robin = simulate(&Case {
-            shares: &fair(8, pace),
-            pace,
-            stamps: false,
-            at_once: false,
-        });
-        assert!(
-            robin.percentile(99) > SERVICE + PERIOD * 3 / 4,
-            "round-robin does not: {}",
-            robin.percentile(99)
-        );
-    }
-
-    #[test]
-    fn a_greater_priority_is_served_more_often_and_starves_nobody() {
-        let pace = Pace::new(8, PERIOD, SERVICE);
-        let mut shares = fair(8, pace);
-        shares[3].priority = 1;
-        let run = simulate(&Case {
-            shares: &shares,
-            pace,
-            stamps: true,
-            at_once: false,
-        });
-        assert!(
-            (0..8).all(|camera| run.results[camera] > 0),
-            "{:?}",
-            run.results
-        );
-        assert!(
-            (0..8).all(|camera| camera == 3 || run.results[3] > run.results[camera]),
-            "{:?}",
-            run.results
-        );
-        assert!(
-            run.longest_gap <= 2 * 8 * SERVICE + PERIOD,
-            "{}",
-            run.longest_gap
-        );
-    }
-
-    #[test]
-    fn more_than_sixty_four_cameras_are_refused() {
-        assert!(Scheduler::new(&[UNBOUNDED; 64], EAGER, 0).is_some());
-        assert!(Scheduler::new(&[UNBOUNDED; 65], EAGER, 0).is_none());
-    }
-}
+mod tests;

@@ -21,7 +21,7 @@ use super::{RunningQuantile, Stage, Stamps, late};
 pub struct Coming {
     /// It had done with the frame before, and looked for the next one.
     pub free_ns: u64,
-    /// When its wait at the bell ended; `None` if it did not wait.
+    /// When its last wait at the bell ended, for any frame or for a better one; `None` if it did not wait.
     pub awake_ns: Option<u64>,
     /// When the camera's bell was last rung, as seen before the frame was claimed.
     pub rung_ns: u64,

@@ -4,7 +4,7 @@ use super::{Losses, Sink, Source, expose};
 use crate::bench::memory::{NEWEST, describe, lane_of, slots_of, tables};
 use crate::bench::report::BenchError;
 use crate::frame::FrameMeta;
-use crate::infer::{Pace, Scheduler, Share};
+use crate::infer::{Choice, Pace, Scheduler, Seen, Share};
 use crate::ring::{Doorbell, LaneProducer, LaneTap, Waiting, Woken};
 use crate::sync::{Arc, AtomicU64, Ordering, Padded};
 use crate::sys::clock::now_ns;
@@ -25,6 +25,8 @@ struct Board {
     /// Capture time of each camera's newest frame. A hint for the scheduler: the lane decides what is
     /// claimed.
     newest_ns: Vec<Padded<AtomicU64>>,
+    /// When its bell was rung.
+    rung_ns: Vec<Padded<AtomicU64>>,
 }
 
 /// The cameras' ends, the consumer's, and what the slots are made of.
@@ -45,7 +47,8 @@ pub(super) fn lanes(
     let (arena, tables) = tables(cameras, slots_of(NEWEST), bytes.into(), None)?;
     let board = Arc::new(Board {
         bell: Doorbell::new(),
-        newest_ns: (0..cameras).map(|_| Padded(AtomicU64::new(0))).collect(),
+        newest_ns: stamps(cameras),
+        rung_ns: stamps(cameras),
     });
     let mut sources = Vec::with_capacity(cameras);
     let mut taps = Vec::with_capacity(cameras);
@@ -61,6 +64,10 @@ pub(super) fn lanes(
         });
     }
     Ok((sources, Lanes { taps, board }, describe(&arena)))
+}
+
+fn stamps(cameras: usize) -> Vec<Padded<AtomicU64>> {
+    (0..cameras).map(|_| Padded(AtomicU64::new(0))).collect()
 }
 
 pub(super) struct LaneSource<'run> {
@@ -89,6 +96,7 @@ impl Source for LaneSource<'_> {
             if self.producer.publish(filled).evicted(0) {
                 self.losses.evicted.fetch_add(1, Ordering::Relaxed);
             }
+            self.board.rung_ns[self.camera].store(now_ns(), Ordering::Relaxed);
             self.board.bell.ring(1 << self.camera);
         }
         true
@@ -111,7 +119,7 @@ impl Lanes {
         turn: Turn,
     ) -> Result<LaneSink, BenchError> {
         let cameras = self.taps.len();
-        let pace = Pace::new(cameras, interval_ns, service_ns);
+        let pace = Pace::new(vec![interval_ns; cameras], service_ns);
         let share = Share {
             priority: 0,
             max_gap_ns: pace.fair_gap_ns(cameras),
@@ -123,6 +131,7 @@ impl Lanes {
             ready: 0,
             scheduler,
             turn,
+            interval_ns,
         })
     }
 }
@@ -132,17 +141,23 @@ pub(super) struct LaneSink {
     ready: u64,
     scheduler: Scheduler,
     turn: Turn,
+    interval_ns: u64,
 }
 
 impl LaneSink {
-    fn pick(&self, now_ns: u64) -> Option<usize> {
-        let newest = &self.lanes.board.newest_ns;
-        // Where no stamps are known, the scheduler takes the cameras in turn.
-        self.scheduler
-            .next(self.ready, now_ns, |camera| match self.turn {
-                Turn::Freshest => newest[camera].load(Ordering::Relaxed),
-                Turn::RoundRobin => 0,
-            })
+    fn choose(&self, now_ns: u64) -> Option<Choice> {
+        let Board {
+            newest_ns, rung_ns, ..
+        } = &*self.lanes.board;
+        let seen = |camera: usize| match self.turn {
+            Turn::Freshest => Seen {
+                newest_ns: newest_ns[camera].load(Ordering::Relaxed),
+                expected_ns: rung_ns[camera].load(Ordering::Relaxed) + self.interval_ns,
+            },
+            // Where no stamps are known, the scheduler takes the cameras in turn.
+            Turn::RoundRobin => Seen::default(),
+        };
+        self.scheduler.next(self.ready, now_ns, seen)
     }
 }
 
@@ -151,11 +166,18 @@ impl Sink for LaneSink {
         loop {
             self.ready |= self.lanes.board.bell.take();
             let begun_ns = now_ns();
-            let Some(camera) = self.pick(begun_ns) else {
-                match self.lanes.board.bell.wait(Waiting::Park, until_ns, now_ns) {
-                    Woken::Ready => continue,
-                    Woken::TimedOut | Woken::Closed => return false,
-                }
+            let wait_ns = match self.choose(begun_ns) {
+                Some(Choice::Take(camera)) => Ok(camera),
+                Some(Choice::WaitUntil(wait_ns)) => Err(wait_ns.min(until_ns)),
+                None => Err(until_ns),
+            };
+            let camera = match wait_ns {
+                Ok(camera) => camera,
+                Err(wait_ns) => match self.lanes.board.bell.wait(Waiting::Park, wait_ns, now_ns) {
+                    Woken::TimedOut if wait_ns == until_ns => return false,
+                    Woken::Ready | Woken::TimedOut => continue,
+                    Woken::Closed => return false,
+                },
             };
             self.ready &= !(1 << camera);
             // A camera that published again after its bit was taken has its newest frame claimed here,

@@ -124,6 +124,27 @@ fn colour_bars_have_their_colours_in_each_format() {
 }
 
 #[test]
+fn the_whole_picture_is_shown_with_a_frame_around_the_region_and_what_the_models_get_is_said() {
+    let desk = Desk::new("NV12\"\nregion = [100, 50, 320, 200]\nrotate = 90\nmirror = true\n#");
+    let out = desk.path("out.png");
+    let output = desk.snapshot("bars", &out);
+    assert!(output.status.success(), "{}", said(&output));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let words = "the models get the framed 320x200 at 100,50, turned by 90 degrees, mirrored";
+    assert!(told.contains(words), "{told}");
+    let picture = image::open(out).unwrap().into_rgb8();
+    assert_eq!(picture.dimensions(), (640, 360));
+    let frame = image::Rgb([255, 0, 255]);
+    for (x, y) in [(99, 120), (420, 120), (250, 49), (250, 250)] {
+        assert_eq!(picture.get_pixel(x, y), &frame, "at {x},{y}");
+    }
+    // The region, and what is around the frame, is untouched.
+    for (x, y) in [(40, 60), (200, 51)] {
+        assert_ne!(picture.get_pixel(x, y), &frame, "at {x},{y}");
+    }
+}
+
+#[test]
 fn a_photograph_comes_out_as_it_went_in() {
     let desk = Desk::new("NV12");
     let colours = [[200, 40, 30], [20, 120, 220]];

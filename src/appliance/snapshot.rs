@@ -6,7 +6,7 @@ use super::decoding::Buffers;
 use super::exit::{Exit, Failure};
 use super::fitting::{self, Fitted};
 use super::furnish::{Lane, describe, furnish, image_bytes};
-use crate::board::Fit;
+use crate::board::{Fit, View};
 use crate::capture::clip::{Clip, ClipKind};
 use crate::capture::continuity::Continuity;
 use crate::capture::{Dequeue, Dequeued, FrameSource, Readiness, SourceError};
@@ -18,17 +18,24 @@ use crate::ring::{LaneProducer, LaneTap};
 use crate::sys::clock::now_ns;
 use crate::sys::poll::PollSet;
 use crate::units::{MIB, NS_PER_MS};
-use image::RgbImage;
+use image::{Rgb, RgbImage};
 use std::path::Path;
 
 /// Longest side of a picture: that of the largest input tensor. A larger frame is halved until it fits.
 const LONGEST_PX: u32 = 4096;
+/// The frame around a camera's region: magenta, which little in the world is.
+const OUTLINE: Rgb<u8> = Rgb([255, 0, 255]);
+/// Its width.
+const OUTLINE_PX: u32 = 2;
 
 /// A picture, and what it was made from.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// Red, green and blue as the models get them.
+    /// Red, green and blue as the models get them: the whole picture as the camera has it, which is what the
+    /// coordinates of detections refer to. What `region` leaves out has a frame around the rest.
     pub picture: RgbImage,
+    /// What of it is looked at, and which way up.
+    pub view: View,
     /// Negotiated format and way of exchanging buffers, in words.
     pub format: String,
     /// The driver's number of the frame.
@@ -52,18 +59,44 @@ pub fn snapshot(board: &Path, camera: &str, frames: u32) -> Result<Snapshot, Fai
         .pop()
         .ok_or_else(|| Failure::new(Exit::Internal, "a camera without a lane"))?;
     let format = format!("{} by {}", describe(&lane.source.format()), lane.io);
-    let time_out_ns = furnished.fitted.board.cameras[0].time_out_ms * NS_PER_MS;
+    let camera = &furnished.fitted.board.cameras[0];
+    let (view, time_out_ns) = (camera.view, camera.time_out_ms * NS_PER_MS);
+    let width_px = lane.source.format().width_px;
     let mut sitting = Sitting::new(lane, time_out_ns).map_err(|error| refuse(&error))?;
     let taken = sitting.nth(frames);
     // The driver stops writing before its slots go.
     let _ = sitting.source.stop();
     let frame = taken.map_err(|error| refuse(&error))?;
-    let picture = sitting.develop(&frame).map_err(|error| refuse(&error))?;
+    let mut picture = sitting.develop(&frame).map_err(|error| refuse(&error))?;
+    if let Some(region) = view.region_px {
+        // A large picture was halved, some times.
+        let shown = region.map(|px| px * picture.width() / width_px);
+        outline(&mut picture, shown);
+    }
     Ok(Snapshot {
         picture,
+        view,
         format,
         sequence: frame.sequence,
     })
+}
+
+/// Draws a frame around a region (left, top, width, height), as far as there is picture around it.
+fn outline(picture: &mut RgbImage, [left, top, width, height]: [u32; 4]) {
+    let around = |start: u32, length: u32| {
+        let (first, end) = (start, start.saturating_add(length));
+        (
+            first.saturating_sub(OUTLINE_PX)..end.saturating_add(OUTLINE_PX),
+            first..end,
+        )
+    };
+    let ((columns, inner_columns), (rows, inner_rows)) = (around(left, width), around(top, height));
+    for (x, y, pixel) in picture.enumerate_pixels_mut() {
+        let inside = inner_columns.contains(&x) && inner_rows.contains(&y);
+        if columns.contains(&x) && rows.contains(&y) && !inside {
+            *pixel = OUTLINE;
+        }
+    }
 }
 
 /// Most bytes of a clip: it is held in memory until its last frame, so that no disk holds the camera up.
@@ -373,5 +406,27 @@ impl Sitting {
         plan.run(samples, &mut bytes)
             .map_err(|error| spoilt(&error))?;
         RgbImage::from_raw(width_px, height_px, bytes).ok_or_else(|| spoilt(&"its size is wrong"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_frame_lies_around_the_region_and_within_the_picture() {
+        let mut picture = RgbImage::new(8, 6);
+        outline(&mut picture, [0, 3, 4, 2]);
+        let drawn: Vec<String> = picture
+            .rows()
+            .map(|row| {
+                row.map(|pixel| if *pixel == OUTLINE { '#' } else { '.' })
+                    .collect()
+            })
+            .collect();
+        let expected = [
+            "........", "######..", "######..", "....##..", "....##..", "######..",
+        ];
+        assert_eq!(drawn, expected);
     }
 }

@@ -1,6 +1,7 @@
 //! `pinsight snapshot`: what a camera sees, as a picture or a short clip.
 
 use crate::appliance::{self, Exit, Failure};
+use crate::board::{Rotate, View};
 use crate::capture::clip::ClipKind;
 use clap::Args;
 use image::ImageFormat;
@@ -18,7 +19,9 @@ pub(super) struct Arguments {
     /// Take the N-th whole frame: a camera needs some to find its exposure. Of a clip: its length
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     frames: u32,
-    /// Where the picture goes (PNG); or a clip, *.y4m, of a camera with format = "MJPG" *.mjpeg
+    /// Where the picture goes (PNG): the whole of it as the camera has it, which is what the coordinates of
+    /// detections, zones and lines refer to, with a frame around the camera's region. Or a clip, *.y4m, of a
+    /// camera with format = "MJPG" *.mjpeg
     out: PathBuf,
 }
 
@@ -39,12 +42,32 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .save_with_format(out, ImageFormat::Png)
         .map_err(|error| Failure::new(Exit::Storage, format!("{}: {error}", out.display())))?;
     super::print(&format!(
-        "camera {}: {}; frame {} is in {}\n",
+        "camera {}: {}; frame {} is in {}{}\n",
         arguments.camera,
         snapshot.format,
         snapshot.sequence,
-        out.display()
+        out.display(),
+        said(&snapshot.view)
     ))
+}
+
+/// What the models get of the picture, where that is not the whole as it is.
+fn said(view: &View) -> String {
+    if *view == View::default() {
+        return String::new();
+    }
+    let part = view.region_px.map_or_else(
+        || "all of it".to_owned(),
+        |[left, top, width, height]| format!("the framed {width}x{height} at {left},{top}"),
+    );
+    let turned = match view.rotate {
+        Rotate::None => "",
+        Rotate::Quarter => ", turned by 90 degrees",
+        Rotate::Half => ", turned by 180 degrees",
+        Rotate::ThreeQuarters => ", turned by 270 degrees",
+    };
+    let mirrored = if view.mirror { ", mirrored" } else { "" };
+    format!("; the models get {part}{turned}{mirrored}")
 }
 
 /// Frames one after the other, which `source = "y4m"` or `"mjpeg"` plays.

@@ -245,16 +245,17 @@ impl Wanted {
             io,
             ..self.camera.clone()
         };
-        let source = open_v4l2(device, &camera).map_err(|error| match error.is_absent() {
+        let mut source = open_v4l2(device, &camera).map_err(|error| match error.is_absent() {
             true => None,
             false => Some(error.to_string()),
         })?;
+        source.set_rows(self.format.stride_bytes);
         let found = source.format();
         let rows = found.stride_bytes == self.format.stride_bytes;
         if !rows && !found.pixel.is_compressed() {
             return Err(Some(format!(
-                "found rows of {} bytes, expected {} as for a camera that was not there at the start; start \
-                 again while it is there",
+                "found rows of {} bytes, expected {} as for a camera that was not there at the start: io = \
+                 \"copy\" or \"auto\" copies them, or start again while it is there",
                 found.stride_bytes, self.format.stride_bytes
             )));
         }

@@ -135,10 +135,7 @@ fn open(
 ///
 /// # Errors
 /// Why it cannot be used.
-pub(super) fn open_v4l2(
-    device: &Path,
-    camera: &Camera,
-) -> Result<Box<dyn UnarmedSource>, CameraError> {
+pub(super) fn open_v4l2(device: &Path, camera: &Camera) -> Result<Box<UnarmedCamera>, CameraError> {
     let request = CameraRequest {
         pixel: camera.format,
         width_px: camera.width_px,

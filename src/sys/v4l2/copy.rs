@@ -1,5 +1,5 @@
-//! A camera whose buffers are copied: slow to read, or in several pieces. One copy puts each picture into a
-//! slot, and the driver has its buffer back at once.
+//! A camera whose buffers are copied: slow to read, in several pieces, or with rows of another length than its
+//! slots were made for. One copy puts each picture into a slot, and the driver has its buffer back at once.
 
 use super::planes::Planes;
 use super::raw::{Filled, MAX_PLANES};
@@ -18,6 +18,8 @@ pub(super) struct CopySource {
     /// With the driver's own buffers, all of which are lent to it while it streams.
     inner: V4l2Source,
     slots: Box<[SlotMemory]>,
+    /// What the slots hold: the driver's format, but for the length of its rows.
+    held: StreamFormat,
     /// Slots that are lent to this source, the oldest first.
     free: Deque<u16, MAX_SLOTS>,
     /// A buffer could not be given back after its frame was copied: told after the frame.
@@ -28,16 +30,19 @@ pub(super) struct CopySource {
 }
 
 impl CopySource {
-    /// `slots` hold the format of `inner` each; they are at most [`MAX_SLOTS`].
+    /// `slots` hold a picture of `held` each, which is the format of `inner` but for `stride_bytes` and
+    /// `size_bytes`; they are at most [`MAX_SLOTS`].
     pub(super) fn new(
         inner: V4l2Source,
         slots: Box<[SlotMemory]>,
+        held: StreamFormat,
         planes: Planes,
         offsets: [usize; MAX_PLANES],
     ) -> Self {
         Self {
             inner,
             slots,
+            held,
             free: Deque::new(),
             failed: None,
             planes,
@@ -66,6 +71,15 @@ impl CopySource {
     /// picture's where the driver filled fewer.
     fn copy(&self, from: &SlotMemory, filled: &Filled, slot: &SlotMemory) -> u32 {
         let format = self.inner.format();
+        if format.stride_bytes != self.held.stride_bytes {
+            let starts: [(usize, usize); MAX_PLANES] = std::array::from_fn(|plane| {
+                let samples = filled.planes[plane];
+                let start = self.offsets[plane] + samples.data_offset as usize;
+                (start, samples.bytes as usize)
+            });
+            let samples = &starts[..self.planes.count()];
+            return copy_rows((from, &format, samples), (slot, &self.held));
+        }
         let mut end = 0;
         for plane in 0..self.planes.count() {
             let samples = filled.planes[plane];
@@ -83,6 +97,40 @@ impl CopySource {
         }
         u32::try_from(end).unwrap_or(u32::MAX)
     }
+}
+
+/// Copies a picture row by row, of which `samples` say where each of its memory planes begins and how many
+/// bytes are filled there. Gives the bytes of the picture in the slot: fewer where the driver filled fewer.
+fn copy_rows(
+    (from, found, samples): (&SlotMemory, &StreamFormat, &[(usize, usize)]),
+    (slot, held): (&SlotMemory, &StreamFormat),
+) -> u32 {
+    let layout = found.pixel.layout();
+    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let place = |format: &StreamFormat, plane| {
+        bytes(layout.plane_offset(plane, format.stride_bytes, format.height_px))
+    };
+    let mut end = 0;
+    for (index, plane) in layout.planes().iter().enumerate() {
+        // Planes that share a piece of memory follow each other there.
+        let (offset, (start, filled)) = match samples {
+            [all] => (place(found, index), *all),
+            several => (0, several.get(index).copied().unwrap_or_default()),
+        };
+        let found_stride = bytes(plane.stride(found.stride_bytes));
+        let held_stride = bytes(plane.stride(held.stride_bytes));
+        let row_bytes = bytes(plane.row_bytes(found.width_px));
+        for row in 0..found.height_px.div_ceil(plane.rows) as usize {
+            let at = offset + row * found_stride;
+            let to = place(held, index) + row * held_stride;
+            let whole = at + row_bytes <= filled && row_bytes <= held_stride;
+            if !whole || !copy_bytes(from, start + at, slot, to, row_bytes) {
+                return u32::try_from(end).unwrap_or(u32::MAX);
+            }
+            end = to + held_stride;
+        }
+    }
+    u32::try_from(end).unwrap_or(u32::MAX)
 }
 
 /// Copies within the bounds of both; false where they would be overstepped.
@@ -115,7 +163,7 @@ fn copy_bytes(
 
 impl FrameSource for CopySource {
     fn format(&self) -> StreamFormat {
-        self.inner.format()
+        self.held
     }
 
     fn slots(&self) -> &[SlotMemory] {
@@ -206,6 +254,7 @@ impl FrameSource for CopySource {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::{Colour, Encoding, PixelFormat, Quantization};
     use std::ptr::NonNull;
 
     #[allow(unsafe_code)]
@@ -239,5 +288,64 @@ mod tests {
             assert!(!copy_bytes(&source, start, &target, place, bytes));
         }
         assert_eq!(to, [0; 8]);
+    }
+
+    fn format(pixel: PixelFormat, (width_px, height_px): (u32, u32), stride: u32) -> StreamFormat {
+        let size = pixel.image_bytes(stride, height_px);
+        StreamFormat {
+            pixel,
+            width_px,
+            height_px,
+            stride_bytes: stride,
+            size_bytes: u32::try_from(size).unwrap(),
+            colour: Colour {
+                encoding: Encoding::Bt601,
+                quantization: Quantization::Limited,
+            },
+            interval_ns: 0,
+        }
+    }
+
+    #[test]
+    fn rows_of_another_length_are_put_one_after_the_other_in_every_plane() {
+        let size = (4, 2);
+        let (found, held) = (
+            format(PixelFormat::Nv12, size, 6),
+            format(PixelFormat::Nv12, size, 4),
+        );
+        // Two bytes of nothing in front, as a driver may have them.
+        let mut from = *b"__abcd..efgh..uvUV..";
+        let mut to = [b'-'; 14];
+        let (source, target) = (memory(&mut from), memory(&mut to));
+        let bytes = copy_rows((&source, &found, &[(2, 18)]), (&target, &held));
+        assert_eq!((bytes, &to), (12, b"abcdefghuvUV--"));
+        // Narrower planes of the colours, and the planes of a buffer each.
+        let (found, held) = (
+            format(PixelFormat::Yu12m, size, 8),
+            format(PixelFormat::Yu12m, size, 4),
+        );
+        let mut from = *b"abcd....efgh....uv..UV..";
+        let mut to = [b'-'; 14];
+        let (source, target) = (memory(&mut from), memory(&mut to));
+        let planes = [(0, 16), (16, 4), (20, 4)];
+        let bytes = copy_rows((&source, &found, &planes), (&target, &held));
+        assert_eq!((bytes, &to), (12, b"abcdefghuvUV--"));
+    }
+
+    #[test]
+    fn a_picture_that_ends_early_is_shorter_in_its_slot_too() {
+        let size = (4, 3);
+        let (found, held) = (
+            format(PixelFormat::Grey, size, 6),
+            format(PixelFormat::Grey, size, 4),
+        );
+        let mut from = *b"abcd..efgh..ijk";
+        let mut to = [b'-'; 12];
+        let (source, target) = (memory(&mut from), memory(&mut to));
+        let bytes = copy_rows((&source, &found, &[(0, 15)]), (&target, &held));
+        assert_eq!((bytes, &to), (8, b"abcdefgh----"));
+        // The driver says more than there is.
+        let bytes = copy_rows((&source, &found, &[(0, 99)]), (&target, &held));
+        assert_eq!((bytes, &to), (8, b"abcdefgh----"));
     }
 }

@@ -44,6 +44,8 @@ pub struct UnarmedCamera {
     heap: Option<Heap>,
     /// For [`Way::Copied`]: the driver's own.
     copied_buffers: usize,
+    /// For [`Way::Copied`]: the length of a row in the slots, where it is not the driver's.
+    rows_bytes: Option<u32>,
 }
 
 impl UnarmedCamera {
@@ -93,6 +95,7 @@ impl UnarmedCamera {
             auto: io == Io::Auto,
             heap: None,
             copied_buffers: COPIED_BUFFERS,
+            rows_bytes: None,
         };
         let expected = match io {
             Io::Auto => {
@@ -132,6 +135,32 @@ impl UnarmedCamera {
     /// How many buffers the driver has where they are copied from, 2 to 32.
     pub fn set_copied_buffers(&mut self, count: usize) {
         self.copied_buffers = count.clamp(2, MAX_BUFFERS);
+    }
+
+    /// Where buffers are copied, rows of pictures in the slots are so long, whatever the driver's are: its
+    /// padding is left behind, or some is put in. Other ways, and compressed pictures, know no other rows than
+    /// the driver's.
+    pub fn set_rows(&mut self, stride_bytes: u32) {
+        let agreed = &self.device.agreed.format;
+        let copied = self.way == Way::Copied && !agreed.pixel.is_compressed();
+        let holds = u64::from(stride_bytes) >= agreed.pixel.row_bytes(agreed.width_px);
+        if copied && holds && stride_bytes != agreed.stride_bytes {
+            self.rows_bytes = Some(stride_bytes);
+        }
+    }
+
+    /// What slots hold.
+    fn held(&self) -> StreamFormat {
+        let agreed = self.device.agreed.format;
+        let Some(stride_bytes) = self.rows_bytes else {
+            return agreed;
+        };
+        let bytes = agreed.pixel.image_bytes(stride_bytes, agreed.height_px);
+        StreamFormat {
+            stride_bytes,
+            size_bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+            ..agreed
+        }
     }
 
     /// The path that it was opened by.
@@ -262,10 +291,12 @@ impl UnarmedCamera {
             Ok((buffers, None)) => Ok(Box::new(V4l2Source::new(self.device, buffers))),
             Ok((buffers, Some(copies))) => {
                 let planes = self.device.agreed.planes;
+                let held = self.held();
                 let inner = V4l2Source::new(self.device, buffers);
                 Ok(Box::new(CopySource::new(
                     inner,
                     copies.slots,
+                    held,
                     planes,
                     copies.offsets,
                 )))
@@ -276,7 +307,7 @@ impl UnarmedCamera {
 
     /// Makes the driver's own buffers, to be copied into the caller's slots.
     fn arm_copied(&self, slots: Slots<'_>) -> Result<(Buffers, Option<Copies>), ArmError> {
-        let slots = check_caller_slots(&self.device.agreed.format, slots, MAX_SLOTS)?;
+        let slots = check_caller_slots(&self.held(), slots, MAX_SLOTS)?;
         let made = self.make(Way::Mapped, self.copied_buffers);
         let buffers = made.map_err(ArmError::Kernel)?;
         let offsets = self.device.mapped_offsets().map_err(ArmError::Kernel)?;
@@ -350,6 +381,7 @@ pub fn try_every_io(path: &Path) -> Result<Vec<TriedIo>, CameraError> {
         auto: false,
         heap: None,
         copied_buffers: COPIED_BUFFERS,
+        rows_bytes: None,
     };
     let user = camera.user();
     if let Err(error) = user
@@ -431,7 +463,7 @@ impl Trials for UnarmedCamera {
 
 impl UnarmedSource for UnarmedCamera {
     fn format(&self) -> StreamFormat {
-        self.device.agreed.format
+        self.held()
     }
 
     fn slot_home(&self) -> SlotHome {

@@ -65,7 +65,12 @@ const fn word(resample: Resample) -> &'static str {
 /// The cases, in the order of the table.
 fn cases() -> Vec<(PixelFormat, usize, TensorType, Resample)> {
     let mut cases = Vec::new();
-    for kind in [TensorType::F32, TensorType::U8, TensorType::I8] {
+    for kind in [
+        TensorType::F32,
+        TensorType::F16,
+        TensorType::U8,
+        TensorType::I8,
+    ] {
         for resample in [Resample::Bilinear, Resample::Area, Resample::Nearest] {
             for pixel in [PixelFormat::Nv12, PixelFormat::Yuyv] {
                 for side_px in [300, 640] {
@@ -136,7 +141,7 @@ fn format_of(pixel: PixelFormat) -> Result<StreamFormat, BenchError> {
 
 fn tensor_of(side_px: usize, kind: TensorType) -> TensorInfo {
     let (scale, zero_point) = match kind {
-        TensorType::F32 => (0.0, 0),
+        TensorType::F32 | TensorType::F16 => (0.0, 0),
         TensorType::U8 => (1.0 / 255.0, 0),
         TensorType::I8 => (1.0 / 255.0, -128),
     };

@@ -5,10 +5,12 @@
 
 mod allowance;
 mod fixed;
+mod half;
 mod scheduler;
 
 pub use allowance::Allowance;
 pub use fixed::{FixedEngine, FixedEngineError};
+pub use half::Half;
 pub use scheduler::{Choice, Pace, Scheduler, Seen, Share};
 
 use crate::limits::MAX_OUTPUTS;
@@ -18,6 +20,8 @@ use crate::limits::MAX_OUTPUTS;
 pub enum TensorType {
     /// IEEE 754 single precision.
     F32,
+    /// IEEE 754 half precision.
+    F16,
     /// Unsigned 8-bit, quantised.
     U8,
     /// Signed 8-bit, quantised.
@@ -30,6 +34,7 @@ impl TensorType {
     pub const fn bytes(self) -> usize {
         match self {
             Self::F32 => 4,
+            Self::F16 => 2,
             Self::U8 | Self::I8 => 1,
         }
     }
@@ -39,9 +44,16 @@ impl TensorType {
     pub const fn name(self) -> &'static str {
         match self {
             Self::F32 => "float32",
+            Self::F16 => "float16",
             Self::U8 => "uint8",
             Self::I8 => "int8",
         }
+    }
+
+    /// Whether scale and zero point make its numbers.
+    #[must_use]
+    pub const fn is_quantised(self) -> bool {
+        matches!(self, Self::U8 | Self::I8)
     }
 }
 
@@ -78,7 +90,7 @@ impl TensorInfo {
 impl std::fmt::Display for TensorInfo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:?} {} {:?}", self.name, self.kind.name(), self.shape)?;
-        if self.kind != TensorType::F32 {
+        if self.kind.is_quantised() {
             write!(f, " scale {} zero point {}", self.scale, self.zero_point)?;
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! An output tensor's elements as real values.
 
 use super::DecodeError;
-use crate::infer::{TensorInfo, TensorType};
+use crate::infer::{Half, TensorInfo, TensorType};
 
 /// Logits beyond are as good as certain; the exponential stays finite.
 const MAX_LOGIT: f32 = 100.0;
@@ -41,7 +41,7 @@ impl Values {
     /// Least and greatest real value that the tensor can hold.
     pub(super) fn range(&self) -> (f32, f32) {
         match self.kind {
-            TensorType::F32 => (f32::NEG_INFINITY, f32::INFINITY),
+            TensorType::F32 | TensorType::F16 => (f32::NEG_INFINITY, f32::INFINITY),
             TensorType::U8 => (self.real(0), self.real(255)),
             TensorType::I8 => (self.real(-128), self.real(127)),
         }
@@ -88,6 +88,12 @@ impl View<'_> {
                 .0
                 .get(index)
                 .map_or(f32::NAN, |&b| f32::from_ne_bytes(b)),
+            TensorType::F16 => self
+                .bytes
+                .as_chunks()
+                .0
+                .get(index)
+                .map_or(f32::NAN, |&b| Half::from_ne_bytes(b).real()),
             TensorType::U8 => byte().map_or(f32::NAN, |b| self.values.real(i32::from(b))),
             TensorType::I8 => {
                 byte().map_or(f32::NAN, |b| self.values.real(i32::from(b.cast_signed())))

@@ -3,7 +3,7 @@
 use super::sampling::Sampling;
 use crate::board::Channels;
 use crate::frame::{Colour, Component, Encoding, MAX_SAMPLES, Quantization, Sample};
-use crate::infer::{TensorInfo, TensorType};
+use crate::infer::{Half, TensorInfo, TensorType};
 
 /// The sum of `gain * sample` over a pixel's samples, plus `one`, then clamped: one channel of one pixel,
 /// in the tensor's stored units.
@@ -43,6 +43,7 @@ const fn luma_weights(encoding: Encoding) -> (f64, f64) {
 pub(super) const fn stored_range(kind: TensorType) -> (f64, f64) {
     match kind {
         TensorType::F32 => (f32::MIN as f64, f32::MAX as f64),
+        TensorType::F16 => (-Half::MAX as f64, Half::MAX as f64),
         TensorType::U8 => (0.0, 255.0),
         TensorType::I8 => (-128.0, 127.0),
     }
@@ -51,7 +52,7 @@ pub(super) const fn stored_range(kind: TensorType) -> (f64, f64) {
 /// A real value as the tensor stores it, not yet rounded.
 pub(super) fn stored(tensor: &TensorInfo, real: f64) -> f64 {
     match tensor.kind {
-        TensorType::F32 => real,
+        TensorType::F32 | TensorType::F16 => real,
         TensorType::U8 | TensorType::I8 => {
             real / f64::from(tensor.scale) + f64::from(tensor.zero_point)
         }

@@ -57,7 +57,7 @@ pub enum PlanError {
         /// The scale found.
         found: f32,
     },
-    /// The quantised tensor cannot store most of the input range.
+    /// The tensor cannot store most of the input range.
     Unstorable {
         /// The real values of black and white asked for.
         found: [f32; 2],
@@ -128,8 +128,8 @@ impl fmt::Display for PlanError {
             }
             Self::Unstorable { found, storable } => write!(
                 f,
-                "input-range: found {found:?}, expected a range inside [{:.4}, {:.4}], which is all that the quantised \
-                 input tensor stores",
+                "input-range: found {found:?}, expected a range inside [{:.4}, {:.4}], which is all that the input \
+                 tensor stores",
                 storable[0], storable[1]
             ),
         }

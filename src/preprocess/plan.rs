@@ -7,7 +7,7 @@ use super::taps::{Extent, MOST_TAPS, Taps};
 use super::{AimError, Mapping, PlanError, RunError, scalar};
 use crate::board::{Channels, Fit, Resample, View};
 use crate::frame::StreamFormat;
-use crate::infer::{TensorInfo, TensorType};
+use crate::infer::{Half, TensorInfo, TensorType};
 
 /// Longest side of an input tensor.
 pub(super) const MAX_SIDE: usize = 4096;
@@ -82,7 +82,7 @@ pub(super) struct Picture {
 ///
 /// | tensor | shape | stored |
 /// |---|---|---|
-/// | f32 | [1, h, w, 3] red, green, blue or as the preparation says; [1, h, w, 1] luma | black and white are the ends of the input range |
+/// | f32, f16 | [1, h, w, 3] red, green, blue or as the preparation says; [1, h, w, 1] luma | black and white are the ends of the input range |
 /// | u8, i8 | the same | `round(real / scale) + zero_point`, clamped to the type |
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -525,6 +525,10 @@ impl Plan {
                 let black = self.conversion.black.to_ne_bytes();
                 bytes.as_chunks_mut().0.fill(black);
             }
+            TensorType::F16 => {
+                let black = Half::nearest(self.conversion.black).to_ne_bytes();
+                bytes.as_chunks_mut().0.fill(black);
+            }
             TensorType::U8 | TensorType::I8 => bytes.fill(scalar::quantise(
                 self.conversion.black,
                 self.conversion.least,
@@ -605,28 +609,36 @@ fn seen(
     Ok([[x, width], [y, height]])
 }
 
-/// The range has two different ends, and a quantised tensor can store it but for a twentieth of it:
+/// The range has two different ends, and the tensor can store it; a quantised one but for a twentieth of it:
 /// calibrated ranges stop a little short of the nominal one.
 fn check_range(tensor: &TensorInfo, range: [f32; 2]) -> Result<(), PlanError> {
     let [black, white] = range.map(f64::from);
     if !black.is_finite() || !white.is_finite() || range[0] == range[1] {
         return Err(PlanError::Range { found: range });
     }
-    if tensor.kind == TensorType::F32 {
-        return Ok(());
-    }
-    if !(tensor.scale.is_finite() && tensor.scale > 0.0) {
+    let quantised = tensor.kind.is_quantised();
+    if quantised && !(tensor.scale.is_finite() && tensor.scale > 0.0) {
         return Err(PlanError::Scale {
             found: tensor.scale,
         });
     }
     let (least, greatest) = stored_range(tensor.kind);
-    let slack = 0.05 * (stored(tensor, white) - stored(tensor, black)).abs();
+    let slack = if quantised {
+        0.05 * (stored(tensor, white) - stored(tensor, black)).abs()
+    } else {
+        0.0
+    };
     let fits = |real| (least - slack..=greatest + slack).contains(&stored(tensor, real));
     if fits(black) && fits(white) {
         return Ok(());
     }
-    let real = |value: f64| (value - f64::from(tensor.zero_point)) * f64::from(tensor.scale);
+    let real = |value: f64| {
+        if quantised {
+            (value - f64::from(tensor.zero_point)) * f64::from(tensor.scale)
+        } else {
+            value
+        }
+    };
     Err(PlanError::Unstorable {
         found: range,
         storable: [real(least), real(greatest)],

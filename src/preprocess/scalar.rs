@@ -6,7 +6,7 @@
 use super::colour::Conversion;
 use super::plan::Plan;
 use crate::frame::{MAX_SAMPLES, Sample, Store};
-use crate::infer::TensorType;
+use crate::infer::{Half, TensorType};
 
 /// Adding it leaves a number below 2^22 rounded to nearest, ties to even, in the low mantissa bits.
 const ROUNDER: f32 = 12_582_912.0;
@@ -86,6 +86,11 @@ pub(super) fn write_picture(plan: &Plan, frame: &[u8], tensor: &mut [u8]) {
                 TensorType::F32 => {
                     for (bytes, value) in out.as_chunks_mut::<4>().0.iter_mut().zip(value) {
                         *bytes = value.to_ne_bytes();
+                    }
+                }
+                TensorType::F16 => {
+                    for (bytes, value) in out.as_chunks_mut::<2>().0.iter_mut().zip(value) {
+                        *bytes = Half::nearest(value).to_ne_bytes();
                     }
                 }
                 TensorType::U8 | TensorType::I8 => {

@@ -7,6 +7,7 @@ use super::{Kernel, Plan, PlanError, Preparation, RunError};
 use crate::board::{Channels, Fit, Resample, Rotate, View};
 use crate::frame::{Colour, Encoding, PixelFormat, Quantization, StreamFormat};
 use crate::infer::{TensorInfo, TensorType};
+use half::f16;
 use proptest::prelude::{ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, proptest};
 use proptest::sample::select;
 
@@ -31,7 +32,7 @@ fn format(
 
 fn tensor(height: usize, width: usize, channels: usize, kind: TensorType) -> TensorInfo {
     let (scale, zero_point) = match kind {
-        TensorType::F32 => (0.0, 0),
+        TensorType::F32 | TensorType::F16 => (0.0, 0),
         TensorType::U8 => (2.0 / 255.0, 128),
         TensorType::I8 => (2.0 / 255.0, 0),
     };
@@ -367,6 +368,11 @@ fn reference(
     out
 }
 
+fn halves(bytes: &[u8]) -> Vec<f16> {
+    let numbers = bytes.as_chunks().0.iter();
+    numbers.map(|&b| f16::from_ne_bytes(b)).collect()
+}
+
 /// The tensor's stored bytes as real values.
 fn reals(info: &TensorInfo, bytes: &[u8]) -> Vec<f64> {
     let dequantised = |q: i32| f64::from(info.scale) * f64::from(q - info.zero_point);
@@ -377,6 +383,7 @@ fn reals(info: &TensorInfo, bytes: &[u8]) -> Vec<f64> {
             .iter()
             .map(|&b| f64::from(f32::from_ne_bytes(b)))
             .collect(),
+        TensorType::F16 => halves(bytes).iter().map(|half| half.to_f64()).collect(),
         TensorType::U8 => bytes.iter().map(|&b| dequantised(i32::from(b))).collect(),
         TensorType::I8 => bytes
             .iter()
@@ -436,7 +443,12 @@ fn cases() -> impl Strategy<Value = Case> {
         1_usize..50,
         1_usize..50,
         select(vec![1_usize, 3]),
-        select(vec![TensorType::F32, TensorType::U8, TensorType::I8]),
+        select(vec![
+            TensorType::F32,
+            TensorType::F16,
+            TensorType::U8,
+            TensorType::I8,
+        ]),
     );
     let preparation = (
         select(vec![Fit::Letterbox, Fit::Stretch, Fit::Crop]),
@@ -521,11 +533,12 @@ fn bound(kernel: Kernel, resample: Resample, kind: TensorType) -> f64 {
         (_, Resample::Area) => 0.25,
         _ => 0.1,
     };
-    // A whole number is half a step away, and a step where the exact value lies between two.
-    if kind == TensorType::F32 {
-        exact
-    } else {
-        0.5 + exact
+    match kind {
+        TensorType::F32 => exact,
+        // Near the ends of -1..=1 the numbers are 2^-11 apart, and a step is 2/255.
+        TensorType::F16 => exact + 255.0 / 2.0 * 2_f64.powi(-12),
+        // A whole number is half a step away, and a step where the exact value lies between two.
+        TensorType::U8 | TensorType::I8 => exact + 0.5,
     }
 }
 
@@ -562,10 +575,36 @@ proptest! {
         for plan in kernels(&plan).into_iter().filter(|plan| plan.kernel() != Kernel::Scalar) {
             let name = plan.kernel().name();
             for (found, expected) in of(plan).into_iter().zip(&portable) {
-                // A step of a byte where the number lies between two.
-                let bound = if info.kind == TensorType::F32 { 4e-6 } else { 2.0 / 255.0 + 1e-6 };
+                // The tensor's own step where the number lies between two.
+                let bound = match info.kind {
+                    TensorType::F32 => 4e-6,
+                    TensorType::F16 => 2_f64.powi(-11),
+                    TensorType::U8 | TensorType::I8 => 2.0 / 255.0 + 1e-6,
+                };
                 prop_assert!((found - expected).abs() <= bound, "{name}: {found} for {expected}");
             }
+        }
+    }
+
+    #[test]
+    fn a_float16_tensor_is_the_float32_one_rounded_to_nearest_on_each_kernel(
+        case in cases(),
+        white in select(vec![1.0_f32, 255.0, 2e-6, 6e4]),
+    ) {
+        let Case { format, info, mut preparation, seed } = case;
+        preparation.range = [0.0, white];
+        let tensor = |kind| tensor(info.shape[1], info.shape[2], info.shape[3], kind);
+        let plan = Plan::prepared(&format, &tensor(TensorType::F16), &preparation).unwrap();
+        let wide = Plan::prepared(&format, &tensor(TensorType::F32), &preparation).unwrap();
+        let frame = noise(plan.frame_bytes(), seed);
+        for (plan, wide) in kernels(&plan).into_iter().zip(kernels(&wide)) {
+            prop_assert_eq!(plan.kernel(), wide.kernel());
+            let (mut found, mut numbers) = (vec![0x55; plan.tensor_bytes()], vec![0x55; wide.tensor_bytes()]);
+            plan.run(&frame, &mut found).unwrap();
+            wide.run(&frame, &mut numbers).unwrap();
+            let (numbers, _) = numbers.as_chunks();
+            let expected: Vec<f16> = numbers.iter().map(|&b| f16::from_f32(f32::from_ne_bytes(b))).collect();
+            prop_assert_eq!(halves(&found), expected, "{}", plan.kernel().name());
         }
     }
 
@@ -610,6 +649,8 @@ fn each_format_is_right_at_its_least_size_odd_sizes_and_the_longest_rows_on_each
             for (kind, channels, resample) in [
                 (TensorType::F32, 3, Resample::Bilinear),
                 (TensorType::F32, 3, Resample::Area),
+                (TensorType::F16, 3, Resample::Bilinear),
+                (TensorType::F16, 1, Resample::Area),
                 (TensorType::I8, 3, Resample::Bilinear),
                 (TensorType::U8, 1, Resample::Area),
             ] {
@@ -647,7 +688,7 @@ fn each_format_is_right_at_its_least_size_odd_sizes_and_the_longest_rows_on_each
         }
     }
     assert!(
-        runs >= 4 * PixelFormat::RAW.len() * (5 + 3 * (fast - 2)),
+        runs >= 6 * PixelFormat::RAW.len() * (5 + 3 * (fast - 2)),
         "{runs}"
     );
 }
@@ -956,8 +997,31 @@ fn what_does_not_go_together_is_named_with_what_was_found() {
     let error = plan(&good, &int8, [0.0, 255.0]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "input-range: found [0.0, 255.0], expected a range inside [-1.0039, 0.9961], which is all that the quantised \
-         input tensor stores"
+        "input-range: found [0.0, 255.0], expected a range inside [-1.0039, 0.9961], which is all that the input \
+         tensor stores"
+    );
+}
+
+#[test]
+fn a_float16_tensor_stores_no_more_than_65504() {
+    let good = format(PixelFormat::Nv12, 64, 48, 64, HD);
+    let info = tensor(16, 16, 3, TensorType::F16);
+    for range in [[-65_504.0, 65_504.0], [0.0, 255.0]] {
+        let plan = Plan::new(&good, &info, Fit::Letterbox, range).unwrap();
+        for plan in kernels(&plan) {
+            for luma in [0, 255] {
+                let mut out = vec![0; plan.tensor_bytes()];
+                plan.run(&vec![luma; plan.frame_bytes()], &mut out).unwrap();
+                let inside = |half: &f16| (range[0]..=range[1]).contains(&half.to_f32());
+                assert!(halves(&out).iter().all(inside), "{}", plan.kernel().name());
+            }
+        }
+    }
+    let error = Plan::new(&good, &info, Fit::Stretch, [0.0, 65_505.0]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "input-range: found [0.0, 65505.0], expected a range inside [-65504.0000, 65504.0000], which is all that \
+         the input tensor stores"
     );
 }
 

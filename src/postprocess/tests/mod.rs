@@ -1,5 +1,6 @@
 //! Decoders on outputs made by hand.
 
+mod half;
 mod raw;
 mod ssd;
 mod yolo;

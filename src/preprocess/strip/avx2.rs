@@ -1,4 +1,4 @@
-//! The strips for x86-64: with AVX2 and FMA, or with AVX-512's permutations of words besides.
+//! The strips for x86-64: with AVX2, FMA and F16C, or with AVX-512's permutations of words besides.
 #![allow(unsafe_code)]
 
 use super::across::Across;
@@ -9,21 +9,24 @@ use crate::preprocess::colour::Conversion;
 use crate::preprocess::plan::Plan;
 use std::arch::asm;
 use std::arch::x86_64::{
-    __m128i, __m256, __m256i, _mm_cvtsi32_si128, _mm_loadu_si128, _mm_setr_epi8, _mm_shuffle_epi8,
-    _mm_storeu_si128, _mm256_add_epi16, _mm256_add_epi32, _mm256_and_si256,
-    _mm256_broadcastsi128_si256, _mm256_castsi128_si256, _mm256_castsi256_si128,
-    _mm256_cvtepi32_ps, _mm256_cvtps_epi32, _mm256_extracti128_si256, _mm256_fmadd_ps,
-    _mm256_hadd_epi32, _mm256_inserti128_si256, _mm256_loadu_si256, _mm256_madd_epi16,
-    _mm256_max_ps, _mm256_min_ps, _mm256_mullo_epi16, _mm256_or_si256, _mm256_permute2f128_ps,
-    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32, _mm256_setzero_si256,
-    _mm256_shuffle_epi8, _mm256_shuffle_ps, _mm256_sll_epi16, _mm256_slli_epi32, _mm256_srl_epi16,
-    _mm256_srli_epi16, _mm256_storeu_ps, _mm256_storeu_si256,
+    __m128i, __m256, __m256i, _MM_FROUND_TO_NEAREST_INT, _mm_cvtsi32_si128, _mm_loadu_si128,
+    _mm_setr_epi8, _mm_shuffle_epi8, _mm_storeu_si128, _mm256_add_epi16, _mm256_add_epi32,
+    _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_castsi128_si256, _mm256_castsi256_si128,
+    _mm256_cvtepi32_ps, _mm256_cvtps_epi32, _mm256_cvtps_ph, _mm256_extracti128_si256,
+    _mm256_fmadd_ps, _mm256_hadd_epi32, _mm256_inserti128_si256, _mm256_loadu_si256,
+    _mm256_madd_epi16, _mm256_max_ps, _mm256_min_ps, _mm256_mullo_epi16, _mm256_or_si256,
+    _mm256_permute2f128_ps, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps,
+    _mm256_setr_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_shuffle_ps,
+    _mm256_sll_epi16, _mm256_slli_epi32, _mm256_srl_epi16, _mm256_srli_epi16, _mm256_storeu_ps,
+    _mm256_storeu_si256,
 };
 use std::ops::Range;
 
-/// Whether this machine has AVX2 and FMA.
+/// Whether this machine has the instructions. No processor has AVX2 without F16C; an emulated one may.
 pub(super) fn is_available() -> bool {
-    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+    is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c")
 }
 
 /// As [`super::portable::down`].
@@ -291,7 +294,7 @@ pub(super) fn across(
     unsafe { run(strips, plan, tile, scratch, line) }
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn groups<const S: usize, const C: usize>(
     strips: &Strips,
     plan: &Plan,
@@ -414,7 +417,7 @@ fn clamp(value: __m256, low: f32, high: f32) -> __m256 {
 
 /// Writes eight pixels: `out` has exactly their bytes.
 #[inline]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn store<const C: usize>(
     kind: TensorType,
     conversion: &Conversion,
@@ -436,6 +439,19 @@ fn store<const C: usize>(
         (TensorType::F32, _) => {
             if let Ok(out) = out.try_into() {
                 store_ps(out, value[0]);
+            }
+        }
+        (TensorType::F16, 3) => {
+            if let ([a, b, c], []) = out.as_chunks_mut() {
+                let [x, y, z] = interleave([value[0], value[1 % C], value[2 % C]]);
+                store_halves(a, x);
+                store_halves(b, y);
+                store_halves(c, z);
+            }
+        }
+        (TensorType::F16, _) => {
+            if let Ok(out) = out.try_into() {
+                store_halves(out, value[0]);
             }
         }
         (TensorType::U8 | TensorType::I8, _) => {
@@ -521,6 +537,15 @@ fn load_bytes(lanes: &[u8; 2 * BLOCK]) -> __m256i {
 fn store_ps(out: &mut [u8; GROUP * 4], value: __m256) {
     // SAFETY: 32 writable bytes; the store needs no alignment.
     unsafe { _mm256_storeu_ps(out.as_mut_ptr().cast(), value) }
+}
+
+/// In half precision, rounded to nearest, ties to even.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn store_halves(out: &mut [u8; GROUP * 2], value: __m256) {
+    let halves = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(value);
+    // SAFETY: 16 writable bytes; the store needs no alignment.
+    unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), halves) }
 }
 
 /// The three low bytes of each lane, one after the other.

@@ -4,14 +4,14 @@
 
 use super::across::{Across, WIDE};
 use super::{GROUP, GROUP_BYTES, Line, STRIP, Scratch, Strips, Tile, avx2};
-use crate::infer::TensorType;
 use crate::preprocess::plan::Plan;
 use std::arch::x86_64::{
-    __m256i, __m512, __m512i, _mm256_loadu_si256, _mm512_and_si512, _mm512_castsi256_si512,
-    _mm512_castsi512_si256, _mm512_cvtepi32_ps, _mm512_cvtps_epi32, _mm512_extracti64x4_epi64,
-    _mm512_fmadd_ps, _mm512_inserti64x4, _mm512_loadu_si512, _mm512_madd_epi16, _mm512_max_ps,
-    _mm512_min_ps, _mm512_or_si512, _mm512_permutex2var_epi16, _mm512_permutex2var_ps,
-    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_storeu_ps,
+    __m256i, __m512, __m512i, _MM_FROUND_TO_NEAREST_INT, _mm256_loadu_si256, _mm256_storeu_si256,
+    _mm512_and_si512, _mm512_castsi256_si512, _mm512_castsi512_si256, _mm512_cvtepi32_ps,
+    _mm512_cvtps_epi32, _mm512_cvtps_ph, _mm512_extracti64x4_epi64, _mm512_fmadd_ps,
+    _mm512_inserti64x4, _mm512_loadu_si512, _mm512_madd_epi16, _mm512_max_ps, _mm512_min_ps,
+    _mm512_or_si512, _mm512_permutex2var_epi16, _mm512_permutex2var_ps, _mm512_set1_epi32,
+    _mm512_set1_ps, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_storeu_ps,
 };
 
 /// Whether this machine has the instructions.
@@ -31,18 +31,22 @@ pub(super) fn across(
     line: &mut Line<'_>,
 ) {
     debug_assert!(is_available());
-    let run = match (strips.fetches.len(), plan.channels, plan.kind) {
-        (1, 1, TensorType::F32) => pairs::<1, 1, true>,
+    let run = match (
+        strips.fetches.len(),
+        plan.channels,
+        !plan.kind.is_quantised(),
+    ) {
+        (1, 1, true) => pairs::<1, 1, true>,
         (1, 1, _) => pairs::<1, 1, false>,
-        (1, _, TensorType::F32) => pairs::<1, 3, true>,
+        (1, _, true) => pairs::<1, 3, true>,
         (1, _, _) => pairs::<1, 3, false>,
-        (3, 1, TensorType::F32) => pairs::<3, 1, true>,
+        (3, 1, true) => pairs::<3, 1, true>,
         (3, 1, _) => pairs::<3, 1, false>,
-        (3, _, TensorType::F32) => pairs::<3, 3, true>,
+        (3, _, true) => pairs::<3, 3, true>,
         (3, _, _) => pairs::<3, 3, false>,
-        (_, 1, TensorType::F32) => pairs::<4, 1, true>,
+        (_, 1, true) => pairs::<4, 1, true>,
         (_, 1, _) => pairs::<4, 1, false>,
-        (_, _, TensorType::F32) => pairs::<4, 3, true>,
+        (_, _, true) => pairs::<4, 3, true>,
         (_, _, _) => pairs::<4, 3, false>,
     };
     // SAFETY: a plan takes this kernel only after `is_available` said so.
@@ -100,6 +104,8 @@ fn pairs<const S: usize, const C: usize, const F: bool>(
     for (across, fetch) in across.iter_mut().zip(&strips.fetches) {
         *across = &strips.across[fetch.class()];
     }
+    // Bytes of sixteen numbers.
+    let run = 2 * GROUP * plan.kind.bytes();
     for pair in tile.group / 2..tile.end.div_ceil(2) {
         let mut numbers = [_mm512_set1_ps(0.0); S];
         for sample in 0..S {
@@ -120,12 +126,10 @@ fn pairs<const S: usize, const C: usize, const F: bool>(
         let out = whole.unwrap_or(&mut pixels);
         if F {
             if C == 1 {
-                if let Some(out) = out.first_chunk_mut() {
-                    store(out, values[0]);
-                }
+                store(out.get_mut(..run).unwrap_or_default(), values[0]);
             } else {
-                let runs = out.as_chunks_mut::<64>().0;
-                for (out, [first, second]) in runs.iter_mut().zip(&triples) {
+                let runs = out.chunks_exact_mut(run);
+                for (out, [first, second]) in runs.zip(&triples) {
                     let two = _mm512_permutex2var_ps(values[0], *first, values[1 % C]);
                     store(out, _mm512_permutex2var_ps(two, *second, values[2 % C]));
                 }
@@ -146,7 +150,7 @@ fn pairs<const S: usize, const C: usize, const F: bool>(
             }
         }
         if !is_whole {
-            let bytes = GROUP * C * if F { 4 } else { 1 };
+            let bytes = GROUP * C * plan.kind.bytes();
             let (one, other) = pixels.split_at(bytes);
             line.place(2 * pair, one);
             line.place(2 * pair + 1, other);
@@ -225,9 +229,16 @@ fn load_numbers(numbers: &[i32; 16]) -> __m512i {
     unsafe { _mm512_loadu_si512(numbers.as_ptr().cast()) }
 }
 
+/// Sixteen numbers: in half precision, rounded to nearest, ties to even, where there is room for no more.
 #[inline]
 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl")]
-fn store(out: &mut [u8; 64], value: __m512) {
-    // SAFETY: 64 writable bytes; the store needs no alignment.
-    unsafe { _mm512_storeu_ps(out.as_mut_ptr().cast(), value) }
+fn store(out: &mut [u8], value: __m512) {
+    if let Ok(out) = <&mut [u8; 64]>::try_from(&mut *out) {
+        // SAFETY: 64 writable bytes; the store needs no alignment.
+        unsafe { _mm512_storeu_ps(out.as_mut_ptr().cast(), value) }
+    } else if let Ok(out) = <&mut [u8; 32]>::try_from(out) {
+        let halves = _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(value);
+        // SAFETY: 32 writable bytes; the store needs no alignment.
+        unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), halves) }
+    }
 }

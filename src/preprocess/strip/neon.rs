@@ -7,14 +7,15 @@ use super::{BLOCK, GROUP, GROUP_BYTES, Line, RowTap, STRIP, Scratch, Strips, Til
 use crate::infer::TensorType;
 use crate::preprocess::plan::Plan;
 use std::arch::aarch64::{
-    float32x4_t, float32x4x3_t, int32x4_t, uint8x8_t, uint8x8x3_t, uint16x8_t, vaddq_s32,
-    vaddq_u16, vaddvq_s32, vandq_u16, vcombine_s16, vcvtnq_s32_f32, vcvtq_f32_s32, vdupq_n_f32,
-    vdupq_n_s16, vdupq_n_s32, vdupq_n_u16, vfmaq_f32, vget_low_s16, vget_low_u16, vld1q_lane_s32,
-    vld1q_s16, vld1q_s32, vld1q_u8, vld1q_u16, vmaxq_f32, vminq_f32, vmlal_high_s16, vmovn_s16,
-    vmovn_s32, vmull_high_s16, vmull_high_u16, vmull_s16, vmull_u16, vmulq_u16, vorrq_u8,
-    vorrq_u16, vpaddq_s32, vqtbl1q_u8, vreinterpret_u8_s8, vreinterpretq_s16_s32,
-    vreinterpretq_u16_u8, vreinterpretq_u16_u32, vshlq_u16, vshrq_n_u16, vst1_u8, vst1q_f32,
-    vst1q_u16, vst3_u8, vst3q_f32, vuzp2q_u16,
+    float32x4_t, float32x4x3_t, int32x4_t, uint8x8_t, uint8x8x3_t, uint16x8_t, uint16x8x3_t,
+    vaddq_s32, vaddq_u16, vaddvq_s32, vandq_u16, vcombine_f16, vcombine_s16, vcvt_f16_f32,
+    vcvtnq_s32_f32, vcvtq_f32_s32, vdupq_n_f32, vdupq_n_s16, vdupq_n_s32, vdupq_n_u16, vfmaq_f32,
+    vget_low_s16, vget_low_u16, vld1q_lane_s32, vld1q_s16, vld1q_s32, vld1q_u8, vld1q_u16,
+    vmaxq_f32, vminq_f32, vmlal_high_s16, vmovn_s16, vmovn_s32, vmull_high_s16, vmull_high_u16,
+    vmull_s16, vmull_u16, vmulq_u16, vorrq_u8, vorrq_u16, vpaddq_s32, vqtbl1q_u8,
+    vreinterpret_u8_s8, vreinterpretq_s16_s32, vreinterpretq_u16_f16, vreinterpretq_u16_u8,
+    vreinterpretq_u16_u32, vshlq_u16, vshrq_n_u16, vst1_u8, vst1q_f32, vst1q_u16, vst3_u8,
+    vst3q_f32, vst3q_u16, vuzp2q_u16,
 };
 use std::ops::Range;
 
@@ -201,9 +202,12 @@ fn eight(strips: &Strips, plan: &Plan, scratch: &Scratch, group: usize, out: &mu
     for value in values.as_flattened_mut() {
         *value = clamp(*value, conversion.low, conversion.high);
     }
-    if plan.kind == TensorType::F32 {
-        store_floats(plan.channels, values, out);
-        return;
+    match plan.kind {
+        TensorType::F32 => return store_floats(plan.channels, values, out),
+        TensorType::F16 => {
+            return store_halves(plan.channels, values.map(|value| half(value)), out);
+        }
+        TensorType::U8 | TensorType::I8 => {}
     }
     let bytes = values.map(|value| {
         let [low, high] = value.map(|value| {
@@ -235,6 +239,27 @@ fn store_floats(channels: usize, [r, g, b]: [[float32x4_t; 2]; 3], out: &mut [u8
             // SAFETY: 16 writable bytes; the store needs no alignment.
             unsafe { vst1q_f32(out.as_mut_ptr().cast(), r[half]) };
         }
+    }
+}
+
+/// In half precision, rounded to nearest, ties to even, as every thread's control register says at first.
+#[inline]
+#[target_feature(enable = "neon")]
+fn half([low, high]: [float32x4_t; 2]) -> uint16x8_t {
+    vreinterpretq_u16_f16(vcombine_f16(vcvt_f16_f32(low), vcvt_f16_f32(high)))
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn store_halves(channels: usize, [r, g, b]: [uint16x8_t; 3], out: &mut [u8]) {
+    if channels == 3 {
+        if let Some(out) = out.first_chunk_mut::<{ 6 * GROUP }>() {
+            // SAFETY: 48 writable bytes; the store needs no alignment.
+            unsafe { vst3q_u16(out.as_mut_ptr().cast(), uint16x8x3_t(r, g, b)) };
+        }
+    } else if let Some(out) = out.first_chunk_mut::<{ 2 * GROUP }>() {
+        // SAFETY: 16 writable bytes; the store needs no alignment.
+        unsafe { vst1q_u16(out.as_mut_ptr().cast(), r) };
     }
 }
 

@@ -4,7 +4,7 @@
 use super::across::{Across, slot};
 use super::fetch::{Fetch, NOTHING, REACH, Unpack, WINDOW};
 use super::{BLOCK, GROUP, GROUP_BYTES, Line, RowTap, STRIP, Scratch, Strips, Tile, start};
-use crate::infer::TensorType;
+use crate::infer::{Half, TensorType};
 use crate::preprocess::plan::Plan;
 use crate::preprocess::scalar::quantise;
 use std::ops::Range;
@@ -130,6 +130,7 @@ pub(super) fn across(
             let value = value.max(conversion.low).min(conversion.high);
             match plan.kind {
                 TensorType::F32 => out.copy_from_slice(&value.to_ne_bytes()),
+                TensorType::F16 => out.copy_from_slice(&Half::nearest(value).to_ne_bytes()),
                 TensorType::U8 | TensorType::I8 => {
                     out[0] = quantise(value, conversion.least, conversion.greatest);
                 }

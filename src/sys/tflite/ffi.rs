@@ -34,6 +34,8 @@ pub const FLOAT32: c_int = 1;
 pub const UINT8: c_int = 3;
 /// `TfLiteType`
 pub const INT8: c_int = 9;
+/// `TfLiteType`
+pub const FLOAT16: c_int = 10;
 
 /// `TfLiteQuantizationParams`
 #[repr(C)]

@@ -5,6 +5,7 @@
 
 /// Codes of operators: of `builtin_ops.h`.
 pub const ADD: i32 = 0;
+pub const DEQUANTIZE: i32 = 6;
 pub const CALL: i32 = 31;
 pub const CAST: i32 = 53;
 pub const COS: i32 = 108;
@@ -12,6 +13,7 @@ pub const WHERE: i32 = 109;
 
 /// Element types of the schema.
 pub const FLOAT32: u8 = 0;
+pub const FLOAT16: u8 = 1;
 pub const INT64: u8 = 4;
 
 /// A tensor of the graph.

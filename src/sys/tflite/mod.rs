@@ -136,7 +136,7 @@ enum Runner {
 ///
 /// Holding one proves that:
 /// - the file had the expected checksum;
-/// - the input is [1, height, width, channels], and every tensor is f32, u8 or i8 and keeps its place;
+/// - the input is [1, height, width, channels], and every tensor is f32, f16, u8 or i8 and keeps its place;
 /// - with a delegate asked for, it runs the graph or a part of it ([`TfliteEngine::graph`]);
 /// - three inferences have succeeded.
 pub struct TfliteEngine {
@@ -396,6 +396,7 @@ impl Runner {
             name: tensor.name().to_owned(),
             kind: match tensor.data_type() {
                 DataType::Float32 => Ok(TensorType::F32),
+                DataType::Float16 => Ok(TensorType::F16),
                 DataType::UInt8 => Ok(TensorType::U8),
                 DataType::Int8 => Ok(TensorType::I8),
                 other => Err(format!("{other:?}")),
@@ -428,7 +429,7 @@ impl Runner {
         }
         // Integers without parameters mean themselves.
         let (scale, zero_point) = match (kind, quantization) {
-            (TensorType::F32, _) => (0.0, 0),
+            (TensorType::F32 | TensorType::F16, _) => (0.0, 0),
             (_, Some(parameters)) => parameters,
             (_, None) => (1.0, 0),
         };

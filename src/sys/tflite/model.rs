@@ -209,7 +209,7 @@ impl fmt::Display for ModelFault {
             Self::TensorType { found } => {
                 write!(
                     f,
-                    "found tensor {found}, expected float32, uint8 or int8 elements"
+                    "found tensor {found}, expected float32, float16, uint8 or int8 elements"
                 )
             }
             Self::Name { found } => {

@@ -202,6 +202,7 @@ unsafe fn describe(tensor: *const ffi::Tensor) -> TensorSeen {
         name,
         kind: match kind {
             ffi::FLOAT32 => Ok(TensorType::F32),
+            ffi::FLOAT16 => Ok(TensorType::F16),
             ffi::UINT8 => Ok(TensorType::U8),
             ffi::INT8 => Ok(TensorType::I8),
             other => Err(format!("type {other} of c_api_types.h")),

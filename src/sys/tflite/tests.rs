@@ -1,6 +1,8 @@
 //! The engine on real models of the cache.
 
-use super::forge::{ADD, CALL, CAST, COS, FLOAT32, INT64, Tensor as Forged, WHERE};
+use super::forge::{
+    ADD, CALL, CAST, COS, DEQUANTIZE, FLOAT16, FLOAT32, INT64, Tensor as Forged, WHERE,
+};
 use super::*;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -240,6 +242,63 @@ fn a_model_made_by_hand_runs() {
     assert_eq!(engine.graph().to_string(), "1 kernel of the library (COS)");
 }
 
+const HALVES: Forged<'_> = Forged {
+    kind: FLOAT16,
+    ..PICTURE
+};
+const HALF_ANSWER: Forged<'_> = Forged {
+    kind: FLOAT16,
+    ..ANSWER
+};
+
+#[test]
+fn float16_tensors_are_told_written_and_read() {
+    let stored = crate::infer::Half::nearest(0.3);
+    let (half, wide) = (stored.to_ne_bytes(), stored.real().to_ne_bytes());
+    for (operator, taken, given, expected) in [
+        (DEQUANTIZE, HALVES, ANSWER, &wide[..]),
+        (CAST, HALVES, ANSWER, &wide),
+        (CAST, HALVES, HALF_ANSWER, &half),
+        (CAST, PICTURE, HALF_ANSWER, &half),
+    ] {
+        let (_temporary, file) = forged(&forge::model(operator, &[taken], &[given]));
+        let mut engine = TfliteEngine::build(file, NONE).unwrap();
+        let element = match engine.input().kind {
+            TensorType::F16 => {
+                let told = engine.input().to_string();
+                assert_eq!(told, r#""picture" float16 [1, 4, 4, 3]"#);
+                assert_eq!(engine.input_bytes().len(), 96);
+                &half[..]
+            }
+            _ => &wide,
+        };
+        for bytes in engine.input_bytes().chunks_exact_mut(element.len()) {
+            bytes.copy_from_slice(element);
+        }
+        engine.invoke().unwrap();
+        let found = engine.output_bytes(0);
+        assert_eq!(found.len(), 48 * expected.len());
+        assert!(
+            found
+                .chunks_exact(expected.len())
+                .all(|one| one == expected)
+        );
+    }
+}
+
+#[test]
+fn float16_is_taken_in_and_given_out_and_not_reckoned_with() {
+    for settings in [NONE, XNNPACK] {
+        let found = fault(COS, &[HALVES], &[HALF_ANSWER], settings);
+        assert!(found.starts_with("tensors cannot be allocated"), "{found}");
+    }
+    let found = fault(DEQUANTIZE, &[HALVES], &[ANSWER], XNNPACK);
+    assert!(
+        found.starts_with("delegate \"xnnpack\" takes none"),
+        "{found}"
+    );
+}
+
 #[test]
 fn a_delegate_that_takes_nothing_is_refused_and_not_passed_over() {
     let found = fault(COS, &[PICTURE], &[ANSWER], XNNPACK);
@@ -294,7 +353,7 @@ fn tensors_that_cannot_be_served_are_named() {
     };
     assert_eq!(
         fault(CAST, &[PICTURE], &[whole], NONE),
-        "found tensor \"answer\" of Int64, expected float32, uint8 or int8 elements"
+        "found tensor \"answer\" of Int64, expected float32, float16, uint8 or int8 elements"
     );
 }
 

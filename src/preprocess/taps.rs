@@ -34,6 +34,8 @@ pub(super) struct Taps {
 
 /// Most pixels of one position whose shares are made whole numbers.
 pub(super) const MOST_TAPS: usize = 64;
+/// Most places from a position's first pixel to its last one: of a Bayer sample's rows every other one is there.
+pub(super) const MOST_PLACES: usize = 2 * MOST_TAPS;
 
 /// Adds to a list that never grows; `None` where it is full.
 pub(super) fn put<T>(list: &mut Vec<T>, value: T) -> Option<()> {
@@ -205,12 +207,12 @@ impl Taps {
 
 /// Shares as whole numbers with a sum of `whole`, each as near as its neighbours allow.
 ///
-/// At most [`MOST_TAPS`] of them.
+/// At most [`MOST_PLACES`] of them.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0..=whole.
-pub(super) fn quantised(shares: &[f64], whole: u32) -> heapless::Vec<u32, MOST_TAPS> {
+pub(super) fn quantised(shares: &[f64], whole: u32) -> heapless::Vec<u32, MOST_PLACES> {
     let mut sum = 0.0;
     let mut before = 0;
-    let parts = shares.iter().take(MOST_TAPS).map(|share| {
+    let parts = shares.iter().take(MOST_PLACES).map(|share| {
         sum += share;
         let upto = (sum * f64::from(whole)).round() as u32;
         let part = upto - before;

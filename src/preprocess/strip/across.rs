@@ -1,7 +1,7 @@
 //! Which elements of a strip a position is made of.
 
 use super::{BLOCK, GROUP, STRIP, Tile, merged};
-use crate::preprocess::taps::{MOST_TAPS, Taps, put, quantised};
+use crate::preprocess::taps::{MOST_PLACES, Taps, put, quantised};
 
 /// Sum of a position's weights; of the only one, 32767 stands for the whole.
 pub(super) const WHOLE: u32 = 1 << 15;
@@ -42,7 +42,7 @@ pub(super) const fn slot(lane: usize) -> usize {
 
 /// The elements of one position: the first one's place in the strip, and the weights of that and of those that
 /// follow.
-type Elements = (usize, heapless::Vec<u32, MOST_TAPS>);
+type Elements = (usize, heapless::Vec<u32, MOST_PLACES>);
 
 /// The elements of position `index`, of samples that `px` columns share. What is missing of the last groups is
 /// as the last position.

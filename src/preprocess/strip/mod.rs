@@ -24,7 +24,7 @@ mod portable;
 use super::colour::{Conversion, single};
 use super::plan::{Kernel, Plan};
 use super::sampling::Sampling;
-use super::taps::{MOST_TAPS, Taps, put, quantised};
+use super::taps::{MOST_PLACES, MOST_TAPS, Taps, put, quantised};
 use crate::frame::MAX_SAMPLES;
 use across::{Across, WHOLE};
 use fetch::Fetch;
@@ -361,11 +361,11 @@ fn rows(
 
 /// Shares of those that several positions share: `of` says which one, counted from the first's.
 ///
-/// At most [`MOST_TAPS`] of them.
-fn merged(shares: &[f64], of: impl Fn(usize) -> usize) -> heapless::Vec<f64, MOST_TAPS> {
+/// At most [`MOST_PLACES`] of them.
+fn merged(shares: &[f64], of: impl Fn(usize) -> usize) -> heapless::Vec<f64, MOST_PLACES> {
     let count = shares.len().checked_sub(1).map_or(0, |last| of(last) + 1);
-    let mut merged: heapless::Vec<f64, MOST_TAPS> =
-        std::iter::repeat_n(0.0, count.min(MOST_TAPS)).collect();
+    let mut merged: heapless::Vec<f64, MOST_PLACES> =
+        std::iter::repeat_n(0.0, count.min(MOST_PLACES)).collect();
     for (index, share) in shares.iter().enumerate() {
         if let Some(sum) = merged.get_mut(of(index)) {
             *sum += share;

@@ -407,6 +407,24 @@ fn the_face_is_found_in_jpeg_pictures_and_broken_ones_are_damaged_frames() {
 }
 
 #[test]
+fn a_camera_that_sends_only_broken_pictures_is_started_again() {
+    let board = Board::new(MJPEG, 512);
+    let (jpeg, _) = photo();
+    let half = jpeg.len() / 2;
+    written(board.folder.path(), "clip.mjpeg", &jpeg[..half].repeat(5));
+    let proof = board.path("proof.json");
+    let output = board.run(&["run", "--seconds", "4", "--proof", &proof]);
+    let log = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{log}");
+    let words = "camera photo: it delivers only damaged frames";
+    assert_eq!(log.matches(words).count(), 1, "{log}");
+    let proof: Value = serde_json::from_slice(&std::fs::read(proof).unwrap()).unwrap();
+    let camera = &proof["cameras"][0];
+    assert!(camera["restarts"].as_u64().unwrap() > 0, "{camera}");
+    assert_eq!(camera["identity_holds"], true, "{camera}");
+}
+
+#[test]
 fn a_worker_whose_malloc_arena_is_too_small_is_refused_with_the_size_that_is_needed() {
     let board = Board::new(MJPEG, 64);
     written(board.folder.path(), "clip.mjpeg", &photo().0);

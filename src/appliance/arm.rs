@@ -288,6 +288,7 @@ fn start_threads(
             frame_bytes: image_bytes(&format),
             signals: Arc::clone(&signals),
             arrivals: Arrivals::new(format.interval_ns),
+            spoilt: 0,
             troubled: false,
             poll_failed: false,
             ending: Ending::Lasts,

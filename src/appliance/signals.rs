@@ -24,6 +24,7 @@ struct FromWorkers {
     result_ns: AtomicU64,
     judged: AtomicU64,
     due_ns: AtomicU64,
+    spoilt: AtomicU64,
 }
 
 impl Signal {
@@ -83,6 +84,24 @@ impl Signal {
         self.workers.due_ns.fetch_max(due_ns, Ordering::Relaxed);
     }
 
+    /// The picture of a claimed frame could not be decoded.
+    pub(super) fn spoil(&self) {
+        self.workers.spoilt.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The picture of a claimed frame is sound.
+    pub(super) fn sound(&self) {
+        // Where all is well the line is not written to.
+        if self.spoilt() != 0 {
+            self.workers.spoilt.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Pictures in a row that could not be decoded, up to the last one that a worker claimed.
+    pub(super) fn spoilt(&self) -> u64 {
+        self.workers.spoilt.load(Ordering::Relaxed)
+    }
+
     /// Frames without a slot that are in no column yet.
     pub(super) fn being_judged(&self) -> u64 {
         self.workers.judged.load(Ordering::Relaxed)
@@ -118,6 +137,16 @@ mod tests {
         let signal = Signal::default();
         let spaced = [100, 130, 120, 160].map(|result_ns| signal.since_result(result_ns));
         assert_eq!(spaced, [None, Some(30), None, Some(30)]);
+    }
+
+    #[test]
+    fn one_sound_picture_ends_a_row_of_spoilt_ones() {
+        let signal = Signal::default();
+        signal.spoil();
+        signal.spoil();
+        assert_eq!(signal.spoilt(), 2);
+        signal.sound();
+        assert_eq!(signal.spoilt(), 0);
     }
 
     #[test]

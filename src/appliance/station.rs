@@ -21,6 +21,8 @@ use crate::sys::thread::{UsageProbe, sight};
 use crate::units::NS_PER_MS;
 use std::os::fd::AsRawFd as _;
 
+/// Most undecodable pictures that one frame brings the news of: slots are fewer, and so is a row that matters.
+const SPOILT: u64 = 64;
 /// Longest wait between two looks at the stop flag.
 const LOOK_NS: u64 = 250 * NS_PER_MS;
 /// Frames taken of one camera before the next camera has its turn.
@@ -49,6 +51,8 @@ pub(super) struct Post {
     pub(super) signals: Signals,
     pub(super) arrivals: Arrivals,
     pub(super) pace: Pace,
+    /// Pictures in a row that workers could not decode, as far as the supervisor has heard.
+    pub(super) spoilt: u64,
     /// It was said that this camera is in trouble.
     pub(super) troubled: bool,
     /// The last poll named an error of this camera's descriptor.
@@ -408,13 +412,7 @@ impl Post {
                 if self.producer.publish(slot).evicted(INFERENCE_TAP) {
                     self.ledger.count(Outcome::Evicted, 1);
                 }
-                self.supervisor.observe(Event::Frame, now);
-                if self.troubled {
-                    self.troubled = false;
-                    desk.note(Note::CameraBack {
-                        camera: self.camera,
-                    });
-                }
+                self.witness(now, desk);
                 1 << self.camera
             }
             Err(_) => {
@@ -423,6 +421,29 @@ impl Post {
                 0
             }
         }
+    }
+
+    /// Tells the supervisor of a frame that was published. Where pictures have to be decoded, only the workers
+    /// know what the frames before it were worth.
+    fn witness(&mut self, now: u64, desk: &mut Desk) {
+        let spoilt = self.signals[usize::from(self.camera)].spoilt();
+        let heard = std::mem::replace(&mut self.spoilt, spoilt);
+        if spoilt == 0 {
+            self.supervisor.observe(Event::Frame, now);
+            if self.troubled {
+                self.troubled = false;
+                desk.note(Note::CameraBack {
+                    camera: self.camera,
+                });
+            }
+            return;
+        }
+        // Fewer than before: a sound one was among them.
+        let new = spoilt.checked_sub(heard).unwrap_or(spoilt);
+        for _ in 0..new.min(SPOILT) {
+            self.supervisor.observe(Event::Damaged, now);
+        }
+        self.supervisor.observe(Event::Unproved, now);
     }
 }
 

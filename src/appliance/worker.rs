@@ -449,8 +449,9 @@ impl<E: Engine> Judge<'_, '_, E> {
         stamps.preprocessed_ns = now_ns();
         self.look(Stage::Preprocess, &stamps, stamps.preprocessed_ns);
         match tensor {
-            Ok(()) => {}
+            Ok(()) => self.claimed.signal.sound(),
             Err(Untensored::Damaged(damage)) => {
+                self.claimed.signal.spoil();
                 self.note(Note::FrameSpoilt { camera, damage });
                 return Judged::Damaged;
             }

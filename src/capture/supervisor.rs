@@ -60,8 +60,11 @@ impl Limits {
 pub enum Event {
     /// A whole frame arrived.
     Frame,
-    /// A frame arrived that the driver marked as damaged, or that was short. It was counted and re-queued.
+    /// A frame arrived that the driver marked as damaged, or that was short; or the picture of an earlier one
+    /// could not be decoded. It was counted and re-queued.
     Damaged,
+    /// A frame arrived, and nobody knows what it is worth: the pictures before it could not be decoded.
+    Unproved,
     /// A frame arrived that had been there before. It was counted and re-queued.
     Repeated,
     /// Waiting for, taking or giving back a buffer failed.
@@ -292,6 +295,12 @@ impl Supervisor {
                     self.reopens = 0;
                 }
             }
+            (Phase::Serving { since_ns, .. }, Event::Unproved) => {
+                self.phase = Phase::Serving {
+                    since_ns,
+                    sign_ns: now_ns,
+                };
+            }
             (Phase::Serving { since_ns, .. }, Event::Damaged | Event::Repeated) => {
                 self.phase = Phase::Serving {
                     since_ns,
@@ -331,7 +340,11 @@ impl Supervisor {
             (Phase::Serving { .. }, Event::Done)
             | (
                 Phase::Recovering { .. },
-                Event::Frame | Event::Damaged | Event::Repeated | Event::Failed(_),
+                Event::Frame
+                | Event::Unproved
+                | Event::Damaged
+                | Event::Repeated
+                | Event::Failed(_),
             ) => {}
         }
     }
@@ -518,6 +531,33 @@ mod tests {
     }
 
     #[test]
+    fn frames_of_which_nothing_is_known_are_no_silence_and_forgive_nothing() {
+        let mut supervisor = serving(0);
+        let mut now = 0;
+        for _ in 0..3 {
+            for _ in 0..30 {
+                now += TIME_OUT / 10;
+                supervisor.observe(Event::Damaged, now);
+                supervisor.observe(Event::Unproved, now);
+            }
+            assert_eq!(supervisor.trouble(), Some(Trouble::Damaged));
+            if let Action::Rest { until_ns } = supervisor.next(now) {
+                now = until_ns;
+            }
+            assert_eq!(supervisor.next(now), Action::Restart);
+            supervisor.observe(Event::Done, now);
+        }
+        assert_eq!(supervisor.counts().time_outs, 0);
+        for _ in 0..30 {
+            supervisor.observe(Event::Damaged, now);
+        }
+        let Action::Rest { until_ns } = supervisor.next(now) else {
+            panic!("four times in vain");
+        };
+        assert_eq!(supervisor.next(until_ns), Action::Reopen);
+    }
+
+    #[test]
     fn a_stream_that_arming_started_is_served_and_counts_as_no_restart() {
         let mut supervisor = Supervisor::new(limits(), 0);
         supervisor.started(5);
@@ -653,6 +693,7 @@ mod tests {
             Just(Event::Frame),
             Just(Event::Damaged),
             Just(Event::Repeated),
+            Just(Event::Unproved),
             Just(Event::Done),
             error.clone().prop_map(Event::Failed),
             error.prop_map(Event::NotDone),

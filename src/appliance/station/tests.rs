@@ -47,6 +47,10 @@ enum Does {
     /// The same frame again, time and all.
     Again,
     Damaged(u32),
+    /// A frame with this number, while a worker finds that an earlier one cannot be decoded.
+    Spoilt(u32),
+    /// The same, while a worker decodes an earlier one.
+    Sound(u32),
     /// It fails so.
     Fails(i32),
 }
@@ -63,6 +67,8 @@ struct Scripted {
     gone: bool,
     /// Calls of `reopen`.
     opened: Arc<AtomicU64>,
+    camera: usize,
+    signals: Signals,
     /// Told once the list is done.
     done: Arc<Stop>,
 }
@@ -108,6 +114,14 @@ impl FrameSource for Scripted {
         let frame = match does {
             Does::Frame(number) => frame(number, false),
             Does::Damaged(number) => frame(number, true),
+            Does::Spoilt(number) => {
+                self.signals[self.camera].spoil();
+                frame(number, false)
+            }
+            Does::Sound(number) => {
+                self.signals[self.camera].sound();
+                frame(number, false)
+            }
             Does::Again => Dequeued {
                 slot,
                 ..self.last.expect("a frame before")
@@ -202,6 +216,8 @@ impl Bench {
                     last: None,
                     gone: false,
                     opened,
+                    camera: usize::from(camera),
+                    signals: Arc::clone(&signals),
                     done: Arc::clone(&stop),
                 }),
                 producer,
@@ -214,6 +230,7 @@ impl Bench {
                 signals: Arc::clone(&signals),
                 arrivals: Arrivals::new(0),
                 pace: Pace::new(0, Traits::default()),
+                spoilt: 0,
                 troubled: false,
                 poll_failed: false,
                 ending: Ending::Lasts,
@@ -285,6 +302,38 @@ fn a_camera_that_gives_the_same_frame_for_ever_is_started_again_and_named_so() {
     assert_eq!((ledger.driver_frames, ledger.repeated_sequence), (41, 39));
     assert_eq!((ledger.dropped.stale, ledger.streams), (39, 2));
     assert_eq!(bench.troubles(), [(0, Trouble::Frozen)]);
+}
+
+#[test]
+fn a_camera_whose_pictures_cannot_be_decoded_is_started_again_and_back_with_the_first_that_can() {
+    let spoilt = |numbers: std::ops::Range<u32>| numbers.map(Does::Spoilt);
+    let bench = |list: Vec<Does>| {
+        let mut bench = impatient(list);
+        let ledger = bench.run()[0];
+        let notes: Vec<Note> = std::iter::from_fn(|| bench.notes.dequeue()).collect();
+        (ledger.streams, notes)
+    };
+    // A sound one among them: no row that matters.
+    let mut list: Vec<Does> = spoilt(0..29).collect();
+    list.push(Does::Sound(29));
+    list.extend(spoilt(30..59));
+    let (streams, notes) = bench(list);
+    assert_eq!((streams, notes.len()), (1, 0), "{notes:?}");
+
+    let mut list: Vec<Does> = spoilt(0..50).collect();
+    // Nobody has judged these yet: the camera is not back.
+    list.extend((50..70).map(Does::Frame));
+    let (streams, notes) = bench(list.clone());
+    assert_eq!(streams, 2);
+    let trouble = Note::CameraTrouble {
+        camera: 0,
+        trouble: Trouble::Damaged,
+    };
+    assert_eq!(notes, [trouble]);
+    list.extend([Does::Sound(70), Does::Frame(71)]);
+    let (streams, notes) = bench(list);
+    assert_eq!(streams, 2);
+    assert_eq!(notes, [trouble, Note::CameraBack { camera: 0 }]);
 }
 
 #[test]

@@ -28,7 +28,7 @@ struct Case {
     policy: Policy,
     cameras: usize,
     service_ns: u64,
-    /// Whether all cameras are triggered at once, instead of evenly staggered.
+    /// Whether all cameras are triggered at once, and stamped one after the other, instead of evenly staggered.
     at_once: bool,
     /// How late a frame may be.
     jitter_ns: u64,
@@ -56,8 +56,12 @@ impl Case {
         let mixed = (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (camera as u64 + 1))
             .wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let jitter = (mixed >> 40) % self.jitter_ns.max(1);
-        let phase = if self.at_once { 0 } else { camera as u64 };
-        PERIOD * phase / self.cameras as u64 + number * PERIOD + jitter
+        let phase = if self.at_once {
+            MS / 10 * camera as u64
+        } else {
+            PERIOD * camera as u64 / self.cameras as u64
+        };
+        phase + number * PERIOD + jitter
     }
 
     /// The newest frame of a camera at `now`.
@@ -327,22 +331,28 @@ fn a_camera_whose_frames_are_never_the_freshest_is_served_within_twice_its_fair_
 
 #[test]
 fn freshest_first_beats_round_robin_and_keeps_every_gap_with_cameras_triggered_at_once_too() {
-    for cameras in [2, 3, 8, 16, 64] {
+    for (cameras, service_ns) in [2, 3, 8, 16, 64]
+        .map(|cameras| (cameras, SERVICE))
+        .into_iter()
+        .chain([(4, 10 * MS), (8, 10 * MS)])
+    {
         for at_once in [false, true] {
             let case = |policy| Case {
                 at_once,
                 jitter_ns: 0,
-                ..Case::new(policy, cameras, SERVICE)
+                length_ns: 30 * SECOND,
+                ..Case::new(policy, cameras, service_ns)
             };
             let (fresh, robin) = (case(Policy::Freshest).run(), case(Policy::RoundRobin).run());
-            let name = format!("{cameras} cameras, at once: {at_once}");
+            let name = format!("{cameras} cameras, {service_ns} ns, at once: {at_once}");
             assert!(
-                fresh.longest_gap <= 2 * cameras as u64 * SERVICE + PERIOD,
+                fresh.longest_gap <= 2 * case(Policy::Freshest).fair_ns() + PERIOD,
                 "{name}: {}",
                 fresh.longest_gap
             );
             assert!(fresh.results.iter().all(|&results| results > 0), "{name}");
             assert!(fresh.percentile(50) <= robin.percentile(50), "{name}");
+            assert!(fresh.fairness() >= 0.9, "{name}: {:?}", fresh.results);
         }
     }
 }

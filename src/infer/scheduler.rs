@@ -2,9 +2,9 @@
 //!
 //! A worker that comes free may take one frame, and every pending camera has its newest one ready. The
 //! freshest frame gives the shortest delay from light to result, but alone it starves a camera whose
-//! frames always come a little earlier than another's. So frames younger than a window count as equally
-//! fresh, and the camera that waited longest goes first among them; and each camera has a deadline,
-//! before which freshness decides only as long as every pending camera can still meet its own.
+//! frames always come a little earlier than another's. So freshness counts in steps of a window, and the camera
+//! that waited longest goes first among the equally fresh; and each camera has a deadline, before which
+//! freshness decides only as long as every pending camera can still meet its own.
 //!
 //! Where the time of an inference and the cameras' interval are in a bad proportion, the same cameras are
 //! the fresh ones again and again, and the others are left with old frames at their deadlines. A worker that
@@ -12,6 +12,7 @@
 //! come is worth the wait.
 
 use crate::limits::MAX_CAMERAS;
+use std::cmp::Reverse;
 
 /// What one camera may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub struct Share {
 pub struct Pace {
     /// Time between two frames taken by the workers of these cameras together.
     pub service_ns: u64,
-    /// Frames younger than this count as equally fresh.
+    /// Frames whose ages are so many whole windows count as equally fresh.
     pub window_ns: u64,
 }
 
@@ -111,7 +112,8 @@ impl Camera {
 /// Order among pending cameras:
 /// 1. the earliest deadline, if any deadline would be missed by serving another camera first;
 /// 2. by priority;
-/// 3. frames within the window, longest wait first; then the others, freshest first;
+/// 3. by freshness, in steps of the window: frames of cameras that were triggered at once are equally fresh,
+///    long after that, too;
 /// 4. longest wait first, then the lower number.
 ///
 /// The first of them is taken, unless another camera's next frame is worth the wait: see
@@ -179,17 +181,11 @@ impl Scheduler {
         }
         let rank = |(index, camera): (usize, &Camera)| {
             let age_ns = now_ns.saturating_sub(seen(index).newest_ns);
-            let waited_ns = now_ns.saturating_sub(camera.served_ns);
-            let staleness_ns = if age_ns <= self.pace.window_ns {
-                0
-            } else {
-                age_ns
-            };
             (
                 camera.share.priority,
-                u64::MAX - staleness_ns,
-                waited_ns,
-                usize::MAX - index,
+                Reverse(age_ns / self.pace.window_ns.max(1)),
+                now_ns.saturating_sub(camera.served_ns),
+                Reverse(index),
             )
         };
         self.pending(pending)

@@ -71,6 +71,11 @@ fn the_freshest_frame_goes_first_and_frames_in_the_window_by_their_wait() {
         Some(Choice::Take(2)),
         "the wait decides between 1 and 2"
     );
+    assert_eq!(
+        scheduler.next(0b11, 108, captured(&[90, 91, 0])),
+        Some(Choice::Take(0)),
+        "and where both are as old"
+    );
 }
 
 #[test]

@@ -10,7 +10,7 @@
 mod golden;
 
 use golden::{
-    Model, Scene, element_tolerance, engine, frame, hex, kernels, overlap, photograph, root,
+    Model, Scene, cached, element_tolerance, engine, frame, hex, kernels, overlap, photograph, root,
 };
 use pinsight::board::{Decoder as DecoderName, Delegate, Fit};
 use pinsight::capture::image::photo_to_nv12;
@@ -156,16 +156,127 @@ fn tensors_are_the_references() {
     assert!(compared >= 4 * 200, "{compared}");
 }
 
+/// What a frame showed is what the reference found: the same faces, and their key points.
+#[track_caller]
+fn compare(name: &str, detections: &Detections, expected: &[Found]) {
+    assert_eq!(detections.len(), expected.len(), "{name}: {detections:?}");
+    for (found, expected) in detections.iter().zip(expected) {
+        let iou = overlap(found, expected.rectangle);
+        assert!(iou >= 0.95, "{name}: overlap {iou}: {found:?}");
+        assert!(
+            (found.score - expected.score).abs() <= 0.02,
+            "{name}: {found:?}"
+        );
+        assert_eq!(found.keypoint_count, 6);
+        for (point, expected) in found.keypoints.iter().zip(&expected.keypoints) {
+            let off = (point[0] - expected[0]).hypot(point[1] - expected[1]);
+            assert!(off <= 2.0, "{name}: {point:?}, expected {expected:?}");
+        }
+    }
+}
+
+fn decoder(engine: &TfliteEngine) -> Decoder {
+    let settings = Settings {
+        score_threshold: FRAMES.0.score_min,
+        iou_threshold: FRAMES.0.iou_max,
+        ..Settings::new(DecoderName::BlazefaceShort, 1)
+    };
+    Decoder::new(&settings, engine.input(), engine.outputs()).unwrap()
+}
+
+#[test]
+fn a_model_of_float16_finds_the_same_faces() {
+    for delegate in [Delegate::Xnnpack, Delegate::None] {
+        let is_plain = delegate == Delegate::None;
+        let mut engine = golden::half::engine(&FRAMES.0.provenance.model, delegate);
+        assert_eq!(
+            engine.input().to_string(),
+            "\"half_0\" float16 [1, 128, 128, 3]"
+        );
+        let described: Vec<String> = engine.outputs().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            described,
+            [
+                "\"half_175\" float16 [1, 896, 16]",
+                "\"half_174\" float16 [1, 896, 1]"
+            ]
+        );
+        let graph = engine.graph();
+        if is_plain {
+            assert_eq!(graph.delegated(), 0);
+        } else {
+            assert_eq!(
+                graph.to_string(),
+                "1 part by TfLiteXNNPackDelegate, 3 kernels of the library (CAST, DEQUANTIZE)"
+            );
+        }
+        let mut decoder = decoder(&engine);
+        let mut detections = Detections::new();
+        let mut faces = 0;
+        for (case, format, bytes) in cases() {
+            let name = &case.scene.name;
+            for plan in plans(format, &engine) {
+                plan.run(bytes, engine.input_bytes()).unwrap();
+                let elements = engine.input_bytes().as_chunks().0;
+                for &(index, expected) in &case.tensor_samples {
+                    let found = half::f16::from_ne_bytes(elements[index]).to_f32();
+                    // Up to 1 the numbers are at most 2^-11 apart.
+                    let bound = element_tolerance(&plan) + 2_f32.powi(-12);
+                    assert!((found - expected).abs() <= bound, "{name}: element {index}");
+                }
+                engine.invoke().unwrap();
+                let stats = decoder
+                    .decode(&outputs_of(&engine), plan.mapping(), &mut detections)
+                    .unwrap();
+                assert_eq!(stats.refused, 0, "{name}");
+                compare(name, &detections, &case.detections);
+                faces += detections.len();
+            }
+        }
+        assert!(faces >= 3, "{faces}");
+    }
+}
+
+#[test]
+fn a_board_runs_a_model_of_float16_and_its_log_names_the_tensors() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("half.tflite");
+    let bytes = golden::half::bytes(&FRAMES.0.provenance.model);
+    std::fs::write(&model, &bytes).unwrap();
+    let sha256 = hex(&Sha256::digest(&bytes));
+    let demo = std::fs::read_to_string(root().join("boards/demo.toml")).unwrap();
+    let file = &FRAMES.0.provenance.model.file;
+    let profile = demo
+        .replace(&format!("../.cache/models/{file}"), model.to_str().unwrap())
+        .replace(&FRAMES.0.provenance.model.sha256, &sha256)
+        .replace("../.cache/photos", cached("photos").to_str().unwrap());
+    let board = dir.path().join("half.toml");
+    std::fs::write(&board, profile).unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_pinsight"))
+        .args(["run", "--frames", "5", "--proof", "-", "--board"])
+        .arg(&board)
+        .output()
+        .unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{log}");
+    for expected in [
+        "input \"half_0\" float16 [1, 128, 128, 3]",
+        "output \"half_175\" float16 [1, 896, 16]",
+        "output \"half_174\" float16 [1, 896, 1]",
+        "3 kernels of the library (CAST, DEQUANTIZE)",
+    ] {
+        assert!(log.contains(expected), "{expected}: {log}");
+    }
+    let proof: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(proof["cameras"][0]["inferred"], 5);
+    assert_eq!(proof["after_ready"]["heap_calls"], 0, "{proof}");
+}
+
 #[test]
 fn detections_are_the_references() {
     for delegate in [Delegate::Xnnpack, Delegate::None] {
         let mut engine = engine(&FRAMES.0.provenance.model, delegate);
-        let settings = Settings {
-            score_threshold: FRAMES.0.score_min,
-            iou_threshold: FRAMES.0.iou_max,
-            ..Settings::new(DecoderName::BlazefaceShort, 1)
-        };
-        let mut decoder = Decoder::new(&settings, engine.input(), engine.outputs()).unwrap();
+        let mut decoder = decoder(&engine);
         let mut detections = Detections::new();
         let mut faces = 0;
         for (case, format, bytes) in cases() {
@@ -181,25 +292,8 @@ fn detections_are_the_references() {
                     "{name}"
                 );
                 assert_eq!(stats.refused, 0, "{name}");
-                assert_eq!(
-                    detections.len(),
-                    case.detections.len(),
-                    "{name}: {detections:?}"
-                );
-                for (found, expected) in detections.iter().zip(&case.detections) {
-                    let iou = overlap(found, expected.rectangle);
-                    assert!(iou >= 0.95, "{name}: overlap {iou}: {found:?}");
-                    assert!(
-                        (found.score - expected.score).abs() <= 0.02,
-                        "{name}: {found:?}"
-                    );
-                    assert_eq!(found.keypoint_count, 6);
-                    for (point, expected) in found.keypoints.iter().zip(&expected.keypoints) {
-                        let off = (point[0] - expected[0]).hypot(point[1] - expected[1]);
-                        assert!(off <= 2.0, "{name}: {point:?}, expected {expected:?}");
-                    }
-                    faces += 1;
-                }
+                compare(name, &detections, &case.detections);
+                faces += detections.len();
             }
         }
         assert!(faces >= 3, "{faces}");

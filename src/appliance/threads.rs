@@ -184,6 +184,10 @@ fn build(
         // Whoever arms keeps it for the proof.
         let _ = told.send(Armed::Less(warning));
     }
+    log::info!("model {}: input {}", seed.model.name, engine.input());
+    for output in engine.outputs() {
+        log::info!("model {}: output {output}", seed.model.name);
+    }
     log::info!("model {}: {}", seed.model.name, engine.graph());
     let _ = told.send(Armed::Step);
     let mut decoder = Decoder::new(&(&seed.model).into(), engine.input(), engine.outputs())

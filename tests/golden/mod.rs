@@ -2,6 +2,8 @@
 //! `reference.py`.
 #![allow(dead_code)] // Each test program uses its part.
 
+pub mod half;
+
 use pinsight::board::Delegate;
 use pinsight::frame::{Colour, Encoding, PixelFormat, Quantization, StreamFormat};
 use pinsight::postprocess::Detection;

@@ -69,7 +69,7 @@ test: setup-test ## every test: unit, property, command line, loom, and the gues
 	tests/mutants/run
 	$(call step,the guest: a kernel with real V4L2$(,) NUMA nodes and hugepages)
 	@tests/vm/setup
-	cargo test --release --test guest --test numa --test capture_guest -- --ignored --skip inside:: --nocapture --test-threads 1 2>&1 | tee $(TARGET)/guest.log
+	cargo test --release --test guest --test outputs_guest --test numa --test capture_guest -- --ignored --skip inside:: --nocapture --test-threads 1 2>&1 | tee $(TARGET)/guest.log
 	@$(call counted,$(TARGET)/guest.log,guest test)
 
 fuzz: setup-test ## each reader of bytes from outside on changed inputs for SECONDS_PER_TARGET

@@ -296,6 +296,8 @@ fn a_serial_line_that_nobody_reads_costs_its_own_events_and_nothing_else() {
         output("heard", &heard),
         output("stuck", &stuck),
         output("absent", "/dev/tty-that-is-not-there"),
+        "\n[[output]]\nname = \"lamp\"\nkind = \"gpio\"\ndevice = \"/dev/gpiochip-none\"\ngpio-line = 3\n"
+            .to_owned(),
     ];
     let board = folder.path().join("board.toml");
     std::fs::write(&board, format!("{demo}{}", outputs.concat())).unwrap();
@@ -317,7 +319,7 @@ fn a_serial_line_that_nobody_reads_costs_its_own_events_and_nothing_else() {
     let fired = proof["events"]["rules"][0]["fired"].as_u64().unwrap();
     assert!(fired >= 1, "{}", proof["events"]);
     let accounts = &proof["events"]["outputs"];
-    for (index, sent, lost) in [(0, fired, 0), (1, 0, fired), (2, 0, fired)] {
+    for (index, sent, lost) in [(0, fired, 0), (1, 0, fired), (2, 0, fired), (3, 0, fired)] {
         let account = &accounts[index];
         assert_eq!(
             (&account["sent"], &account["lost"]),
@@ -325,12 +327,14 @@ fn a_serial_line_that_nobody_reads_costs_its_own_events_and_nothing_else() {
             "{accounts}"
         );
     }
-    assert_eq!(proof["events"]["rules"][0]["lost"], 2 * fired);
+    assert_eq!(proof["events"]["rules"][0]["lost"], 3 * fired);
     assert_eq!(
         (&accounts[1]["opened"], &accounts[2]["opened"]),
         (&1.into(), &0.into())
     );
-    assert!(log.contains("output absent: ENOENT"), "{log}");
+    for name in ["absent", "lamp"] {
+        assert!(log.contains(&format!("output {name}: ENOENT")), "{log}");
+    }
 
     let mut bytes = [0; 4096];
     let count = nix::unistd::read(&listener, &mut bytes).unwrap();
@@ -357,15 +361,58 @@ fn a_serial_line_that_nobody_reads_costs_its_own_events_and_nothing_else() {
 }
 
 #[test]
-fn an_output_without_its_device_is_refused_before_anything_is_watched() {
+fn an_output_is_tried_by_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let (listener, kept, device) = terminal();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let demo = std::fs::read_to_string(root.join("boards/demo.toml")).unwrap();
+    let board = folder.path().join("board.toml");
+    let output =
+        format!("[[output]]\nname = \"radio\"\nkind = \"serial\"\ndevice = \"{device}\"\n");
+    std::fs::write(&board, format!("{demo}\n{output}")).unwrap();
+    let try_output = |name: &str| {
+        Command::new(env!("CARGO_BIN_EXE_pinsight"))
+            .args(["output", name, "--board", board.to_str().unwrap()])
+            .output()
+            .unwrap()
+    };
+    let done = try_output("radio");
+    let said = String::from_utf8_lossy(&done.stdout);
+    let errors = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(0), "{errors}");
+    let mut bytes = [0; 4096];
+    let count = nix::unistd::read(&listener, &mut bytes).unwrap();
+    let line = std::str::from_utf8(&bytes[..count]).unwrap();
+    assert!(line.starts_with("$PINEV,test,test,once,,,,0,"), "{line:?}");
+    let line = line.strip_suffix("\r\n").unwrap();
+    assert!(said.contains(line), "{said}");
+
+    let done = try_output("siren");
+    let errors = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(2), "{errors}");
+    let words = "board demo has no output \"siren\": it has radio";
+    assert!(errors.contains(words), "{errors}");
+
+    drop((listener, kept));
+    let done = try_output("radio");
+    let errors = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(4), "{errors}");
+    assert!(
+        errors.contains(&format!("output radio: {device}: ")),
+        "{errors}"
+    );
+}
+
+#[test]
+fn an_output_whose_device_is_another_thing_is_refused_before_anything_is_watched() {
     let folder = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let demo = std::fs::read_to_string(root.join("boards/demo.toml")).unwrap();
     let demo = demo.replace("../.cache", root.join(".cache").to_str().unwrap());
     for (output, words) in [
         (
-            "kind = \"gpio\"\ndevice = \"/dev/gpiochip-none\"\ngpio-line = 3\n",
-            "output out: line 3 of /dev/gpiochip-none cannot be had: ENOENT",
+            "kind = \"gpio\"\ndevice = \"/dev/null\"\ngpio-line = 3\n",
+            "output out: line 3 of /dev/null cannot be had: not a GPIO chip",
         ),
         (
             "kind = \"serial\"\ndevice = \"/dev/null\"\n",

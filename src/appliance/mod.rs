@@ -40,6 +40,7 @@ pub use cameras::open_cameras;
 pub use decoding::check_decoding;
 pub use exit::{Exit, Failure};
 pub use fitting::{Fitted, check_model, fit};
+pub use outputs::{Found, check_output, try_output};
 pub use proof::Proof;
 pub use report::Ended;
 pub use snapshot::{Recorded, Snapshot, clip, snapshot};

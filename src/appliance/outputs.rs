@@ -4,26 +4,27 @@
 //! Housekeeping puts events into the queues and waits for nobody. What an output was told and has not
 //! handed over when the run ends is lost, whether it lay in the queue or did not fit into it.
 
+mod relaying;
+mod trial;
+mod writing;
+
+pub use trial::{Found, check_output, try_output};
+
 use super::exit::{Exit, Failure};
-use super::messages::{EventReceiver, EventSender, Told, event_queue};
+use super::messages::{EventSender, Told, event_queue};
 use crate::board::{Board, Delivery, Output};
-use crate::event::output::{Link, Next, Port, Relay, Sentence, Switch, Wire as _, Words, sentence};
+use crate::event::output::{Link, Next, Relay, Words};
 use crate::event::{Event, Phase};
 use crate::limits::MAX_RULES;
 use crate::ring::{Doorbell, Waiting};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering};
 use crate::sys::clock::now_ns;
-use crate::sys::gpio::GpioLine;
+use crate::sys::gpio::GpioPort;
 use crate::sys::serial::{SerialPort, may_come};
-use crate::units::{NS_PER_MS, NS_PER_S};
 use nix::errno::Errno;
-
-/// Longest wait for something to happen.
-const IDLE_NS: u64 = 60 * NS_PER_S;
-/// Longest wait for a wire to take bytes, after which the end of the run is looked for.
-const ROOM_NS: u64 = 250 * NS_PER_MS;
-/// Time that an output gets to hand over its last events.
-const LAST_NS: u64 = NS_PER_S;
+use relaying::relay_events;
+use std::path::Path;
+use writing::write_lines;
 
 /// What one output and housekeeping have in common.
 #[derive(Debug)]
@@ -78,6 +79,13 @@ impl Desk {
     fn handed_over(&self, rule: u16) {
         if let Some(sent) = self.sent.get(usize::from(rule)) {
             sent.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What was taken for handed over never left.
+    fn took_back(&self, rule: u16) {
+        if let Some(sent) = self.sent.get(usize::from(rule)) {
+            sent.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -176,12 +184,9 @@ pub(super) struct Made {
 /// Tries the device of an output.
 ///
 /// # Errors
-/// A GPIO line that cannot be had; a serial device that is none. One that is not there yet may come.
+/// A GPIO line or a serial device that will not be had. One that is not there may come.
 pub(super) fn make(output: &Output, roster: &Arc<Roster>) -> Result<Made, Failure> {
     let name = output.name.clone();
-    let refuse = |error: &dyn std::fmt::Display| {
-        Failure::new(Exit::Machine, format!("output {name}: {error}"))
-    };
     let (sender, receiver) = event_queue(output.queue_events);
     let desk = Arc::new(Desk::new());
     let of_thread = Arc::clone(&desk);
@@ -192,24 +197,28 @@ pub(super) fn make(output: &Output, roster: &Arc<Roster>) -> Result<Made, Failur
             active_low,
             mode,
         } => {
-            let line =
-                GpioLine::open(device, *gpio_line, *active_low).map_err(|error| refuse(&error))?;
-            let (relay, name) = (Relay::new(*mode), name.clone());
-            Box::new(move || switch(&name, relay, line, receiver, &of_thread))
-        }
-        Delivery::Serial { device, rate_baud } => {
-            let mut port = SerialPort::new(device.clone(), *rate_baud)
-                .ok_or_else(|| refuse(&format_args!("no such speed: {rate_baud}")))?;
-            match port.open() {
-                Err(errno) if !may_come(errno) => {
-                    let device = device.display();
-                    return Err(refuse(&format_args!(
-                        "{device}: {errno}; expected a serial device, and the right to open it (group dialout)"
-                    )));
+            let port = GpioPort::new(device.clone(), *gpio_line, *active_low);
+            let mut relay = Relay::new(port.clone(), *mode);
+            match relay.step(false, now_ns()) {
+                // In use by another program: that does not end by itself.
+                Next::Retry { errno, .. } if errno == Errno::EBUSY || !may_come(errno) => {
+                    return Err(refusal(&name, &port.explain(errno)));
                 }
                 _ => {}
             }
-            let (link, name, roster) = (Link::new(port), name.clone(), Arc::clone(roster));
+            let name = name.clone();
+            Box::new(move || relay_events(&name, relay, receiver, &of_thread))
+        }
+        Delivery::Serial { device, rate_baud } => {
+            let port = serial_port(&name, device, *rate_baud)?;
+            let mut link = Link::new(port.clone());
+            match link.step(now_ns(), || None) {
+                Next::Retry { errno, .. } if !may_come(errno) => {
+                    return Err(refusal(&name, &port.explain(errno)));
+                }
+                _ => {}
+            }
+            let (name, roster) = (name.clone(), Arc::clone(roster));
             Box::new(move || write_lines(&name, link, receiver, &of_thread, &roster))
         }
     };
@@ -226,91 +235,13 @@ pub(super) fn make(output: &Output, roster: &Arc<Roster>) -> Result<Made, Failur
     })
 }
 
-/// The thread of a switch. It leaves the switch off.
-fn switch(
-    name: &str,
-    mut relay: Relay,
-    mut line: impl Switch,
-    mut queue: EventReceiver,
-    desk: &Desk,
-) {
-    desk.opened.store(1, Ordering::Relaxed);
-    loop {
-        let finishing = desk.is_finishing();
-        let now = now_ns();
-        while let Some(told) = queue.dequeue() {
-            relay.take(&told.event, now);
-            desk.handed_over(told.event.rule);
-        }
-        let holds = desk.states.load(Ordering::Relaxed) != 0;
-        let next_ns = match relay.step(holds, now, &mut line) {
-            Ok(next_ns) => next_ns,
-            Err(errno) => {
-                let failures = relay.counts().failures;
-                desk.failures.store(failures, Ordering::Relaxed);
-                if failures.is_power_of_two() {
-                    log::warn!("output {name}: {errno}, {failures} times so far; trying again");
-                }
-                relay.again_ns()
-            }
-        };
-        if finishing {
-            break;
-        }
-        desk.wait(next_ns.unwrap_or(now.saturating_add(IDLE_NS)));
-    }
-    let _ = line.set(false);
+fn refusal(name: &str, error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Exit::Machine, format!("output {name}: {error}"))
 }
 
-/// The thread of a serial line.
-fn write_lines<P: Port>(
-    name: &str,
-    mut link: Link<P>,
-    mut queue: EventReceiver,
-    desk: &Desk,
-    roster: &Roster,
-) {
-    // Rule of the line that the link holds.
-    let mut held = None;
-    let mut lost = None;
-    let mut last_ns = None;
-    loop {
-        let finishing = desk.is_finishing();
-        let now = now_ns();
-        let next = link.step(now, || {
-            // Asked for the next one, it has handed the last one over.
-            if let Some(rule) = held.take() {
-                desk.handed_over(rule);
-            }
-            let Told { event, utc_ns } = queue.dequeue()?;
-            held = Some(event.rule);
-            Some(line_of(&event, roster, utc_ns))
-        });
-        if !link.is_holding()
-            && let Some(rule) = held.take()
-        {
-            desk.handed_over(rule);
-        }
-        let counts = link.counts();
-        desk.failures.store(counts.failures, Ordering::Relaxed);
-        desk.opened.store(counts.opened, Ordering::Relaxed);
-        lost = tell_of_trouble(name, lost, next);
-        if finishing {
-            let last_ns = *last_ns.get_or_insert(now.saturating_add(LAST_NS));
-            if next != Next::Room || now >= last_ns {
-                break;
-            }
-        }
-        match (next, link.wire()) {
-            (Next::Room, Some(wire)) => wire.wait(ROOM_NS),
-            (Next::Retry { at_ns, .. }, _) => desk.wait(at_ns),
-            _ => desk.wait(now.saturating_add(IDLE_NS)),
-        }
-    }
-}
-
-fn line_of(event: &Event, roster: &Roster, utc_ns: u64) -> Sentence {
-    sentence(event, &roster.words(event), utc_ns)
+fn serial_port(name: &str, device: &Path, rate_baud: u32) -> Result<SerialPort, Failure> {
+    SerialPort::new(device.to_owned(), rate_baud)
+        .ok_or_else(|| refusal(name, &format_args!("no such speed: {rate_baud}")))
 }
 
 /// Says that a device is lost, or back; gives why it is lost.
@@ -330,122 +261,4 @@ fn tell_of_trouble(name: &str, lost: Option<Errno>, next: Next) -> Option<Errno>
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Desk, Roster, Teller, switch, write_lines};
-    use crate::appliance::messages::event_queue;
-    use crate::board::GpioMode;
-    use crate::event::output::{Link, Port, Relay, Switch, Wire};
-    use crate::event::{Event, Phase};
-    use crate::sync::Arc;
-    use nix::errno::Errno;
-    use std::sync::mpsc::{Receiver, Sender, channel};
-
-    fn event(rule: u16, phase: Phase) -> Event {
-        Event {
-            rule,
-            phase,
-            ..Event::default()
-        }
-    }
-
-    fn roster() -> Roster {
-        Roster {
-            rules: vec![("one".into(), "enter"), ("two".into(), "presence")],
-            cameras: Vec::new(),
-            labels: Vec::new(),
-        }
-    }
-
-    /// A device that hangs in its driver at each write until the test lets it go on.
-    struct Hanging(Option<Receiver<()>>);
-
-    impl Port for Hanging {
-        type Wire = Receiver<()>;
-        fn open(&mut self) -> Result<Receiver<()>, Errno> {
-            self.0.take().ok_or(Errno::ENODEV)
-        }
-    }
-
-    impl Wire for Receiver<()> {
-        fn write(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
-            match self.recv() {
-                Ok(()) => Ok(bytes.len()),
-                Err(_) => Err(Errno::EIO),
-            }
-        }
-        fn wait(&self, _: u64) {}
-    }
-
-    #[test]
-    fn an_output_that_hangs_in_its_device_loses_its_own_events_and_holds_up_nobody() {
-        let (go_on, hangs) = channel();
-        let (queue, receiver) = event_queue(16);
-        let desk = Arc::new(Desk::new());
-        let of_thread = Arc::clone(&desk);
-        let link = Link::new(Hanging(Some(hangs)));
-        let thread = std::thread::spawn(move || {
-            write_lines("stuck", link, receiver, &of_thread, &roster());
-        });
-        let mut teller = Teller {
-            queue,
-            desk: Arc::clone(&desk),
-            rules: 0b01,
-        };
-        // This would not return if the output could hold it up.
-        for _ in 0..100 {
-            teller.tell(&event(0, Phase::Once), 0);
-            teller.tell(&event(1, Phase::Begin), 0);
-        }
-        assert_eq!(desk.account_of(0), (0, 100));
-        assert_eq!(desk.account_of(1), (0, 0), "not for this output");
-        for _ in 0..5 {
-            go_on.send(()).unwrap();
-        }
-        drop(go_on);
-        desk.finish();
-        thread.join().unwrap();
-        assert_eq!(desk.account_of(0), (5, 95));
-        assert_eq!(desk.troubles().1, 1);
-    }
-
-    struct Lamp(Sender<bool>);
-
-    impl Switch for Lamp {
-        fn set(&mut self, on: bool) -> Result<(), Errno> {
-            self.0.send(on).map_err(|_| Errno::EIO)
-        }
-    }
-
-    #[test]
-    fn a_level_follows_its_states_even_where_the_queue_is_full_and_ends_off() {
-        let (lamp, seen) = channel();
-        let (queue, receiver) = event_queue(1);
-        let desk = Arc::new(Desk::new());
-        let mut teller = Teller {
-            queue,
-            desk: Arc::clone(&desk),
-            rules: u64::MAX,
-        };
-        // The thread is not there yet: the queue is full when the last end comes.
-        for _ in 0..40 {
-            teller.tell(&event(1, Phase::Begin), 0);
-            teller.tell(&event(0, Phase::Begin), 0);
-            teller.tell(&event(1, Phase::End), 0);
-        }
-        let of_thread = Arc::clone(&desk);
-        let thread = std::thread::spawn(move || {
-            let relay = Relay::new(GpioMode::Level);
-            switch("lamp", relay, Lamp(lamp), receiver, &of_thread);
-        });
-        assert_eq!(seen.recv(), Ok(true), "rule 0 still holds");
-        teller.tell(&event(0, Phase::End), 0);
-        assert_eq!(seen.recv(), Ok(false));
-        teller.tell(&event(1, Phase::Begin), 0);
-        assert_eq!(seen.recv(), Ok(true));
-        desk.finish();
-        assert_eq!(seen.recv(), Ok(false), "the run is over");
-        thread.join().unwrap();
-        let (sent, lost) = desk.account_of(1);
-        assert!(lost > 0 && sent > 0, "{sent} {lost}");
-    }
-}
+mod tests;

@@ -54,6 +54,23 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             }
         }
     }
+    for output in &fitted.board.outputs {
+        match appliance::check_output(output) {
+            Ok(found) => {
+                let mut text = format!("output {}: {}\n", output.name, found.what);
+                for warning in found.warnings {
+                    let _ = writeln!(text, "warning: {warning}");
+                }
+                super::print(&text)?;
+            }
+            Err(failure) => {
+                if faults.is_empty() {
+                    exit = failure.exit;
+                }
+                faults.push(failure.message);
+            }
+        }
+    }
     if !faults.is_empty() {
         return Err(Failure::new(exit, faults.join("\npinsight: ")));
     }

@@ -5,6 +5,7 @@
 mod bench;
 mod check;
 mod events;
+mod output;
 mod probe;
 mod run;
 mod snapshot;
@@ -41,7 +42,9 @@ enum Command {
     Run(run::Arguments),
     /// Fit a profile to this machine, show its budget, start nothing
     Check(check::Arguments),
-    /// Show what this machine has: cores, nodes, hugepages, rights, cameras
+    /// Try an output of the board once: switch the relay, send a line
+    Output(output::Arguments),
+    /// Show what this machine has: cores, nodes, hugepages, rights, cameras, GPIO chips, serial devices
     Probe(probe::Arguments),
     /// Take one picture with a camera of the board, in the colours that the models get
     Snapshot(snapshot::Arguments),
@@ -83,6 +86,7 @@ fn command() -> Exit {
     let outcome = match arguments.command {
         Command::Run(arguments) => run::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Output(arguments) => output::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Snapshot(arguments) => snapshot::run(&arguments),
         Command::Events(arguments) => events::run(&arguments),

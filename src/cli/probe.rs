@@ -1,5 +1,6 @@
 //! `pinsight probe`: what this machine has.
 
+mod outputs;
 mod profile;
 
 use crate::appliance::{Exit, Failure};
@@ -7,6 +8,7 @@ use crate::sys::topology::{self, Topology};
 use crate::sys::v4l2::{
     Camera, OfferedFormat, OfferedSize, TriedIo, cameras, fourcc_text, try_every_io,
 };
+use crate::sys::{gpio, serial};
 use clap::Args;
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Write as _};
@@ -40,6 +42,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let mut text = topology.to_string();
     show_cameras(&mut text, &cameras, arguments.formats);
+    outputs::show_chips(&mut text, &gpio::chips());
+    outputs::show_serial(&mut text, &serial::devices());
     super::print(&text)
 }
 

@@ -1,4 +1,5 @@
 //! A serial line: raw bytes at a speed, without ever waiting for whoever reads.
+#![allow(unsafe_code)]
 
 use crate::event::output::{Port, Wire};
 use crate::units::NS_PER_MS;
@@ -11,8 +12,8 @@ use nix::sys::termios::{
     BaudRate, ControlFlags, FlushArg, SetArg, cfmakeraw, cfsetspeed, tcflush, tcgetattr, tcsetattr,
 };
 use nix::unistd::write;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 /// A serial device that can be opened, time and again.
 #[derive(Clone, Debug)]
@@ -45,6 +46,131 @@ impl SerialPort {
         };
         Some(Self { device, rate })
     }
+
+    /// Looks whether it is a serial line that may be used, and sets nothing. Gives who else uses it, in
+    /// words, as far as this process may know.
+    ///
+    /// # Errors
+    /// As of [`Port::open`].
+    pub fn look(&self) -> Result<Vec<String>, Errno> {
+        tcgetattr(open(&self.device, FLAGS, Mode::empty())?)?;
+        Ok(users(&self.device))
+    }
+
+    /// The words for a refusal of [`Port::open`].
+    #[must_use]
+    pub fn explain(&self, errno: Errno) -> String {
+        format!(
+            "{}: {errno}; expected a serial device, and the right to open it (group dialout; `pinsight probe` \
+             lists them)",
+            self.device.display()
+        )
+    }
+}
+
+/// Not the terminal of this process, and no wait for a carrier.
+const FLAGS: OFlag = OFlag::O_RDWR
+    .union(OFlag::O_NOCTTY)
+    .union(OFlag::O_NONBLOCK)
+    .union(OFlag::O_CLOEXEC);
+
+/// The kernel's console, and other processes that have the device open.
+fn users(device: &Path) -> Vec<String> {
+    let Ok(device) = std::fs::canonicalize(device) else {
+        return Vec::new();
+    };
+    let mut users = Vec::new();
+    let consoles = std::fs::read_to_string("/proc/consoles").unwrap_or_default();
+    let mut consoles = consoles
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
+    if consoles.any(|console| Path::new("/dev").join(console) == device) {
+        users.push("the kernel's console".to_owned());
+    }
+    let own = std::process::id();
+    for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let id = process.file_name();
+        let Some(id) = id.to_str().and_then(|id| id.parse::<u32>().ok()) else {
+            continue;
+        };
+        let files = std::fs::read_dir(process.path().join("fd"));
+        let mut files = files.into_iter().flatten().flatten();
+        let is_it = |file: std::fs::DirEntry| {
+            std::fs::read_link(file.path()).is_ok_and(|target| target == device)
+        };
+        if id != own && files.any(is_it) {
+            let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+            users.push(format!("{} (process {id})", name.trim_end()));
+        }
+    }
+    users
+}
+
+/// A serial device of this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SerialDevice {
+    /// Its character device.
+    pub node: PathBuf,
+    /// Links of `/dev/serial/by-id` and `by-path` to it: names that stay.
+    pub links: Vec<PathBuf>,
+    /// Its driver.
+    pub driver: String,
+    /// Who uses it, as of [`SerialPort::look`].
+    pub users: Vec<String>,
+}
+
+/// Every serial device behind which there is one: a UART that the kernel found, an adapter.
+#[must_use]
+pub fn devices() -> Vec<SerialDevice> {
+    let entries = std::fs::read_dir("/sys/class/tty")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut devices: Vec<SerialDevice> = entries
+        .filter_map(|entry| {
+            let path = entry.path();
+            let driver = driver(&std::fs::canonicalize(path.join("device")).ok()?)?;
+            // 0: a place of the driver's at which there is no UART.
+            let kind = std::fs::read_to_string(path.join("type"));
+            if kind.is_ok_and(|kind| kind.trim() == "0") {
+                return None;
+            }
+            let node = Path::new("/dev").join(entry.file_name());
+            Some(SerialDevice {
+                links: links(&node),
+                users: users(&node),
+                node,
+                driver,
+            })
+        })
+        .collect();
+    devices.sort_by(|a, b| a.node.cmp(&b.node));
+    devices
+}
+
+/// The driver of a device. From Linux 6.6 on, two places of the serial core's own lie between it and its
+/// `tty`.
+fn driver(device: &Path) -> Option<String> {
+    device.ancestors().take(3).find_map(|folder| {
+        let driver = std::fs::canonicalize(folder.join("driver")).ok()?;
+        let name = driver.file_name()?.to_str()?;
+        (name != "port" && name != "ctrl").then(|| name.to_owned())
+    })
+}
+
+fn links(node: &Path) -> Vec<PathBuf> {
+    let folders = ["/dev/serial/by-id", "/dev/serial/by-path"];
+    let entries = folders
+        .iter()
+        .filter_map(|folder| std::fs::read_dir(folder).ok());
+    let mut links: Vec<PathBuf> = entries
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|link| std::fs::canonicalize(link).is_ok_and(|target| target == node))
+        .collect();
+    links.sort();
+    links
 }
 
 impl Port for SerialPort {
@@ -52,9 +178,7 @@ impl Port for SerialPort {
 
     /// Opens and sets up the line. Allocates nothing. ENOTTY: the device is no serial line.
     fn open(&mut self) -> Result<SerialLine, Errno> {
-        // Not the terminal of this process, and no wait for a carrier.
-        let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let descriptor = open(&self.device, flags, Mode::empty())?;
+        let descriptor = open(&self.device, FLAGS, Mode::empty())?;
         let mut settings = tcgetattr(&descriptor)?;
         cfmakeraw(&mut settings);
         settings.control_flags.insert(ControlFlags::CLOCAL);
@@ -66,6 +190,13 @@ impl Port for SerialPort {
         Ok(SerialLine(descriptor))
     }
 }
+
+nix::ioctl_read_bad!(
+    /// tty_ioctl(2), TIOCOUTQ.
+    bytes_queued,
+    libc::TIOCOUTQ,
+    libc::c_int
+);
 
 impl Wire for SerialLine {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
@@ -85,6 +216,16 @@ impl Wire for SerialLine {
             timeout,
         );
     }
+
+    /// A pseudo-terminal always says 0: what it took is with whoever reads.
+    fn unsent(&self) -> usize {
+        let mut bytes = 0;
+        // SAFETY: TIOCOUTQ writes one int, into one that lives; the descriptor is open.
+        let told = unsafe { bytes_queued(self.0.as_raw_fd(), &raw mut bytes) };
+        told.ok()
+            .and_then(|_| usize::try_from(bytes).ok())
+            .unwrap_or(0)
+    }
 }
 
 impl AsFd for SerialLine {
@@ -95,8 +236,12 @@ impl AsFd for SerialLine {
 
 impl Drop for SerialLine {
     fn drop(&mut self) {
-        // The kernel would wait up to half a minute for a receiver that takes nothing (closing_wait).
-        let _ = tcflush(&self.0, FlushArg::TCOFLUSH);
+        // The kernel would wait up to half a minute for a receiver that takes nothing (closing_wait). Of an
+        // empty queue it waits for the UART's own bytes alone, and a flush could cost those; with a
+        // pseudo-terminal it would take back what its reader has yet to read.
+        if self.unsent() > 0 {
+            let _ = tcflush(&self.0, FlushArg::TCOFLUSH);
+        }
     }
 }
 
@@ -144,6 +289,16 @@ mod tests {
         assert_eq!(line.write(b"a\r\nb\x11\x03"), Ok(6));
         assert_eq!(received(&master), "a\r\nb\x11\x03");
         assert_eq!(cfgetospeed(&tcgetattr(&line).unwrap()), BaudRate::B9600);
+    }
+
+    #[test]
+    fn a_line_that_is_closed_takes_nothing_back_that_was_handed_over() {
+        let (master, mut port) = pair();
+        let mut line = port.open().unwrap();
+        assert_eq!(line.write(b"the last\r\n"), Ok(10));
+        assert_eq!(line.unsent(), 0);
+        drop(line);
+        assert_eq!(received(&master), "the last\r\n");
     }
 
     #[test]

@@ -1,14 +1,9 @@
 //! A line to another device, which may vanish and come back: opened again with growing pauses, whole lines
 //! only, and never a wait for whoever reads.
 
+use super::pauses::Pauses;
 use super::sentence::Sentence;
-use crate::units::{NS_PER_MS, NS_PER_S};
 use nix::errno::Errno;
-
-/// Pause before a lost device is tried again for the first time; doubled with each failure.
-const FIRST_PAUSE_NS: u64 = 250 * NS_PER_MS;
-/// Longest pause.
-const LONGEST_PAUSE_NS: u64 = 30 * NS_PER_S;
 
 /// What can be opened, time and again.
 pub trait Port {
@@ -32,6 +27,9 @@ pub trait Wire {
 
     /// Waits until it may take bytes again, at most so long.
     fn wait(&self, timeout_ns: u64);
+
+    /// Bytes that it took and has yet to send; 0 where it does not tell.
+    fn unsent(&self) -> usize;
 }
 
 /// What a link did.
@@ -43,6 +41,8 @@ pub struct LinkCounts {
     pub failures: u64,
     /// Times that it was opened.
     pub opened: u64,
+    /// Bytes handed over, those of cut lines included.
+    pub bytes: u64,
 }
 
 /// What a link waits for.
@@ -70,8 +70,7 @@ pub struct Link<P: Port> {
     line: Option<(Sentence, usize)>,
     /// The wire's last line was cut: the next one wants a line end before it.
     torn: bool,
-    retry_ns: u64,
-    pause_ns: u64,
+    pauses: Pauses,
     errno: Errno,
     counts: LinkCounts,
 }
@@ -84,8 +83,7 @@ impl<P: Port> Link<P> {
             wire: None,
             line: None,
             torn: false,
-            retry_ns: 0,
-            pause_ns: FIRST_PAUSE_NS,
+            pauses: Pauses::new(),
             errno: Errno::ENODEV,
             counts: LinkCounts::default(),
         }
@@ -93,7 +91,7 @@ impl<P: Port> Link<P> {
 
     /// Opens the device if it is time to, and hands over what it takes of the lines that `next` gives.
     pub fn step(&mut self, now_ns: u64, mut next: impl FnMut() -> Option<Sentence>) -> Next {
-        if self.wire.is_none() && now_ns >= self.retry_ns {
+        if self.wire.is_none() && self.pauses.is_due(now_ns) {
             match self.port.open() {
                 Ok(wire) => {
                     self.counts.opened += 1;
@@ -106,7 +104,10 @@ impl<P: Port> Link<P> {
             if self.torn {
                 // A single byte, which cannot be cut.
                 match wire.write(b"\n") {
-                    Ok(count) => self.torn = count == 0,
+                    Ok(count) => {
+                        self.torn = count == 0;
+                        self.counts.bytes += count as u64;
+                    }
                     Err(Errno::EAGAIN) => return Next::Room,
                     Err(errno) => {
                         self.lose(now_ns, errno);
@@ -128,11 +129,11 @@ impl<P: Port> Link<P> {
             match wire.write(line.as_bytes().get(*done..).unwrap_or_default()) {
                 Ok(count) => {
                     *done += count;
+                    self.counts.bytes += count as u64;
                     if *done >= line.len() {
                         self.line = None;
                         self.counts.sent += 1;
-                        // It works: the next loss is a new one.
-                        self.pause_ns = FIRST_PAUSE_NS;
+                        self.pauses.worked();
                     }
                 }
                 Err(Errno::EAGAIN) => return Next::Room,
@@ -140,7 +141,7 @@ impl<P: Port> Link<P> {
             }
         }
         Next::Retry {
-            at_ns: self.retry_ns,
+            at_ns: self.pauses.at_ns(),
             errno: self.errno,
         }
     }
@@ -155,8 +156,7 @@ impl<P: Port> Link<P> {
             *done = 0;
         }
         self.errno = errno;
-        self.retry_ns = now_ns.saturating_add(self.pause_ns);
-        self.pause_ns = (self.pause_ns * 2).min(LONGEST_PAUSE_NS);
+        self.pauses.failed(now_ns);
     }
 
     /// The open wire.
@@ -170,6 +170,13 @@ impl<P: Port> Link<P> {
         self.line.is_some()
     }
 
+    /// Bytes of whole lines that the wire took and has yet to send.
+    pub fn unsent(&self) -> usize {
+        let cut = self.line.as_ref().map_or(0, |(_, done)| *done);
+        let unsent = self.wire.as_ref().map_or(0, Wire::unsent);
+        unsent.saturating_sub(cut)
+    }
+
     /// What it did.
     #[must_use]
     pub const fn counts(&self) -> LinkCounts {
@@ -179,7 +186,8 @@ impl<P: Port> Link<P> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FIRST_PAUSE_NS, LONGEST_PAUSE_NS, Link, Next, Port, Sentence, Wire};
+    use super::super::pauses::{FIRST_PAUSE_NS, LONGEST_PAUSE_NS};
+    use super::{Link, Next, Port, Sentence, Wire};
     use nix::errno::Errno;
     use proptest::prelude::*;
     use std::cell::RefCell;
@@ -194,6 +202,8 @@ mod tests {
         room: usize,
         /// Bytes that it takes before it is lost.
         life: Option<usize>,
+        /// Bytes that it says it has yet to send.
+        queued: usize,
         got: Vec<u8>,
     }
 
@@ -232,6 +242,9 @@ mod tests {
             Ok(count)
         }
         fn wait(&self, _: u64) {}
+        fn unsent(&self) -> usize {
+            self.0.borrow().queued
+        }
     }
 
     fn lines(texts: &[&str]) -> VecDeque<Sentence> {
@@ -254,10 +267,14 @@ mod tests {
         assert_eq!(link.step(0, || queue.pop_front()), Next::Room);
         assert!(link.is_holding());
         assert_eq!(queue.len(), 1, "the second line still waits in the queue");
+        for (queued, of_whole_lines) in [(3, 0), (4, 0), (9, 5)] {
+            fake.0.borrow_mut().queued = queued;
+            assert_eq!(link.unsent(), of_whole_lines, "4 bytes are the cut line's");
+        }
         fake.0.borrow_mut().room = 100;
         assert_eq!(link.step(1, || queue.pop_front()), Next::Event);
         assert_eq!(got(&fake), "one\r\ntwo\r\n");
-        assert_eq!(link.counts().sent, 2);
+        assert_eq!((link.counts().sent, link.counts().bytes), (2, 10));
     }
 
     #[test]

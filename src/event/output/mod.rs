@@ -2,12 +2,17 @@
 //! gets, when a lost device is tried again.
 //!
 //! Each output belongs to a thread of its own, so that one which hangs holds up nobody. Time is a
-//! parameter; the devices are the traits [`Switch`] and [`Port`], which `sys` implements.
+//! parameter; the devices are the traits [`Outlet`] and [`Port`], which `sys` implements.
 
 mod link;
+mod patience;
+mod pauses;
 mod sentence;
 mod switch;
+mod trail;
 
 pub use link::{Link, LinkCounts, Next, Port, Wire};
+pub use patience::Patience;
 pub use sentence::{SENTENCE_BYTES, Sentence, Words, sentence};
-pub use switch::{Relay, RelayCounts, Switch};
+pub use switch::{Outlet, Relay, RelayCounts, Switch};
+pub use trail::Trail;

@@ -1,20 +1,38 @@
-//! A switch that is on for a while after an event, or while a state holds.
+//! A switch that is on for a while after an event, or while a state holds. One that vanishes is opened
+//! again with growing pauses, and is then what it should be.
 
+use super::link::Next;
+use super::pauses::Pauses;
 use crate::board::GpioMode;
 use crate::event::{Event, Phase};
-use crate::units::{NS_PER_MS, NS_PER_S};
+use crate::units::NS_PER_MS;
 use nix::errno::Errno;
 
-/// Time after which a switch that did not obey is told again.
-const AGAIN_NS: u64 = NS_PER_S;
+/// A switch that can be opened, time and again.
+pub trait Outlet {
+    /// What is then open.
+    type Switch: Switch;
+
+    /// Opens it; it is then off.
+    ///
+    /// # Errors
+    /// The device's refusal.
+    fn open(&mut self) -> Result<Self::Switch, Errno>;
+}
 
 /// Something that is on or off.
 pub trait Switch {
     /// Makes it so. May be asked for what is so already.
     ///
     /// # Errors
-    /// The device's refusal; the switch is then as it was.
+    /// The device's refusal; it is then opened anew.
     fn set(&mut self, on: bool) -> Result<(), Errno>;
+
+    /// Looks whether the device is still there.
+    ///
+    /// # Errors
+    /// It is gone.
+    fn check(&self) -> Result<(), Errno>;
 }
 
 /// What a relay did.
@@ -22,31 +40,38 @@ pub trait Switch {
 pub struct RelayCounts {
     /// Times that it went on.
     pub switched_on: u64,
-    /// Times that the device refused.
+    /// Times that the device could not be opened, or was lost.
     pub failures: u64,
+    /// Times that it was opened.
+    pub opened: u64,
 }
 
 /// When the switch is on.
 #[derive(Debug)]
-pub struct Relay {
+pub struct Relay<O: Outlet> {
+    outlet: O,
+    switch: Option<O::Switch>,
     mode: GpioMode,
     on: bool,
     /// End of the pulse.
     off_ns: Option<u64>,
-    /// Not before this is the device told again.
-    again_ns: Option<u64>,
+    pauses: Pauses,
+    errno: Errno,
     counts: RelayCounts,
 }
 
-impl Relay {
-    /// The switch is off.
+impl<O: Outlet> Relay<O> {
+    /// Not opened yet.
     #[must_use]
-    pub fn new(mode: GpioMode) -> Self {
+    pub fn new(outlet: O, mode: GpioMode) -> Self {
         Self {
+            outlet,
+            switch: None,
             mode,
             on: false,
             off_ns: None,
-            again_ns: None,
+            pauses: Pauses::new(),
+            errno: Errno::ENODEV,
             counts: RelayCounts::default(),
         }
     }
@@ -60,14 +85,19 @@ impl Relay {
         }
     }
 
-    /// Brings the switch to where it should be; `holds` says whether one of its rules' states does. Gives
-    /// the time at which to come again, if nothing happens before.
-    pub fn step(
-        &mut self,
-        holds: bool,
-        now_ns: u64,
-        switch: &mut impl Switch,
-    ) -> Result<Option<u64>, Errno> {
+    /// Opens the switch if it is time to, and brings it to where it should be; `holds` says whether one of
+    /// its rules' states does. [`Next::Event`]: it is there.
+    pub fn step(&mut self, holds: bool, now_ns: u64) -> Next {
+        if self.switch.is_none() && self.pauses.is_due(now_ns) {
+            match self.outlet.open() {
+                Ok(switch) => {
+                    self.counts.opened += 1;
+                    self.on = false;
+                    self.switch = Some(switch);
+                }
+                Err(errno) => self.lose(now_ns, errno),
+            }
+        }
         let wanted = match self.mode {
             GpioMode::Pulse { .. } => self.off_ns.is_some_and(|off_ns| now_ns < off_ns),
             GpioMode::Level => holds,
@@ -75,30 +105,47 @@ impl Relay {
         if !wanted {
             self.off_ns = None;
         }
-        if wanted != self.on && self.again_ns.is_none_or(|again_ns| now_ns >= again_ns) {
-            if let Err(errno) = switch.set(wanted) {
-                self.counts.failures += 1;
-                self.again_ns = Some(now_ns.saturating_add(AGAIN_NS));
-                return Err(errno);
+        if let Some(switch) = &mut self.switch {
+            let outcome = if wanted == self.on {
+                switch.check()
+            } else {
+                switch.set(wanted)
+            };
+            match outcome {
+                Ok(()) => {
+                    self.counts.switched_on += u64::from(wanted && !self.on);
+                    self.on = wanted;
+                    self.pauses.worked();
+                    return Next::Event;
+                }
+                Err(errno) => self.lose(now_ns, errno),
             }
-            self.on = wanted;
-            self.again_ns = None;
-            self.counts.switched_on += u64::from(wanted);
         }
-        Ok(self.next_ns(wanted))
-    }
-
-    fn next_ns(&self, wanted: bool) -> Option<u64> {
-        match (self.again_ns.filter(|_| wanted != self.on), self.off_ns) {
-            (Some(again_ns), Some(off_ns)) => Some(again_ns.min(off_ns)),
-            (one, other) => one.or(other),
+        Next::Retry {
+            at_ns: self.pauses.at_ns(),
+            errno: self.errno,
         }
     }
 
-    /// When to tell a device again that has refused.
+    fn lose(&mut self, now_ns: u64, errno: Errno) {
+        self.counts.failures += 1;
+        self.switch = None;
+        self.errno = errno;
+        self.pauses.failed(now_ns);
+    }
+
+    /// End of the pulse that is on.
     #[must_use]
-    pub const fn again_ns(&self) -> Option<u64> {
-        self.again_ns
+    pub const fn off_ns(&self) -> Option<u64> {
+        self.off_ns
+    }
+
+    /// Switches off, and lets the device go.
+    pub fn end(&mut self) {
+        if let Some(mut switch) = self.switch.take() {
+            let _ = switch.set(false);
+        }
+        self.on = false;
     }
 
     /// What it did.
@@ -110,27 +157,51 @@ impl Relay {
 
 #[cfg(test)]
 mod tests {
-    use super::{Relay, Switch};
+    use super::super::pauses::FIRST_PAUSE_NS;
+    use super::{Next, Outlet, Relay, Switch};
     use crate::board::GpioMode;
     use crate::event::{Event, Phase};
-    use crate::units::{NS_PER_MS, NS_PER_S};
+    use crate::units::NS_PER_MS;
     use nix::errno::Errno;
+    use std::cell::RefCell;
+    use std::rc::Rc;
 
-    /// What it was told, and whether it obeys.
+    /// What it was told, and whether it is there.
     #[derive(Default)]
-    struct Fake {
+    struct Device {
         told: Vec<bool>,
+        gone: bool,
         broken: bool,
+    }
+
+    #[derive(Clone, Default)]
+    struct Fake(Rc<RefCell<Device>>);
+
+    impl Outlet for Fake {
+        type Switch = Self;
+        fn open(&mut self) -> Result<Self, Errno> {
+            self.check().map(|()| self.clone())
+        }
     }
 
     impl Switch for Fake {
         fn set(&mut self, on: bool) -> Result<(), Errno> {
-            if self.broken {
+            self.check()?;
+            if self.0.borrow().broken {
                 return Err(Errno::EIO);
             }
-            self.told.push(on);
+            self.0.borrow_mut().told.push(on);
             Ok(())
         }
+        fn check(&self) -> Result<(), Errno> {
+            let gone = self.0.borrow().gone;
+            if gone { Err(Errno::ENODEV) } else { Ok(()) }
+        }
+    }
+
+    fn relay(mode: GpioMode) -> (Fake, Relay<Fake>) {
+        let fake = Fake::default();
+        (fake.clone(), Relay::new(fake, mode))
     }
 
     fn event(phase: Phase) -> Event {
@@ -144,53 +215,85 @@ mod tests {
 
     #[test]
     fn a_pulse_ends_after_its_time_and_another_event_makes_it_longer() {
-        let mut relay = Relay::new(GpioMode::Pulse { pulse_ms: 100 });
-        let mut fake = Fake::default();
-        assert_eq!(relay.step(false, 0, &mut fake), Ok(None));
+        let (fake, mut relay) = relay(GpioMode::Pulse { pulse_ms: 100 });
+        assert_eq!(relay.step(false, 0), Next::Event);
         relay.take(&event(Phase::Once), 10 * MS);
-        assert_eq!(relay.step(false, 10 * MS, &mut fake), Ok(Some(110 * MS)));
-        relay.take(&event(Phase::Begin), 60 * MS);
-        assert_eq!(relay.step(false, 60 * MS, &mut fake), Ok(Some(160 * MS)));
-        assert_eq!(relay.step(false, 159 * MS, &mut fake), Ok(Some(160 * MS)));
-        assert_eq!(relay.step(false, 160 * MS, &mut fake), Ok(None));
+        for (now, end) in [(10, Some(110)), (60, Some(160)), (159, Some(160))] {
+            if now == 60 {
+                relay.take(&event(Phase::Begin), 60 * MS);
+            }
+            assert_eq!(relay.step(false, now * MS), Next::Event);
+            assert_eq!(relay.off_ns(), end.map(|ms: u64| ms * MS));
+        }
+        assert_eq!(relay.step(false, 160 * MS), Next::Event);
         relay.take(&event(Phase::End), 170 * MS);
-        assert_eq!(relay.step(true, 170 * MS, &mut fake), Ok(None));
-        assert_eq!(fake.told, [true, false]);
+        assert_eq!(relay.step(true, 170 * MS), Next::Event);
+        assert_eq!(relay.off_ns(), None);
+        assert_eq!(fake.0.borrow().told, [true, false]);
         assert_eq!(relay.counts().switched_on, 1);
     }
 
     #[test]
     fn a_level_is_on_while_a_state_holds_and_moments_say_nothing_to_it() {
-        let mut relay = Relay::new(GpioMode::Level);
-        let mut fake = Fake::default();
+        let (fake, mut relay) = relay(GpioMode::Level);
         relay.take(&event(Phase::Once), 0);
         for (now, holds) in [false, true, true, false, false].into_iter().enumerate() {
-            assert_eq!(relay.step(holds, now as u64, &mut fake), Ok(None));
+            assert_eq!(relay.step(holds, now as u64), Next::Event);
         }
-        assert_eq!(fake.told, [true, false]);
+        assert_eq!(fake.0.borrow().told, [true, false]);
     }
 
     #[test]
-    fn a_device_that_refuses_is_told_again_after_a_second_and_not_before() {
-        let mut relay = Relay::new(GpioMode::Level);
-        let mut fake = Fake {
-            broken: true,
-            ..Fake::default()
-        };
-        assert_eq!(relay.step(true, 0, &mut fake), Err(Errno::EIO));
-        assert_eq!(relay.again_ns(), Some(NS_PER_S));
-        fake.broken = false;
-        assert_eq!(relay.step(true, 1, &mut fake), Ok(Some(NS_PER_S)));
-        assert!(fake.told.is_empty());
-        assert_eq!(relay.step(true, NS_PER_S, &mut fake), Ok(None));
-        assert_eq!(fake.told, [true]);
+    fn a_switch_that_comes_back_is_what_it_should_be() {
+        let (fake, mut relay) = relay(GpioMode::Level);
+        assert_eq!(relay.step(true, 0), Next::Event);
+        // Gone while there is nothing to tell it: the look finds out.
+        fake.0.borrow_mut().gone = true;
+        let (at_ns, errno) = (FIRST_PAUSE_NS + 1, Errno::ENODEV);
+        assert_eq!(relay.step(true, 1), Next::Retry { at_ns, errno });
+        fake.0.borrow_mut().gone = false;
         assert_eq!(
-            (relay.counts().failures, relay.counts().switched_on),
-            (1, 1)
+            relay.step(true, at_ns - 1),
+            Next::Retry { at_ns, errno },
+            "not before"
         );
-        // Told in vain to go off, and the reason is over before it is told again.
-        fake.broken = true;
-        assert_eq!(relay.step(false, 2 * NS_PER_S, &mut fake), Err(Errno::EIO));
-        assert_eq!(relay.step(true, 2 * NS_PER_S + 1, &mut fake), Ok(None));
+        assert_eq!(relay.step(true, at_ns), Next::Event);
+        assert_eq!(fake.0.borrow().told, [true, true], "it was off meanwhile");
+        let counts = relay.counts();
+        assert_eq!((counts.failures, counts.opened), (1, 2));
+        relay.end();
+        assert_eq!(fake.0.borrow().told, [true, true, false]);
+    }
+
+    #[test]
+    fn a_pulse_that_is_over_before_its_switch_is_back_is_not_made() {
+        let (fake, mut relay) = relay(GpioMode::Pulse { pulse_ms: 100 });
+        fake.0.borrow_mut().gone = true;
+        relay.take(&event(Phase::Once), 0);
+        assert!(matches!(relay.step(false, 0), Next::Retry { .. }));
+        fake.0.borrow_mut().gone = false;
+        assert_eq!(relay.step(false, FIRST_PAUSE_NS), Next::Event);
+        assert!(fake.0.borrow().told.is_empty());
+        assert_eq!(relay.counts().switched_on, 0);
+    }
+
+    #[test]
+    fn a_switch_that_does_not_obey_is_opened_anew_ever_more_rarely() {
+        let (fake, mut relay) = relay(GpioMode::Level);
+        fake.0.borrow_mut().broken = true;
+        let mut now_ns = 0;
+        let mut pauses = Vec::new();
+        for _ in 0..3 {
+            let Next::Retry { at_ns, errno } = relay.step(true, now_ns) else {
+                panic!("it does not obey");
+            };
+            assert_eq!(errno, Errno::EIO);
+            pauses.push(at_ns - now_ns);
+            now_ns = at_ns;
+        }
+        assert_eq!(pauses, [1, 2, 4].map(|times| FIRST_PAUSE_NS * times));
+        fake.0.borrow_mut().broken = false;
+        assert_eq!(relay.step(true, now_ns), Next::Event);
+        assert_eq!(fake.0.borrow().told, [true]);
     }
 }

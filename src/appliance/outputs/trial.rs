@@ -1,0 +1,172 @@
+//! Outputs looked at, and tried, without waiting for an event.
+
+use super::{refusal, serial_port};
+use crate::appliance::exit::{Exit, Failure};
+use crate::board::{Board, Delivery, GpioMode, Output};
+use crate::event::output::{
+    Link, Next, Outlet as _, Patience, Switch as _, Wire as _, Words, sentence,
+};
+use crate::event::{Event, Phase};
+use crate::sys::clock::{now_ns, realtime_ns};
+use crate::sys::gpio::GpioPort;
+use crate::sys::serial::SerialPort;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long a trial switches on what follows a state.
+const LEVEL_MS: u64 = 1000;
+/// Time between two looks at a line that sends.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// What was found where an output's device should be.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The device, in words.
+    pub what: String,
+    /// What will not do, though it does not refuse the device.
+    pub warnings: Vec<String>,
+}
+
+/// Looks at the device of an output, and neither switches nor sends.
+///
+/// # Errors
+/// The device is not there, may not be used, or is in use.
+pub fn check_output(output: &Output) -> Result<Found, Failure> {
+    let refuse = |error: &dyn std::fmt::Display| refusal(&output.name, error);
+    match &output.delivery {
+        Delivery::Gpio {
+            device,
+            gpio_line,
+            active_low,
+            ..
+        } => {
+            let port = GpioPort::new(device.clone(), *gpio_line, *active_low);
+            Ok(Found {
+                what: port.describe().map_err(|error| refuse(&error))?,
+                warnings: Vec::new(),
+            })
+        }
+        Delivery::Serial { device, rate_baud } => {
+            let port = serial_port(&output.name, device, *rate_baud)?;
+            let others = port
+                .look()
+                .map_err(|errno| refuse(&port.explain(errno)))?
+                .into_iter()
+                .map(|other| {
+                    format!(
+                        "output {}: {other} uses {} as well",
+                        output.name,
+                        device.display()
+                    )
+                });
+            Ok(Found {
+                what: format!("serial line {} at {rate_baud} baud", device.display()),
+                warnings: others.collect(),
+            })
+        }
+    }
+}
+
+/// Tries an output of a board: a GPIO line goes on for the length of its pulse, or for a second where it
+/// follows a state; a serial line gets an event of the rule "test". Gives what was done, in words.
+///
+/// # Errors
+/// The profile; an output that it has not; a device that is not there, is in use, or does not obey.
+pub fn try_output(board: &Path, name: &str) -> Result<String, Failure> {
+    let board = crate::board::load(board).map_err(|error| Failure::new(Exit::Profile, error))?;
+    let output = find(&board, name)?;
+    match &output.delivery {
+        Delivery::Gpio {
+            device,
+            gpio_line,
+            active_low,
+            mode,
+        } => {
+            let on_ms = match mode {
+                GpioMode::Pulse { pulse_ms } => *pulse_ms,
+                GpioMode::Level => LEVEL_MS,
+            };
+            let port = GpioPort::new(device.clone(), *gpio_line, *active_low);
+            pulse(port, on_ms).map_err(|error| refusal(name, &error))?;
+            let level = if *active_low { "low" } else { "high" };
+            let device = device.display();
+            Ok(format!(
+                "line {gpio_line} of {device} was on ({level}) for {on_ms} ms, and is off"
+            ))
+        }
+        Delivery::Serial { device, rate_baud } => {
+            let port = serial_port(name, device, *rate_baud)?;
+            let line = send(port).map_err(|error| refusal(name, &error))?;
+            let device = device.display();
+            Ok(format!("{device} sent, at {rate_baud} baud: {line}"))
+        }
+    }
+}
+
+fn find<'a>(board: &'a Board, name: &str) -> Result<&'a Output, Failure> {
+    let mut outputs = board.outputs.iter();
+    outputs.find(|output| output.name == name).ok_or_else(|| {
+        let names: Vec<&str> = board.outputs.iter().map(|o| o.name.as_str()).collect();
+        let names = match names.as_slice() {
+            [] => "it has none".to_owned(),
+            names => format!("it has {}", names.join(", ")),
+        };
+        let board = &board.name;
+        Failure::new(
+            Exit::Usage,
+            format!("board {board} has no output \"{name}\": {names}"),
+        )
+    })
+}
+
+/// On, for so long, and off.
+fn pulse(mut port: GpioPort, on_ms: u64) -> Result<(), String> {
+    let mut line = port
+        .open()
+        .map_err(|errno| port.explain(errno).to_string())?;
+    let told = line.set(true);
+    if told.is_ok() {
+        std::thread::sleep(Duration::from_millis(on_ms));
+    }
+    // Off in any case.
+    told.and(line.set(false))
+        .map_err(|errno| format!("the line does not obey: {errno}"))
+}
+
+/// Sends one line, and gives it once it has left.
+fn send(port: SerialPort) -> Result<String, String> {
+    let words = Words {
+        rule: "test",
+        kind: "test",
+        camera: "",
+        label: "",
+    };
+    let event = Event {
+        phase: Phase::Once,
+        ..Event::default()
+    };
+    let line = sentence(&event, &words, realtime_ns());
+    let explain = port.clone();
+    let mut link = Link::new(port);
+    let mut queue = Some(line.clone());
+    let mut patience = Patience::new(now_ns(), 0);
+    loop {
+        let now = now_ns();
+        let next = link.step(now, || queue.take());
+        if let Next::Retry { errno, .. } = next {
+            return Err(explain.explain(errno));
+        }
+        let unsent = link.wire().map_or(0, |wire| wire.unsent());
+        if next == Next::Event && unsent == 0 {
+            return Ok(line.trim_end().to_owned());
+        }
+        let gone = link.counts().bytes.saturating_sub(unsent as u64);
+        if !patience.lasts(now, gone) {
+            return Err(format!(
+                "{gone} of {} bytes left: something holds the line up",
+                line.len()
+            ));
+        }
+        std::thread::sleep(LOOK);
+    }
+}

@@ -2,29 +2,24 @@
 
 #[path = "capture/contract.rs"]
 mod contract;
+#[path = "capture/feed.rs"]
+mod feed;
 #[path = "capture/stage.rs"]
 mod stage;
 
 use contract::SLOTS;
+use feed::{INTERVAL, SIZE, enters_no_heap, simulated, staged, written};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use pinsight::board::{Container, Feed};
 use pinsight::capture::Dequeue;
 use pinsight::capture::pictures::{PicturesConfig, UnarmedPictures};
 use pinsight::frame::PixelFormat;
 use pinsight::sys::stream::{StreamConfig, UnarmedStream};
-use pinsight::units::NS_PER_S;
 use serde_json::Value;
 use stage::{Clock, Stage, arm};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-
-const INTERVAL: u64 = 33_333_333;
-const SIZE: (u32, u32) = (64, 48);
-
-fn simulated() -> Clock {
-    Clock::Simulated(5 * NS_PER_S)
-}
 
 fn encoded(rgb: &[u8], width: u32, height: u32, quality: u8) -> Vec<u8> {
     let mut jpeg = Vec::new();
@@ -43,12 +38,6 @@ fn numbered(number: u8) -> Vec<u8> {
     encoded(&rgb, SIZE.0, SIZE.1, 90)
 }
 
-fn written(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
-    let path = folder.join(name);
-    std::fs::write(&path, bytes).unwrap();
-    path
-}
-
 fn clip(frames: u8) -> Vec<u8> {
     (0..frames).flat_map(numbered).collect()
 }
@@ -62,11 +51,6 @@ fn config(path: &Path, repeat: bool) -> StreamConfig {
         size_px: Some(SIZE),
         interval_ns: Some(INTERVAL),
     }
-}
-
-fn staged(config: &StreamConfig, clock: Clock) -> Stage {
-    let unarmed = UnarmedStream::open(config).unwrap_or_else(|error| panic!("{error}"));
-    arm(Box::new(unarmed), SLOTS, clock)
 }
 
 fn folder_of(path: &Path, repeat: bool) -> PicturesConfig {
@@ -86,24 +70,15 @@ fn shown(path: &Path, repeat: bool) -> Stage {
 
 /// A FIFO into which somebody writes a multipart stream without end, as fast as it is taken.
 fn endless_pipe(folder: &Path, name: &str) -> PathBuf {
-    let path = folder.join(name);
-    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let to = path.clone();
-    std::thread::spawn(move || {
-        let mut pipe = std::fs::File::create(to).unwrap();
-        let pictures: Vec<_> = (0..=u8::MAX).map(numbered).collect();
-        for picture in pictures.iter().cycle() {
-            let (one, other) = picture.split_at(picture.len() / 3);
-            let part = b"--frame\r\nContent-Type: image/jpeg\r\n\r\n";
-            if [&part[..], one, other]
-                .iter()
-                .any(|bytes| pipe.write_all(bytes).is_err())
-            {
-                break;
-            }
-        }
-    });
-    path
+    let mut numbers = (0..=u8::MAX).cycle();
+    feed::endless_pipe(folder, name, move |pipe| {
+        let picture = numbered(numbers.next().expect("one after the other without end"));
+        let (one, other) = picture.split_at(picture.len() / 3);
+        let part = b"--frame\r\nContent-Type: image/jpeg\r\n\r\n";
+        [&part[..], one, other]
+            .iter()
+            .all(|bytes| pipe.write_all(bytes).is_ok())
+    })
 }
 
 #[test]
@@ -270,21 +245,7 @@ fn reading_enters_no_heap() {
         staged(&config(&pipe, false), Clock::Real),
         shown(&pictures, true),
     ];
-    let hot = pinsight::sys::heap::register_hot().unwrap();
-    let guard = pinsight::sys::heap::guard_on();
-    for stage in &mut stages {
-        for _ in 0..3 {
-            stage.queue_all();
-            stage.start().unwrap();
-            for _ in 0..50 {
-                let frame = stage.next_frame();
-                stage.queue(frame.slot).unwrap();
-            }
-            stage.reopen().unwrap();
-        }
-    }
-    drop(guard);
-    assert_eq!(hot.counts().calls, 0);
+    enters_no_heap(&mut stages);
 }
 
 /// The demo board with a camera of JPEG pictures in the place of its own.

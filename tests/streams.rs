@@ -3,30 +3,26 @@
 
 #[path = "capture/contract.rs"]
 mod contract;
+#[path = "capture/feed.rs"]
+mod feed;
 #[path = "capture/stage.rs"]
 mod stage;
 
-use contract::SLOTS;
+use feed::{INTERVAL, SIZE, enters_no_heap, simulated, staged, written};
 use pinsight::board::{Container, Feed};
 use pinsight::capture::Dequeue;
 use pinsight::frame::PixelFormat;
 use pinsight::sys::stream::{StreamConfig, UnarmedStream};
-use pinsight::units::{NS_PER_MS, NS_PER_S};
+use pinsight::units::NS_PER_MS;
 use serde_json::Value;
-use stage::{Clock, Stage, arm};
+use stage::Clock;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-const INTERVAL: u64 = 33_333_333;
-const SIZE: (u32, u32) = (64, 48);
 const HEADER: &str = "YUV4MPEG2 W64 H48 F30:1 Ip A1:1 C420jpeg XYSCSS=420JPEG\n";
 /// Bytes of one frame of that size.
 const FRAME: usize = 64 * 48 * 3 / 2;
-
-fn simulated() -> Clock {
-    Clock::Simulated(5 * NS_PER_S)
-}
 
 /// Frame `number` in the order of Y4M: every luma sample is its number plus one, Cb 20, Cr 40.
 fn picture(number: u8) -> Vec<u8> {
@@ -46,12 +42,6 @@ fn y4m(frames: u8) -> Vec<u8> {
     stream
 }
 
-fn written(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
-    let path = folder.join(name);
-    std::fs::write(&path, bytes).unwrap();
-    path
-}
-
 fn config(path: &Path, container: Container, repeat: bool) -> StreamConfig {
     StreamConfig {
         feed: Feed::File(path.to_owned()),
@@ -63,31 +53,24 @@ fn config(path: &Path, container: Container, repeat: bool) -> StreamConfig {
     }
 }
 
-fn staged(config: &StreamConfig, clock: Clock) -> Stage {
-    let unarmed = UnarmedStream::open(config).unwrap_or_else(|error| panic!("{error}"));
-    arm(Box::new(unarmed), SLOTS, clock)
-}
-
 /// A FIFO into which somebody writes frames without end, as fast as they are taken.
 fn endless_pipe(folder: &Path, name: &str) -> PathBuf {
-    let path = folder.join(name);
-    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let to = path.clone();
-    std::thread::spawn(move || {
-        let mut pipe = std::fs::File::create(to).unwrap();
-        let mut going = pipe.write_all(HEADER.as_bytes()).is_ok();
-        for number in (0..=u8::MAX).cycle() {
-            if !going {
-                break;
-            }
-            // In two pieces that are no frame: the reader has to keep the first one.
-            let frame = picture(number);
-            going = pipe.write_all(b"FRAME\n").is_ok()
-                && pipe.write_all(&frame[..1000]).is_ok()
-                && pipe.write_all(&frame[1000..]).is_ok();
-        }
-    });
-    path
+    let mut begun = false;
+    let mut numbers = (0..=u8::MAX).cycle();
+    feed::endless_pipe(folder, name, move |pipe| {
+        let header = if begun { "" } else { HEADER };
+        begun = true;
+        let frame = picture(numbers.next().expect("one after the other without end"));
+        // In two pieces that are no frame: the reader has to keep the first one.
+        [
+            header.as_bytes(),
+            b"FRAME\n",
+            &frame[..1000],
+            &frame[1000..],
+        ]
+        .iter()
+        .all(|bytes| pipe.write_all(bytes).is_ok())
+    })
 }
 
 #[test]
@@ -252,21 +235,7 @@ fn reading_enters_no_heap() {
         staged(&config(&path, Container::Y4m, true), simulated()),
         staged(&config(&pipe, Container::Y4m, false), Clock::Real),
     ];
-    let hot = pinsight::sys::heap::register_hot().unwrap();
-    let guard = pinsight::sys::heap::guard_on();
-    for stage in &mut stages {
-        for _ in 0..3 {
-            stage.queue_all();
-            stage.start().unwrap();
-            for _ in 0..50 {
-                let frame = stage.next_frame();
-                stage.queue(frame.slot).unwrap();
-            }
-            stage.reopen().unwrap();
-        }
-    }
-    drop(guard);
-    assert_eq!(hot.counts().calls, 0);
+    enters_no_heap(&mut stages);
 }
 
 #[test]

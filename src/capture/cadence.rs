@@ -23,10 +23,9 @@ struct Waiting {
 
 /// Slots, and which frame each is for.
 #[derive(Debug)]
-pub(super) struct Cadence {
+struct Cadence {
     slots: Box<[SlotMemory]>,
     interval_ns: u64,
-    frame_bytes: u32,
     /// Time of `start`, while streaming.
     origin_ns: Option<u64>,
     /// Number of the next frame that no slot is bound to.
@@ -36,12 +35,11 @@ pub(super) struct Cadence {
 }
 
 impl Cadence {
-    /// `slots`, at most [`MAX_SLOTS`], each at least `frame_bytes` long; one frame each `interval_ns`.
-    pub fn new(slots: Box<[SlotMemory]>, interval_ns: u64, frame_bytes: u32) -> Self {
+    /// `slots`, at most [`MAX_SLOTS`], as long as a frame; one frame each `interval_ns`.
+    pub fn new(slots: Box<[SlotMemory]>, interval_ns: u64) -> Self {
         Self {
             slots,
             interval_ns: interval_ns.max(1),
-            frame_bytes,
             origin_ns: None,
             next: 0,
             waiting: Deque::new(),
@@ -105,6 +103,7 @@ impl Cadence {
         self.held = [0; MAX_SLOTS / 64];
     }
 
+    /// The oldest frame that is due. How long it is, is not the cadence's to know: 0 bytes.
     pub fn dequeue(&mut self, now_ns: u64) -> Result<Dequeue, SourceError> {
         if self.origin_ns.is_none() {
             return Err(SourceError::new("dequeue", libc::EINVAL));
@@ -129,7 +128,7 @@ impl Cadence {
             sequence,
             capture_ns,
             offset_bytes: 0,
-            bytes_used: self.frame_bytes,
+            bytes_used: 0,
             stamp: StampKind::EndOfFrame,
             damaged: false,
         }))
@@ -151,9 +150,16 @@ impl Cadence {
 pub(super) trait Paint: Send + std::fmt::Debug {
     /// Writes frame `number` in `format`.
     fn paint(&self, format: &StreamFormat, number: u64, bytes: &mut [u8]);
+
+    /// Bytes of frame `number`: of one that is longer than the format's, as many as fit are painted, and it is
+    /// damaged. `None`: there is none, and no later one.
+    fn bytes(&self, format: &StreamFormat, number: u64) -> Option<u32> {
+        let _ = number;
+        Some(format.size_bytes)
+    }
 }
 
-/// A source whose every frame is painted, with its slots.
+/// A source whose frames are painted, with its slots.
 #[derive(Debug)]
 pub(super) struct Painted<P> {
     format: StreamFormat,
@@ -165,7 +171,7 @@ impl<P: Paint> Painted<P> {
     /// `slots` as [`Cadence::new`] wants them.
     pub fn new(format: StreamFormat, painter: P, slots: Box<[SlotMemory]>) -> Self {
         Self {
-            cadence: Cadence::new(slots, format.interval_ns, format.size_bytes),
+            cadence: Cadence::new(slots, format.interval_ns),
             format,
             painter,
         }
@@ -197,10 +203,27 @@ impl<P: Paint> FrameSource for Painted<P> {
         })
     }
     fn dequeue(&mut self, now_ns: u64) -> Result<Dequeue, SourceError> {
-        self.cadence.dequeue(now_ns)
+        // Asked for while the source is stopped, the cadence says so.
+        let Some(next) = self.cadence.streaming_front() else {
+            return self.cadence.dequeue(now_ns);
+        };
+        let Some(bytes) = self.painter.bytes(&self.format, next) else {
+            return Ok(Dequeue::Ended);
+        };
+        let mut dequeued = self.cadence.dequeue(now_ns)?;
+        if let Dequeue::Frame(frame) = &mut dequeued {
+            frame.damaged = bytes > self.format.size_bytes;
+            frame.bytes_used = bytes.min(self.format.size_bytes);
+        }
+        Ok(dequeued)
     }
     fn readiness(&self) -> Readiness {
-        self.cadence.readiness()
+        let next = self.cadence.streaming_front();
+        match next.map(|next| self.painter.bytes(&self.format, next)) {
+            // There is something to learn at once.
+            Some(None) => Readiness::At(0),
+            _ => self.cadence.readiness(),
+        }
     }
     fn stop(&mut self) -> Result<(), SourceError> {
         self.cadence.stop();

@@ -3,13 +3,10 @@
 //! JPEG files are frames as they are, damaged ones included; PNG files are compressed when the folder is
 //! read. All of them are held in memory.
 
-use super::cadence::Cadence;
+use super::cadence::{Paint, Painted};
 use super::gather::jpeg_format;
 use super::mjpeg::size_px;
-use super::{
-    Dequeue, FrameSource, MemoryKeeper, NotArmed, Readiness, SlotHome, SlotMemory, Slots,
-    SourceError, UnarmedSource, check_caller_slots,
-};
+use super::{FrameSource, NotArmed, SlotHome, Slots, UnarmedSource, check_caller_slots};
 use crate::frame::StreamFormat;
 use crate::limits::MAX_SLOTS;
 use crate::units::MIB;
@@ -123,8 +120,7 @@ impl std::error::Error for PicturesError {
 #[derive(Debug)]
 pub struct UnarmedPictures {
     format: StreamFormat,
-    pictures: Vec<Box<[u8]>>,
-    repeat: bool,
+    pictures: Pictures,
 }
 
 impl UnarmedPictures {
@@ -167,8 +163,10 @@ impl UnarmedPictures {
         }
         Ok(Self {
             format,
-            pictures,
-            repeat: config.repeat,
+            pictures: Pictures {
+                pictures,
+                repeat: config.repeat,
+            },
         })
     }
 }
@@ -234,21 +232,17 @@ impl UnarmedSource for UnarmedPictures {
     }
     fn own_bytes(&self) -> u64 {
         self.pictures
+            .pictures
             .iter()
             .map(|picture| picture.len() as u64)
             .sum()
     }
     fn io(&self) -> String {
-        format!("a folder of {} pictures", self.pictures.len())
+        format!("a folder of {} pictures", self.pictures.pictures.len())
     }
     fn arm(self: Box<Self>, slots: Slots<'_>) -> Result<Box<dyn FrameSource>, NotArmed> {
         match check_caller_slots(&self.format, slots, MAX_SLOTS) {
-            Ok(slots) => Ok(Box::new(Pictures {
-                cadence: Cadence::new(slots, self.format.interval_ns, self.format.size_bytes),
-                format: self.format,
-                pictures: self.pictures,
-                repeat: self.repeat,
-            })),
+            Ok(slots) => Ok(Box::new(Painted::new(self.format, self.pictures, slots))),
             Err(error) => Err(NotArmed {
                 source: self,
                 error,
@@ -257,85 +251,32 @@ impl UnarmedSource for UnarmedPictures {
     }
 }
 
-/// The pictures with their slots.
+/// The pictures, and whether they begin anew behind the last.
 #[derive(Debug)]
 struct Pictures {
-    format: StreamFormat,
     pictures: Vec<Box<[u8]>>,
     repeat: bool,
-    cadence: Cadence,
 }
 
 impl Pictures {
     /// The picture that frame `number` shows.
-    fn shown(pictures: &[Box<[u8]>], repeat: bool, number: u64) -> Option<&[u8]> {
-        let count = pictures.len() as u64;
-        let number = if repeat { number % count } else { number };
+    fn shown(&self, number: u64) -> Option<&[u8]> {
+        let count = self.pictures.len() as u64;
+        let number = if self.repeat { number % count } else { number };
         let index = usize::try_from(number).ok()?;
-        pictures.get(index).map(|picture| &**picture)
+        self.pictures.get(index).map(|picture| &**picture)
     }
 }
 
-impl FrameSource for Pictures {
-    fn format(&self) -> StreamFormat {
-        self.format
-    }
-    fn slots(&self) -> &[SlotMemory] {
-        self.cadence.slots()
-    }
-    fn keeper(&self) -> Option<MemoryKeeper> {
-        None
-    }
-    fn start(&mut self, now_ns: u64) -> Result<(), SourceError> {
-        self.cadence.start(now_ns);
-        Ok(())
-    }
-    fn queue(&mut self, slot: u16, now_ns: u64) -> Result<(), SourceError> {
-        let Self {
-            pictures,
-            repeat,
-            cadence,
-            ..
-        } = self;
-        cadence.queue(slot, now_ns, |number, bytes| {
-            if let Some(picture) = Self::shown(pictures, *repeat, number) {
-                let fits = picture.len().min(bytes.len());
-                bytes[..fits].copy_from_slice(&picture[..fits]);
-            }
-        })
-    }
-    fn dequeue(&mut self, now_ns: u64) -> Result<Dequeue, SourceError> {
-        let shown = |number| Self::shown(&self.pictures, self.repeat, number);
-        // Asked for while the source is stopped, the cadence says so.
-        if let Some(number) = self.cadence.streaming_front()
-            && shown(number).is_none()
-        {
-            return Ok(Dequeue::Ended);
-        }
-        let number = self.cadence.streaming_front();
-        let mut dequeued = self.cadence.dequeue(now_ns)?;
-        if let (Dequeue::Frame(frame), Some(picture)) = (&mut dequeued, number.and_then(shown)) {
-            let length = u32::try_from(picture.len()).unwrap_or(u32::MAX);
-            frame.damaged = length > self.format.size_bytes;
-            frame.bytes_used = length.min(self.format.size_bytes);
-        }
-        Ok(dequeued)
-    }
-    fn readiness(&self) -> Readiness {
-        match self.cadence.streaming_front() {
-            // There is something to learn at once.
-            Some(number) if Self::shown(&self.pictures, self.repeat, number).is_none() => {
-                Readiness::At(0)
-            }
-            _ => self.cadence.readiness(),
+impl Paint for Pictures {
+    fn paint(&self, _: &StreamFormat, number: u64, bytes: &mut [u8]) {
+        if let Some(picture) = self.shown(number) {
+            let fits = picture.len().min(bytes.len());
+            bytes[..fits].copy_from_slice(&picture[..fits]);
         }
     }
-    fn stop(&mut self) -> Result<(), SourceError> {
-        self.cadence.stop();
-        Ok(())
-    }
-    fn reopen(&mut self, _now_ns: u64) -> Result<(), SourceError> {
-        self.cadence.stop();
-        Ok(())
+    fn bytes(&self, _: &StreamFormat, number: u64) -> Option<u32> {
+        let length = self.shown(number)?.len();
+        Some(u32::try_from(length).unwrap_or(u32::MAX))
     }
 }

@@ -48,22 +48,24 @@ fn run(
     engine: &mut dyn Engine,
     plan: &Plan,
     decoder: &mut Decoder,
-    scheduler: &mut Scheduler,
+    scheduler: &Scheduler,
     frame: &[u8],
 ) -> usize {
     let mut detections = Detections::new();
+    let mut served = [0; 2];
     let mut seen = 0;
     for now_ns in 1..=50 {
         // The other camera's frame is about to come, and not worth the wait.
         let known = |camera| Seen {
             newest_ns: now_ns - camera as u64,
             expected_ns: now_ns + 1,
+            served_ns: served[camera],
         };
         let choice = scheduler.next(0b11, now_ns, known);
         let Some(Choice::Take(camera)) = choice else {
             panic!("{choice:?}");
         };
-        scheduler.served(camera, now_ns);
+        served[camera] = now_ns;
         plan.run(frame, engine.input_bytes()).unwrap();
         engine.invoke().unwrap();
         let stats = decoder
@@ -100,7 +102,7 @@ fn frames_become_detections_without_a_heap_call() {
         priority: 0,
         max_gap_ns: pace.fair_gap_ns(2),
     };
-    let mut scheduler = Scheduler::new(&[share; 2], pace, 0).unwrap();
+    let scheduler = Scheduler::new(&[share; 2], pace).unwrap();
     let frame: Vec<u8> = (0..FORMAT.size_bytes)
         .map(|i| (i * 7 % 251).to_le_bytes()[0])
         .collect();
@@ -123,12 +125,12 @@ fn frames_become_detections_without_a_heap_call() {
         })
         .collect();
     // The first inferences of the library allocate.
-    run(&mut engine, &plan, &mut faces, &mut scheduler, &frame);
+    run(&mut engine, &plan, &mut faces, &scheduler, &frame);
 
     let hot = heap::register_hot().unwrap();
     let guard = heap::guard_on();
-    let seen = run(&mut engine, &plan, &mut faces, &mut scheduler, &frame);
-    run(&mut fixed, &scalar, &mut none, &mut scheduler, &frame);
+    let seen = run(&mut engine, &plan, &mut faces, &scheduler, &frame);
+    run(&mut fixed, &scalar, &mut none, &scheduler, &frame);
     for plan in &mut moved {
         for step in 0..40 {
             let part = [step * 48, step * 27, 8 + step * 20, 1080 - step * 26];

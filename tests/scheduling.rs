@@ -34,6 +34,7 @@ struct Case {
     jitter_ns: u64,
     priorities: Vec<u8>,
     bounded: bool,
+    workers: usize,
     length_ns: u64,
 }
 
@@ -48,6 +49,7 @@ impl Case {
             jitter_ns: 2 * MS,
             priorities: vec![0; cameras],
             bounded: true,
+            workers: 1,
             length_ns: 60 * SECOND,
         }
     }
@@ -83,7 +85,7 @@ impl Case {
             .unwrap()
     }
 
-    fn seen(&self, camera: usize, now: u64) -> Seen {
+    fn seen(&self, camera: usize, now: u64, served_ns: u64) -> Seen {
         let newest_ns = self
             .newest(camera, now)
             .map_or(0, |number| self.captured(camera, number));
@@ -94,11 +96,15 @@ impl Case {
             } else {
                 0
             },
+            served_ns,
         }
     }
 
     fn scheduler(&self) -> Scheduler {
-        let pace = Pace::new(vec![PERIOD; self.cameras], self.service_ns);
+        let pace = Pace::new(
+            vec![PERIOD; self.cameras],
+            self.service_ns / self.workers as u64,
+        );
         let share = |&priority: &u8| Share {
             priority,
             max_gap_ns: if self.bounded {
@@ -108,12 +114,12 @@ impl Case {
             },
         };
         let shares: Vec<_> = self.priorities.iter().map(share).collect();
-        Scheduler::new(&shares, pace, 0).unwrap()
+        Scheduler::new(&shares, pace).unwrap()
     }
 
     /// Time from one result of a camera to its next when all are served alike.
     fn fair_ns(&self) -> u64 {
-        (self.cameras as u64 * self.service_ns).max(PERIOD)
+        (self.cameras as u64 * self.service_ns / self.workers as u64).max(PERIOD)
     }
 
     fn spacing_ns(&self) -> u64 {
@@ -122,9 +128,10 @@ impl Case {
 
     fn run(&self) -> Run {
         let cameras = self.cameras;
-        let mut scheduler = self.scheduler();
+        let scheduler = self.scheduler();
         // The next frame of each camera that was not judged or passed over.
         let mut next = vec![0; cameras];
+        let mut served = vec![0; cameras];
         let mut last = vec![0; cameras];
         let mut turn = 0;
         let mut run = Run {
@@ -132,8 +139,16 @@ impl Case {
             results: vec![0; cameras],
             longest_gap: 0,
         };
-        let mut now = 0;
-        while now < self.length_ns {
+        // When each worker comes free.
+        let mut free = vec![0; self.workers];
+        loop {
+            let worker = (0..self.workers)
+                .min_by_key(|&worker| free[worker])
+                .unwrap();
+            let now = free[worker];
+            if now >= self.length_ns {
+                break;
+            }
             let fresh = |camera: usize| self.newest(camera, now).filter(|&n| n >= next[camera]);
             let waiting: Vec<usize> = (0..cameras)
                 .filter(|&camera| fresh(camera).is_some())
@@ -142,11 +157,12 @@ impl Case {
             let chosen = match self.policy {
                 Policy::Freshest | Policy::NeverWaiting => {
                     let mask = waiting.iter().fold(0, |mask, camera| mask | 1 << camera);
-                    match scheduler.next(mask, now, |camera| self.seen(camera, now)) {
+                    let seen = |camera| self.seen(camera, now, served[camera]);
+                    match scheduler.next(mask, now, seen) {
                         Some(Choice::Take(camera)) => Some(newest(camera)),
                         Some(Choice::WaitUntil(until)) => {
                             assert!(until > now, "a wait comes to an end");
-                            now = until.min(self.next_arrival(now));
+                            free[worker] = until.min(self.next_arrival(now));
                             continue;
                         }
                         None => None,
@@ -166,17 +182,18 @@ impl Case {
                 }
             };
             let Some((camera, number)) = chosen else {
-                now = self.next_arrival(now);
+                free[worker] = self.next_arrival(now);
                 continue;
             };
             next[camera] = number + 1;
             turn = (camera + 1) % cameras;
-            scheduler.served(camera, now);
-            now += self.service_ns;
-            run.latency.push(now - self.captured(camera, number));
+            served[camera] = now;
+            let done = now + self.service_ns;
+            free[worker] = done;
+            run.latency.push(done - self.captured(camera, number));
             run.results[camera] += 1;
-            run.longest_gap = run.longest_gap.max(now - last[camera]);
-            last[camera] = now;
+            run.longest_gap = run.longest_gap.max(done.saturating_sub(last[camera]));
+            last[camera] = last[camera].max(done);
         }
         run.latency.sort_unstable();
         run
@@ -373,4 +390,34 @@ fn a_greater_priority_is_served_more_often_and_starves_nobody() {
         "{}",
         run.longest_gap
     );
+}
+
+#[test]
+fn several_workers_serve_the_freshest_as_one_fast_one_would() {
+    for workers in [2, 4] {
+        let case = |policy| Case {
+            workers,
+            length_ns: 30 * SECOND,
+            ..Case::new(policy, 8, SERVICE)
+        };
+        // As workers that share a bell do, none waits for a frame to come.
+        let fresh = case(Policy::NeverWaiting).run();
+        let robin = case(Policy::RoundRobin).run();
+        assert!(
+            fresh.ms(50) <= robin.ms(50) - 5.0,
+            "{workers} workers: {} and {} ms",
+            fresh.ms(50),
+            robin.ms(50)
+        );
+        assert!(
+            fresh.longest_gap <= 2 * case(Policy::NeverWaiting).fair_ns() + SERVICE + PERIOD,
+            "{workers} workers: {}",
+            fresh.longest_gap
+        );
+        assert!(
+            fresh.fairness() >= 0.9,
+            "{workers} workers: {:?}",
+            fresh.results
+        );
+    }
 }

@@ -24,6 +24,7 @@ struct FromWorkers {
     result_ns: AtomicU64,
     judged: AtomicU64,
     due_ns: AtomicU64,
+    served_ns: AtomicU64,
     spoilt: AtomicU64,
 }
 
@@ -102,6 +103,16 @@ impl Signal {
         self.workers.spoilt.load(Ordering::Relaxed)
     }
 
+    /// A worker claimed a frame.
+    pub(super) fn serve(&self, now_ns: u64) {
+        self.workers.served_ns.fetch_max(now_ns, Ordering::Relaxed);
+    }
+
+    /// When a frame was last claimed; 0 before the first one.
+    pub(super) fn served_ns(&self) -> u64 {
+        self.workers.served_ns.load(Ordering::Relaxed)
+    }
+
     /// Frames without a slot that are in no column yet.
     pub(super) fn being_judged(&self) -> u64 {
         self.workers.judged.load(Ordering::Relaxed)
@@ -147,6 +158,15 @@ mod tests {
         assert_eq!(signal.spoilt(), 2);
         signal.sound();
         assert_eq!(signal.spoilt(), 0);
+    }
+
+    #[test]
+    fn the_last_claim_counts_whichever_worker_made_it() {
+        let signal = Signal::default();
+        for now_ns in [50, 90, 70] {
+            signal.serve(now_ns);
+        }
+        assert_eq!(signal.served_ns(), 90);
     }
 
     #[test]

@@ -251,7 +251,7 @@ fn build(
         },
     };
     let shares: Vec<Share> = views.iter().map(share).collect();
-    let scheduler = Scheduler::new(&shares, pace, now_ns())
+    let scheduler = Scheduler::new(&shares, pace)
         .ok_or_else(|| Failure::new(Exit::Internal, "more cameras than a scheduler takes"))?;
     Ok(Worker {
         index: seed.index,

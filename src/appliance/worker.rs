@@ -197,6 +197,8 @@ impl<E: Engine> Worker<E> {
         Seen {
             newest_ns: signal.newest_ns(),
             expected_ns: if may_be_taken { expected_ns } else { 0 },
+            // Before the first one, nobody has waited yet.
+            served_ns: signal.served_ns().max(self.tally.watched_ns.0),
         }
     }
 
@@ -228,8 +230,8 @@ impl<E: Engine> Worker<E> {
             return;
         };
         let lease_ns = now_ns();
-        self.scheduler.served(camera, lease_ns);
         let signal = &self.signals[camera];
+        signal.serve(lease_ns);
         if lease_ns.saturating_sub(lease.header().capture_ns) <= view.max_age_ns {
             signal.next_due(view.allowance.next_due_ns(lease_ns, signal.due_ns()));
         }

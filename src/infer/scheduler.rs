@@ -77,6 +77,8 @@ pub struct Seen {
     pub newest_ns: u64,
     /// When its next frame should be there, and may be taken; 0 where that is not known.
     pub expected_ns: u64,
+    /// When a frame of it was last taken, whichever worker did.
+    pub served_ns: u64,
 }
 
 /// What a free worker does next.
@@ -89,25 +91,28 @@ pub enum Choice {
     WaitUntil(u64),
 }
 
+/// A camera at the moment of a choice.
 #[derive(Clone, Copy, Debug)]
 struct Camera {
+    index: usize,
     share: Share,
-    served_ns: u64,
+    seen: Seen,
 }
 
 impl Camera {
     const fn deadline_ns(&self) -> u64 {
-        self.served_ns.saturating_add(self.share.max_gap_ns)
+        self.seen.served_ns.saturating_add(self.share.max_gap_ns)
     }
 
     /// How much of its longest gap is over.
     #[allow(clippy::cast_precision_loss)] // A proportion.
     fn hunger(&self, now_ns: u64) -> f64 {
-        now_ns.saturating_sub(self.served_ns) as f64 / self.share.max_gap_ns.max(1) as f64
+        now_ns.saturating_sub(self.seen.served_ns) as f64 / self.share.max_gap_ns.max(1) as f64
     }
 }
 
-/// Decides which camera's frame a free worker takes. Allocates nothing; time is an argument.
+/// Decides which camera's frame a free worker takes. Allocates nothing; time, and what was seen of each camera, are
+/// arguments: several workers that tell each other when they took a frame decide alike.
 ///
 /// Order among pending cameras:
 /// 1. the earliest deadline, if any deadline would be missed by serving another camera first;
@@ -124,42 +129,47 @@ impl Camera {
 /// stamps are known (all zero).
 #[derive(Clone, Debug)]
 pub struct Scheduler {
-    cameras: heapless::Vec<Camera, MAX_CAMERAS>,
+    shares: heapless::Vec<Share, MAX_CAMERAS>,
     pace: Pace,
 }
 
 impl Scheduler {
     /// A scheduler of `shares.len()` cameras; `None` when there are more than [`MAX_CAMERAS`].
     #[must_use]
-    pub fn new(shares: &[Share], pace: Pace, now_ns: u64) -> Option<Self> {
-        let mut cameras = heapless::Vec::new();
-        for &share in shares {
-            cameras
-                .push(Camera {
-                    share,
-                    served_ns: now_ns,
-                })
-                .ok()?;
-        }
-        Some(Self { cameras, pace })
+    pub fn new(shares: &[Share], pace: Pace) -> Option<Self> {
+        Some(Self {
+            shares: heapless::Vec::from_slice(shares).ok()?,
+            pace,
+        })
     }
 
     /// The camera whose frame is next, of those whose bit is set in `pending`, or how long to wait for a
     /// better one; bits beyond the cameras are ignored, and `None` says that no other is set.
     #[must_use]
     pub fn next(&self, pending: u64, now_ns: u64, seen: impl Fn(usize) -> Seen) -> Option<Choice> {
-        let first = self.first(pending, now_ns, &seen)?;
-        Some(
-            self.worth_waiting(first, pending, now_ns, &seen)
-                .map_or(Choice::Take(first), Choice::WaitUntil),
-        )
-    }
-
-    /// A worker has taken a frame of `camera`. Not called when its ring turned out to be empty.
-    pub fn served(&mut self, camera: usize, now_ns: u64) {
-        if let Some(camera) = self.cameras.get_mut(camera) {
-            camera.served_ns = now_ns;
-        }
+        let cameras: heapless::Vec<Camera, MAX_CAMERAS> = self
+            .shares
+            .iter()
+            .enumerate()
+            .map(|(index, &share)| Camera {
+                index,
+                share,
+                seen: seen(index),
+            })
+            .collect();
+        let pending = |camera: &Camera| pending >> camera.index & 1 == 1;
+        let first = self.first(cameras.iter().copied().filter(pending), now_ns)?;
+        let worth = cameras.iter().filter_map(|awaited| {
+            let others = cameras
+                .iter()
+                .copied()
+                .filter(|camera| pending(camera) && camera.index != awaited.index);
+            self.worth_waiting(&first, awaited, others, now_ns)
+        });
+        let best = worth.max_by(|(one, _), (other, _)| one.total_cmp(other));
+        Some(best.map_or(Choice::Take(first.index), |(_, expected_ns)| {
+            Choice::WaitUntil(expected_ns.saturating_add(self.pace.grace_ns()))
+        }))
     }
 
     /// The workers turned out to be faster or slower.
@@ -167,98 +177,71 @@ impl Scheduler {
         self.pace.service_ns = service_ns;
     }
 
-    fn pending(&self, pending: u64) -> impl Iterator<Item = (usize, &Camera)> {
-        self.cameras
-            .iter()
-            .enumerate()
-            .filter(move |(index, _)| pending >> index & 1 == 1)
-    }
-
     /// The first of the pending cameras.
-    fn first(&self, pending: u64, now_ns: u64, seen: &impl Fn(usize) -> Seen) -> Option<usize> {
-        if let Some(pressing) = self.pressing(pending, now_ns) {
-            return Some(pressing);
-        }
-        let rank = |(index, camera): (usize, &Camera)| {
-            let age_ns = now_ns.saturating_sub(seen(index).newest_ns);
+    fn first(&self, pending: impl Iterator<Item = Camera> + Clone, now_ns: u64) -> Option<Camera> {
+        let rank = |camera: &Camera| {
+            let age_ns = now_ns.saturating_sub(camera.seen.newest_ns);
             (
                 camera.share.priority,
                 Reverse(age_ns / self.pace.window_ns.max(1)),
-                now_ns.saturating_sub(camera.served_ns),
-                Reverse(index),
+                now_ns.saturating_sub(camera.seen.served_ns),
+                Reverse(camera.index),
             )
         };
-        self.pending(pending)
-            .max_by_key(|&candidate| rank(candidate))
-            .map(|(index, _)| index)
+        self.pressing(pending.clone(), now_ns)
+            .or_else(|| pending.max_by_key(rank))
     }
 
     /// The camera of the earliest deadline, if serving another one now would miss a deadline: the k-th
     /// of the pending deadlines must leave time for k more services.
-    fn pressing(&self, pending: u64, now_ns: u64) -> Option<usize> {
-        let mut deadlines: heapless::Vec<(u64, usize), MAX_CAMERAS> = self
-            .pending(pending)
-            .map(|(index, camera)| (camera.deadline_ns(), index))
-            .collect();
-        deadlines.sort_unstable();
+    fn pressing(&self, pending: impl Iterator<Item = Camera>, now_ns: u64) -> Option<Camera> {
+        let mut cameras: heapless::Vec<Camera, MAX_CAMERAS> = pending.collect();
+        cameras.sort_unstable_by_key(|camera| (camera.deadline_ns(), camera.index));
         let mut needed_ns = now_ns;
-        let missed = deadlines.iter().any(|&(deadline_ns, _)| {
+        let missed = cameras.iter().any(|camera| {
             needed_ns = needed_ns.saturating_add(self.pace.service_ns);
-            deadline_ns < needed_ns
+            camera.deadline_ns() < needed_ns
         });
-        deadlines
-            .first()
-            .filter(|_| missed)
-            .map(|&(_, index)| index)
+        cameras.first().filter(|_| missed).copied()
     }
 
-    /// Until when to wait instead of taking the frame of `first`.
+    /// What it wins to wait for the next frame of `awaited` instead of taking that of `first`, and until when.
     ///
     /// A wait costs results. It may be as long as what it wins is worth: half the time by which the frame at
     /// hand is too old, and one and a half services for a camera that is so much hungrier that its whole gap
-    /// is over. It is no longer than a service, no camera of lower priority is waited for, and no other
-    /// camera may miss its deadline by it.
+    /// is over. It is no longer than a service, no camera of lower priority is waited for, and none of the
+    /// `others` may miss its deadline by it.
     #[allow(clippy::cast_precision_loss)] // Times of some milliseconds.
     fn worth_waiting(
         &self,
-        first: usize,
-        pending: u64,
+        first: &Camera,
+        awaited: &Camera,
+        others: impl Iterator<Item = Camera>,
         now_ns: u64,
-        seen: &impl Fn(usize) -> Seen,
-    ) -> Option<u64> {
+    ) -> Option<(f64, u64)> {
         let Pace {
             service_ns,
             window_ns,
         } = self.pace;
-        let at_hand = self.cameras.get(first)?;
-        let newest_ns = seen(first).newest_ns;
-        if newest_ns == 0 {
+        let expected_ns = awaited.seen.expected_ns;
+        let wait_ns = expected_ns.checked_sub(now_ns).filter(|&ns| ns > 0)?;
+        if first.seen.newest_ns == 0
+            || wait_ns > service_ns
+            || awaited.share.priority < first.share.priority
+        {
             return None;
         }
-        let too_old_ns = now_ns.saturating_sub(newest_ns).saturating_sub(window_ns) as f64;
-        let win = |(index, camera): (usize, &Camera)| {
-            let expected_ns = seen(index).expected_ns;
-            let wait_ns = expected_ns.checked_sub(now_ns).filter(|&ns| ns > 0)?;
-            if wait_ns > service_ns || camera.share.priority < at_hand.share.priority {
-                return None;
-            }
-            let hungrier = (camera.hunger(now_ns) - at_hand.hunger(now_ns)).max(0.0);
-            let win = too_old_ns / 2.0 + 1.5 * service_ns as f64 * hungrier - wait_ns as f64;
-            if win <= 0.0 {
-                return None;
-            }
-            let others = pending & !(1 << index);
-            match self.pressing(others, expected_ns.saturating_add(service_ns)) {
-                Some(_) => None,
-                None => Some((win, expected_ns)),
-            }
-        };
-        self.cameras
-            .iter()
-            .enumerate()
-            .filter_map(win)
-            .max_by(|(one, _), (other, _)| one.total_cmp(other))
-            .map(|(_, expected_ns)| expected_ns.saturating_add(self.pace.grace_ns()))
+        let age_ns = now_ns.saturating_sub(first.seen.newest_ns);
+        let too_old_ns = age_ns.saturating_sub(window_ns) as f64;
+        let hungrier = (awaited.hunger(now_ns) - first.hunger(now_ns)).max(0.0);
+        let win = too_old_ns / 2.0 + 1.5 * service_ns as f64 * hungrier - wait_ns as f64;
+        if win <= 0.0 {
+            return None;
+        }
+        match self.pressing(others, expected_ns.saturating_add(service_ns)) {
+            Some(_) => None,
+            None => Some((win, expected_ns)),
+        }
     }
 }
 

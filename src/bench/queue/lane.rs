@@ -124,7 +124,7 @@ impl Lanes {
             priority: 0,
             max_gap_ns: pace.fair_gap_ns(cameras),
         };
-        let scheduler = Scheduler::new(&vec![share; cameras], pace, now_ns())
+        let scheduler = Scheduler::new(&vec![share; cameras], pace)
             .ok_or_else(|| BenchError::Setting(format!("{cameras} cameras, expected 1 to 64")))?;
         Ok(LaneSink {
             lanes: self,
@@ -132,6 +132,7 @@ impl Lanes {
             scheduler,
             turn,
             interval_ns,
+            served_ns: vec![now_ns(); cameras],
         })
     }
 }
@@ -142,6 +143,7 @@ pub(super) struct LaneSink {
     scheduler: Scheduler,
     turn: Turn,
     interval_ns: u64,
+    served_ns: Vec<u64>,
 }
 
 impl LaneSink {
@@ -153,9 +155,13 @@ impl LaneSink {
             Turn::Freshest => Seen {
                 newest_ns: newest_ns[camera].load(Ordering::Relaxed),
                 expected_ns: rung_ns[camera].load(Ordering::Relaxed) + self.interval_ns,
+                served_ns: self.served_ns[camera],
             },
             // Where no stamps are known, the scheduler takes the cameras in turn.
-            Turn::RoundRobin => Seen::default(),
+            Turn::RoundRobin => Seen {
+                served_ns: self.served_ns[camera],
+                ..Seen::default()
+            },
         };
         self.scheduler.next(self.ready, now_ns, seen)
     }
@@ -185,7 +191,7 @@ impl Sink for LaneSink {
             if let Ok(Some(lease)) = self.lanes.taps[camera].claim_newest(|_| ()) {
                 // A torn header shows as a damaged frame.
                 let payload = lease.verify().map_or(&[][..], |()| lease.payload());
-                self.scheduler.served(camera, begun_ns);
+                self.served_ns[camera] = begun_ns;
                 judge(camera, lease.header().capture_ns, payload);
                 return true;
             }

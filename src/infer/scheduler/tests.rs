@@ -11,17 +11,18 @@ const EAGER: Pace = Pace {
     window_ns: 0,
 };
 
-/// Frames of these stamps, and nothing known of the next ones.
-fn captured(stamps: &[u64]) -> impl Fn(usize) -> Seen {
+/// Frames of these stamps, of cameras that were served at these times; nothing is known of the next frames.
+fn captured(stamps: &[u64], served: &[u64]) -> impl Fn(usize) -> Seen {
     |camera| Seen {
         newest_ns: stamps[camera],
         expected_ns: 0,
+        served_ns: served[camera],
     }
 }
 
 #[test]
 fn nothing_pending_gives_nothing() {
-    let scheduler = Scheduler::new(&[UNBOUNDED; 2], EAGER, 0).unwrap();
+    let scheduler = Scheduler::new(&[UNBOUNDED; 2], EAGER).unwrap();
     let unknown = |_| Seen::default();
     assert_eq!(scheduler.next(0, 5, unknown), None);
     assert_eq!(
@@ -40,14 +41,15 @@ fn without_stamps_it_is_round_robin() {
             max_gap_ns: 0,
         },
     ] {
-        let mut scheduler = Scheduler::new(&[share; 3], EAGER, 0).unwrap();
+        let scheduler = Scheduler::new(&[share; 3], EAGER).unwrap();
+        let mut served = [0; 3];
         let order: Vec<_> = (1..=6)
             .map(|now| {
-                let choice = scheduler.next(0b111, now, |_| Seen::default());
+                let choice = scheduler.next(0b111, now, captured(&[0; 3], &served));
                 let Some(Choice::Take(camera)) = choice else {
                     panic!("{choice:?}");
                 };
-                scheduler.served(camera, now);
+                served[camera] = now;
                 camera
             })
             .collect();
@@ -61,9 +63,9 @@ fn the_freshest_frame_goes_first_and_frames_in_the_window_by_their_wait() {
         window_ns: 5,
         ..EAGER
     };
-    let mut scheduler = Scheduler::new(&[UNBOUNDED; 3], pace, 0).unwrap();
-    scheduler.served(1, 50);
-    let next = |pending, now| scheduler.next(pending, now, captured(&[70, 90, 80]));
+    let scheduler = Scheduler::new(&[UNBOUNDED; 3], pace).unwrap();
+    let served = [0, 50, 0];
+    let next = |pending, now| scheduler.next(pending, now, captured(&[70, 90, 80], &served));
     assert_eq!(next(0b111, 100), Some(Choice::Take(1)));
     assert_eq!(next(0b101, 100), Some(Choice::Take(2)));
     assert_eq!(
@@ -72,7 +74,7 @@ fn the_freshest_frame_goes_first_and_frames_in_the_window_by_their_wait() {
         "the wait decides between 1 and 2"
     );
     assert_eq!(
-        scheduler.next(0b11, 108, captured(&[90, 91, 0])),
+        scheduler.next(0b11, 108, captured(&[90, 91, 0], &served)),
         Some(Choice::Take(0)),
         "and where both are as old"
     );
@@ -88,9 +90,8 @@ fn a_pressing_deadline_goes_before_a_fresher_frame_and_a_greater_priority() {
         service_ns: 10,
         window_ns: 0,
     };
-    let mut scheduler = Scheduler::new(&[share(0), share(9)], pace, 0).unwrap();
-    scheduler.served(1, 20);
-    let next = |now| scheduler.next(0b11, now, captured(&[0, 1]));
+    let scheduler = Scheduler::new(&[share(0), share(9)], pace).unwrap();
+    let next = |now| scheduler.next(0b11, now, captured(&[0, 1], &[0, 20]));
     assert_eq!(
         next(40),
         Some(Choice::Take(1)),
@@ -116,11 +117,11 @@ fn choice(age_ns: u64, wait_ns: u64, priorities: [u8; 2], pending: u64) -> Choic
         share(priorities[1], 10_000),
         share(0, 2_600),
     ];
-    let mut scheduler = Scheduler::new(&shares, pace, NOW).unwrap();
-    scheduler.served(1, NOW - 5_000);
+    let scheduler = Scheduler::new(&shares, pace).unwrap();
     let seen = |camera| Seen {
         newest_ns: NOW - if camera == 0 { age_ns } else { 8_000 },
         expected_ns: if camera == 1 { NOW + wait_ns } else { 0 },
+        served_ns: if camera == 1 { NOW - 5_000 } else { NOW },
     };
     let choice = scheduler.next(pending, NOW, seen).unwrap();
     match choice {
@@ -179,6 +180,6 @@ fn a_pace_counts_all_frames() {
 
 #[test]
 fn more_than_sixty_four_cameras_are_refused() {
-    assert!(Scheduler::new(&[UNBOUNDED; 64], EAGER, 0).is_some());
-    assert!(Scheduler::new(&[UNBOUNDED; 65], EAGER, 0).is_none());
+    assert!(Scheduler::new(&[UNBOUNDED; 64], EAGER).is_some());
+    assert!(Scheduler::new(&[UNBOUNDED; 65], EAGER).is_none());
 }

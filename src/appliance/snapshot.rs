@@ -5,7 +5,7 @@ use super::Options;
 use super::decoding::Buffers;
 use super::exit::{Exit, Failure};
 use super::fitting::{self, Fitted};
-use super::furnish::{Lane, describe, furnish, image_bytes};
+use super::furnish::{Furnished, Lane, describe, furnish, image_bytes};
 use crate::board::{Fit, View};
 use crate::capture::clip::{Clip, ClipKind};
 use crate::capture::continuity::Continuity;
@@ -49,15 +49,10 @@ pub struct Snapshot {
 /// The profile's faults; a camera that the board does not have; memory or a camera that cannot be had; no
 /// whole frame within the camera's `time-out-ms`.
 pub fn snapshot(board: &Path, camera: &str, frames: u32) -> Result<Snapshot, Failure> {
-    let fitted = with_one_camera(fitting::fit(board)?, camera)?;
     let refuse = |error: &dyn std::fmt::Display| {
         Failure::new(Exit::Camera, format!("camera {camera}: {error}"))
     };
-    let mut furnished = furnish(fitted, &Options::default(), Fitted::over_budget)?;
-    let lane = furnished
-        .lanes
-        .pop()
-        .ok_or_else(|| Failure::new(Exit::Internal, "a camera without a lane"))?;
+    let (furnished, lane) = alone(board, camera)?;
     let format = format!("{} by {}", describe(&lane.source.format()), lane.io);
     let camera = &furnished.fitted.board.cameras[0];
     let (view, time_out_ns) = (camera.view, camera.time_out_ms * NS_PER_MS);
@@ -118,15 +113,10 @@ pub struct Recorded {
 /// # Errors
 /// As of [`snapshot`]; and a clip that cannot hold the camera's format, or would be too large.
 pub fn clip(board: &Path, camera: &str, frames: u32, kind: ClipKind) -> Result<Recorded, Failure> {
-    let fitted = with_one_camera(fitting::fit(board)?, camera)?;
     let refuse = |error: &dyn std::fmt::Display| {
         Failure::new(Exit::Camera, format!("camera {camera}: {error}"))
     };
-    let mut furnished = furnish(fitted, &Options::default(), Fitted::over_budget)?;
-    let lane = furnished
-        .lanes
-        .pop()
-        .ok_or_else(|| Failure::new(Exit::Internal, "a camera without a lane"))?;
+    let (furnished, lane) = alone(board, camera)?;
     let stream = lane.source.format();
     let format = format!("{} by {}", describe(&stream), lane.io);
     let clip = Clip::new(&stream, kind).ok_or_else(|| {
@@ -160,6 +150,15 @@ pub fn clip(board: &Path, camera: &str, frames: u32, kind: ClipKind) -> Result<R
     let _ = sitting.source.stop();
     taken.map_err(|error| refuse(&error))?;
     Ok(recorded)
+}
+
+/// The memory of a board that has this camera alone, and the camera in it.
+fn alone(board: &Path, camera: &str) -> Result<(Furnished, Lane), Failure> {
+    let fitted = with_one_camera(fitting::fit(board)?, camera)?;
+    let mut furnished = furnish(fitted, &Options::default(), Fitted::over_budget)?;
+    let lane = furnished.lanes.pop();
+    let lane = lane.ok_or_else(|| Failure::new(Exit::Internal, "a camera without a lane"))?;
+    Ok((furnished, lane))
 }
 
 /// The board as if it had this camera alone.

@@ -22,7 +22,7 @@ pub enum Kernel {
     Portable,
     /// x86-64 with AVX2 and FMA.
     Avx2,
-    /// The same with AVX-512BW and VL, where positions take two columns each.
+    /// The same with the AVX-512 of Ice Lake, Zen 4 and later: BW, VL, VBMI and VNNI.
     Avx512,
     /// 64-bit ARM.
     Neon,

@@ -664,8 +664,7 @@ fn each_format_is_right_at_its_least_size_odd_sizes_and_the_longest_rows_on_each
                 let plan = Plan::prepared(&format, &info, &preparation).unwrap();
                 let expected = reference(&format, &info, &preparation, &frame);
                 let kernels = kernels(&plan);
-                // Positions of more than two columns are not AVX-512's, of more than 64 none's but the
-                // plain one's.
+                // Positions of more than 64 columns are none's but the plain one's.
                 let wide = if resample == Resample::Area {
                     5000
                 } else {

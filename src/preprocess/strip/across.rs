@@ -5,19 +5,6 @@ use crate::preprocess::taps::{MOST_PLACES, Taps, put, quantised};
 
 /// Sum of a position's weights; of the only one, 32767 stands for the whole.
 pub(super) const WHOLE: u32 = 1 << 15;
-/// Elements that one window of the wide kernel reaches.
-pub(super) const WIDE: usize = 64;
-
-/// Elements of two groups of positions, in windows.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Window {
-    /// First element, for each group.
-    pub at: [usize; 2],
-    /// The first group's window is wide enough for both.
-    pub is_one: bool,
-    /// Of each group, the elements of the window: both of each position.
-    pub index: [[u16; 2 * GROUP]; 2],
-}
 
 /// For each group of positions where its elements start in the strip, and their weights.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,8 +18,6 @@ pub(super) struct Across {
     pub chunks: usize,
     /// Weights of each group, of each chunk, of the positions 0 4 1 5 2 6 3 7.
     pub weights: Vec<[i16; 8]>,
-    /// Of each two groups, where two elements are enough and no group is too wide; else empty.
-    pub windows: Vec<Window>,
 }
 
 /// Which weights of a chunk are those of position `lane`: the order in which 256-bit registers take them.
@@ -76,7 +61,6 @@ impl Across {
             pairs: Vec::with_capacity(2 * pairs),
             chunks: 0,
             weights: Vec::with_capacity(2 * GROUP * pairs * chunks_of(most)),
-            windows: Vec::with_capacity(pairs),
         }
     }
 
@@ -88,12 +72,10 @@ impl Across {
             pairs,
             chunks,
             weights,
-            windows,
         } = self;
         starts.clear();
         pairs.clear();
         weights.clear();
-        windows.clear();
         let groups = || {
             let of_tile = |tile: &'_ Tile| (tile.group..tile.end, *tile);
             tiles
@@ -142,48 +124,25 @@ impl Across {
                 }
             }
         }
-        if *chunks == 0 {
-            for pair in starts.as_chunks::<2>().0 {
-                let Some(window) = window(pair.as_flattened()) else {
-                    windows.clear();
-                    break;
-                };
-                put(windows, window)?;
-            }
-        }
         Some(())
     }
 
-    /// Whether the wide kernel's tables are there.
-    pub(super) fn has_windows(&self) -> bool {
-        2 * self.windows.len() == self.starts.len()
+    /// The weight of an element of a position of a group; 0 where it has fewer.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn weight(&self, group: usize, lane: usize, element: usize) -> i16 {
+        if let Some(pairs) = self.pairs.get(group) {
+            let [a, b, c, d] = pairs[lane].to_le_bytes();
+            return match element {
+                0 => i16::from_le_bytes([a, b]),
+                1 => i16::from_le_bytes([c, d]),
+                _ => 0,
+            };
+        }
+        let (chunk, index) = (element / 8, element % 8);
+        if chunk >= self.chunks {
+            return 0;
+        }
+        let at = (group * self.chunks + chunk) * GROUP + slot(lane);
+        self.weights.get(at).map_or(0, |weights| weights[index])
     }
-}
-
-/// Of the starts of two groups. `None` where a group is too wide.
-fn window(starts: &[u32]) -> Option<Window> {
-    let from = |starts: &[u32]| starts.iter().min().map(|&start| start as usize);
-    let fits = |starts: &[u32], at: usize| {
-        let last = starts.iter().max().map_or(0, |&start| start as usize) + 1;
-        last < at + WIDE && at + WIDE <= STRIP
-    };
-    let (first, second) = starts.split_at_checked(GROUP)?;
-    let (whole, mut at) = (from(starts)?, [from(first)?, from(second)?]);
-    let is_one = fits(starts, whole);
-    if is_one {
-        at = [whole; 2];
-    } else if !fits(first, at[0]) || !fits(second, at[1]) {
-        return None;
-    }
-    let index = |group: usize| {
-        std::array::from_fn(|element| {
-            let start = starts[group * GROUP + element / 2] as usize;
-            u16::try_from(start + element % 2 - at[group]).unwrap_or(0)
-        })
-    };
-    Some(Window {
-        at,
-        is_one,
-        index: [index(0), index(1)],
-    })
 }

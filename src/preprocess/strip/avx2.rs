@@ -1,9 +1,9 @@
-//! The strips for x86-64: with AVX2, FMA and F16C, or with AVX-512's permutations of words besides.
+//! The strips for x86-64 with AVX2, FMA and F16C.
 #![allow(unsafe_code)]
 
 use super::across::Across;
 use super::fetch::{Fetch, Places, REACH, Unpack};
-use super::{BLOCK, GROUP, GROUP_BYTES, Line, RowTap, STRIP, Scratch, Strips, Tile, start};
+use super::{BLOCK, GROUP, Line, RowTap, STRIP, Scratch, Strips, Tile, start};
 use crate::infer::TensorType;
 use crate::preprocess::colour::Conversion;
 use crate::preprocess::plan::Plan;
@@ -290,17 +290,21 @@ pub(super) fn across(
         (_, 1) => groups::<4, 1>,
         (_, _) => groups::<4, 3>,
     };
-    // SAFETY: a plan takes this kernel only after `is_available` said so.
-    unsafe { run(strips, plan, tile, scratch, line) }
+    line.write(tile.group..tile.end, |groups, out| {
+        // SAFETY: a plan takes this kernel only after `is_available` said so.
+        unsafe { run(strips, plan, scratch, groups, out) };
+    });
 }
 
+/// Writes the pixels of `groups`: `out` has exactly their bytes. Nothing is called for them, so that what
+/// stays the same stays in registers.
 #[target_feature(enable = "avx2,fma,f16c")]
 fn groups<const S: usize, const C: usize>(
     strips: &Strips,
     plan: &Plan,
-    tile: &Tile,
     scratch: &Scratch,
-    line: &mut Line<'_>,
+    groups: Range<usize>,
+    out: &mut [u8],
 ) {
     let conversion = &plan.conversion;
     let mut ones = [_mm256_set1_ps(0.0); C];
@@ -315,7 +319,8 @@ fn groups<const S: usize, const C: usize>(
     for (across, fetch) in across.iter_mut().zip(&strips.fetches) {
         *across = &strips.across[fetch.class()];
     }
-    for group in tile.group..tile.end {
+    let bytes = GROUP * C * plan.kind.bytes();
+    for (group, out) in groups.zip(out.chunks_exact_mut(bytes)) {
         let mut numbers = [_mm256_set1_ps(0.0); S];
         for sample in 0..S {
             let strip = &scratch.samples[sample];
@@ -334,15 +339,7 @@ fn groups<const S: usize, const C: usize>(
             }
             values[channel] = clamp(sum, conversion.low, conversion.high);
         }
-        if let Some(out) = line.groups(group, 1) {
-            store::<C>(plan.kind, conversion, values, out);
-        } else {
-            let mut pixels = [0; GROUP_BYTES];
-            if let Some(out) = pixels.get_mut(..GROUP * C * plan.kind.bytes()) {
-                store::<C>(plan.kind, conversion, values, out);
-            }
-            line.place(group, &pixels);
-        }
+        store::<C>(plan.kind, conversion, values, out);
     }
 }
 
@@ -468,7 +465,7 @@ fn store<const C: usize>(
 /// The lowest one or three bytes of each lane, one after the other: `out` has exactly these bytes.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn store_bytes<const C: usize>(out: &mut [u8], words: __m256i) {
+fn store_bytes<const C: usize>(out: &mut [u8], words: __m256i) {
     if C == 3 {
         if let Ok(out) = out.try_into() {
             store_triples(out, words);

@@ -57,13 +57,28 @@ pub(super) struct Fetch {
 }
 
 /// Bytes of element `index`, that of the low half first, relative to the row's start.
-fn bytes(store: Store, sample: &Sample, index: usize) -> [Option<usize>; 2] {
+pub(super) fn bytes(store: Store, sample: &Sample, index: usize) -> [Option<usize>; 2] {
     let index = sample.first + index * sample.step;
     let at = store.byte(index);
     match store {
         Store::Byte => [None, Some(at)],
         Store::Word => [Some(at), Some(at + 1)],
         Store::Packed10 => [Some(index / 4 * 5 + 4), Some(at)],
+    }
+}
+
+/// What is done to the sixteen bits of a sample.
+pub(super) fn unpack(store: Store, sample: &Sample) -> Unpack {
+    match store {
+        Store::Byte => Unpack::Byte,
+        Store::Word => Unpack::Word {
+            right: sample.shift,
+            left: 16 - sample.bits,
+        },
+        Store::Packed10 => Unpack::Packed10(std::array::from_fn(|element| {
+            let place = (sample.first + element * sample.step) % 4;
+            1 << (6 - 2 * place)
+        })),
     }
 }
 
@@ -117,17 +132,7 @@ impl Fetch {
             tables,
             double,
             reach,
-            unpack: match store {
-                Store::Byte => Unpack::Byte,
-                Store::Word => Unpack::Word {
-                    right: sample.shift,
-                    left: 16 - sample.bits,
-                },
-                Store::Packed10 => Unpack::Packed10(std::array::from_fn(|element| {
-                    let place = (sample.first + element * sample.step) % 4;
-                    1 << (6 - 2 * place)
-                })),
-            },
+            unpack: unpack(store, sample),
             px: sample.px,
         })
     }

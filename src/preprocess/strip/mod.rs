@@ -28,6 +28,7 @@ use super::taps::{MOST_PLACES, MOST_TAPS, Taps, put, quantised};
 use crate::frame::MAX_SAMPLES;
 use across::{Across, WHOLE};
 use fetch::Fetch;
+use std::ops::Range;
 
 /// Positions of a group.
 const GROUP: usize = 8;
@@ -41,6 +42,8 @@ const STRIP: usize = COLUMNS + 128;
 const ALIGN: usize = 2 * BLOCK;
 /// Bytes of a group's pixels at most.
 const GROUP_BYTES: usize = GROUP * 12;
+/// Groups that are written before their pixels are put to their places, where these do not lie together.
+const BATCH: usize = 8;
 
 /// A row that a line is made of.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -94,6 +97,9 @@ pub(super) struct Strips {
     /// Of samples of each column, and of those that two columns share.
     across: [Across; 2],
     channels: [Channel; 3],
+    /// What the AVX-512 kernel goes by besides; `None` where the machine has none.
+    #[cfg(target_arch = "x86_64")]
+    avx512: Option<avx512::Tables>,
     /// The tables are those of the plan's taps.
     aimed: bool,
 }
@@ -102,6 +108,8 @@ pub(super) struct Strips {
 #[repr(align(64))]
 struct Scratch {
     samples: [[i16; STRIP]; MAX_SAMPLES],
+    #[cfg(target_arch = "x86_64")]
+    mixtures: avx512::Mixtures,
 }
 
 /// Where the pixels of a line go.
@@ -118,20 +126,33 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// The bytes of `count` whole groups, where they lie together.
+    /// Has `run` write the pixels of `groups`: it is given some of them, an even number where `groups` is
+    /// one, and their bytes. Pixels that do not lie together are put to their places afterwards.
     #[inline(always)]
-    fn groups(&mut self, group: usize, count: usize) -> Option<&mut [u8]> {
-        if self.step != self.pixel || (group + count) * GROUP > self.count {
-            return None;
+    fn write(&mut self, groups: Range<usize>, mut run: impl FnMut(Range<usize>, &mut [u8])) {
+        let whole = if self.step == self.pixel {
+            self.count / (2 * GROUP) * 2
+        } else {
+            0
+        };
+        let whole = whole.clamp(groups.start, groups.end);
+        let bytes = GROUP * self.pixel;
+        let at = self.at + groups.start * bytes;
+        let out = self.tensor.get_mut(at..at + (whole - groups.start) * bytes);
+        run(groups.start..whole, out.unwrap_or_default());
+        for first in (whole..groups.end).step_by(BATCH) {
+            let mut pixels = [0; BATCH * GROUP_BYTES];
+            let some = first..groups.end.min(first + BATCH);
+            let out = pixels.get_mut(..some.len() * bytes).unwrap_or_default();
+            run(some, out);
+            self.place(first, out);
         }
-        let at = self.at + group * GROUP * self.pixel;
-        self.tensor.get_mut(at..at + count * GROUP * self.pixel)
     }
 
-    /// Puts the pixels of a group to their places.
+    /// Puts pixels, those of `group` first, to their places.
     fn place(&mut self, group: usize, pixels: &[u8]) {
         let first = group * GROUP;
-        let pixels = pixels.chunks_exact(self.pixel).take(GROUP);
+        let pixels = pixels.chunks_exact(self.pixel);
         for (index, pixel) in (first..self.count).zip(pixels) {
             let at = self.at + index * self.step;
             if let Some(out) = self.tensor.get_mut(at..at + self.pixel) {
@@ -174,6 +195,8 @@ impl Strips {
             across: [(); 2].map(|()| Across::with_room(positions, most.min(MOST_TAPS))),
             tiles: Vec::with_capacity(positions.div_ceil(2 * GROUP)),
             channels: channels(sampling, conversion),
+            #[cfg(target_arch = "x86_64")]
+            avx512: avx512::Tables::with_room(sampling, positions, most.min(MOST_TAPS)),
             aimed: false,
         })
     }
@@ -191,6 +214,10 @@ impl Strips {
         for (of, px) in self.across.iter_mut().zip(1..) {
             of.aim(across, &self.tiles, px)?;
         }
+        #[cfg(target_arch = "x86_64")]
+        if let Some(tables) = &mut self.avx512 {
+            tables.aim(&self.across);
+        }
         self.aimed = true;
         Some(())
     }
@@ -206,9 +233,7 @@ impl Strips {
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx2 => avx2::is_available(),
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512 => {
-                avx512::is_available() && self.across.iter().all(|across| across.has_windows())
-            }
+            Kernel::Avx512 => self.avx512.is_some(),
             #[cfg(target_arch = "aarch64")]
             Kernel::Neon => true,
             #[allow(unreachable_patterns)] // Of other machines.
@@ -226,24 +251,13 @@ impl Strips {
     ) {
         let mut scratch = Scratch {
             samples: [[0; STRIP]; MAX_SAMPLES],
+            #[cfg(target_arch = "x86_64")]
+            mixtures: avx512::NO_MIXTURES,
         };
         let step = plan.pixel_at(1, 0).abs_diff(plan.pixel_at(0, 0));
         for tile in &self.tiles {
             for down in 0..plan.down.len() {
-                for (index, fetch) in self.fetches.iter().enumerate() {
-                    let blocks = fetch.blocks(tile);
-                    let taps = self.taps(down, index);
-                    let strip = &mut scratch.samples[index];
-                    match kernel {
-                        #[cfg(target_arch = "x86_64")]
-                        Kernel::Avx2 | Kernel::Avx512 => {
-                            avx2::down(fetch, frame, taps, blocks, strip);
-                        }
-                        #[cfg(target_arch = "aarch64")]
-                        Kernel::Neon => neon::down(fetch, frame, taps, blocks, strip),
-                        _ => portable::down(fetch, frame, taps, blocks, strip),
-                    }
-                }
+                self.down(kernel, tile, down, frame, &mut scratch);
                 let mut line = Line {
                     at: plan.pixel_at(0, down),
                     step,
@@ -251,16 +265,54 @@ impl Strips {
                     count: plan.across.len(),
                     tensor: &mut *tensor,
                 };
-                match kernel {
-                    #[cfg(target_arch = "x86_64")]
-                    Kernel::Avx2 => avx2::across(self, plan, tile, &scratch, &mut line),
-                    #[cfg(target_arch = "x86_64")]
-                    Kernel::Avx512 => avx512::across(self, plan, tile, &scratch, &mut line),
-                    #[cfg(target_arch = "aarch64")]
-                    Kernel::Neon => neon::across(self, plan, tile, &scratch, &mut line),
-                    _ => portable::across(self, plan, tile, &scratch, &mut line),
-                }
+                self.across(kernel, plan, tile, &mut scratch, &mut line);
             }
+        }
+    }
+
+    /// Fills the strips of one line.
+    fn down(&self, kernel: Kernel, tile: &Tile, down: usize, frame: &[u8], scratch: &mut Scratch) {
+        #[cfg(target_arch = "x86_64")]
+        if let (Kernel::Avx512, Some(tables)) = (kernel, &self.avx512) {
+            return avx512::down(self, tables, tile, down, frame, scratch);
+        }
+        for (index, fetch) in self.fetches.iter().enumerate() {
+            let blocks = fetch.blocks(tile);
+            let taps = self.taps(down, index);
+            let strip = &mut scratch.samples[index];
+            match kernel {
+                #[cfg(target_arch = "x86_64")]
+                Kernel::Avx2 => avx2::down(fetch, frame, taps, blocks, strip),
+                #[cfg(target_arch = "aarch64")]
+                Kernel::Neon => neon::down(fetch, frame, taps, blocks, strip),
+                _ => portable::down(fetch, frame, taps, blocks, strip),
+            }
+        }
+    }
+
+    /// Makes pixels of the strips.
+    fn across(
+        &self,
+        kernel: Kernel,
+        plan: &Plan,
+        tile: &Tile,
+        scratch: &mut Scratch,
+        line: &mut Line<'_>,
+    ) {
+        match (kernel, self) {
+            #[cfg(target_arch = "x86_64")]
+            (
+                Kernel::Avx512,
+                Self {
+                    avx512: Some(tables),
+                    ..
+                },
+            ) => avx512::across(self, tables, plan, tile, scratch, line),
+            #[cfg(target_arch = "x86_64")]
+            (Kernel::Avx2, _) => avx2::across(self, plan, tile, scratch, line),
+            #[cfg(target_arch = "aarch64")]
+            (Kernel::Neon, _) => neon::across(self, plan, tile, scratch, line),
+            _ => portable::across(self, plan, tile, scratch, line),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::across::{Across, slot};
 use super::fetch::{Fetch, REACH, Unpack};
-use super::{BLOCK, GROUP, GROUP_BYTES, Line, RowTap, STRIP, Scratch, Strips, Tile, start};
+use super::{BLOCK, GROUP, Line, RowTap, STRIP, Scratch, Strips, Tile, start};
 use crate::infer::TensorType;
 use crate::preprocess::plan::Plan;
 use std::arch::aarch64::{
@@ -161,18 +161,13 @@ pub(super) fn across(
     scratch: &Scratch,
     line: &mut Line<'_>,
 ) {
-    for group in tile.group..tile.end {
-        let mut pixels = [0; GROUP_BYTES];
-        let bytes = GROUP * plan.channels * plan.kind.bytes();
-        let whole = line.groups(group, 1);
-        let is_whole = whole.is_some();
-        let out = whole.unwrap_or(pixels.get_mut(..bytes).unwrap_or_default());
-        // SAFETY: NEON is part of the architecture.
-        unsafe { eight(strips, plan, scratch, group, out) };
-        if !is_whole {
-            line.place(group, &pixels);
+    let bytes = GROUP * plan.channels * plan.kind.bytes();
+    line.write(tile.group..tile.end, |groups, out| {
+        for (group, out) in groups.zip(out.chunks_exact_mut(bytes)) {
+            // SAFETY: NEON is part of the architecture.
+            unsafe { eight(strips, plan, scratch, group, out) };
         }
-    }
+    });
 }
 
 /// Writes eight positions: `out` has exactly their bytes.

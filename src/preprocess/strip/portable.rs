@@ -136,6 +136,11 @@ pub(super) fn across(
                 }
             }
         }
-        line.place(group, &bytes);
+        line.place(
+            group,
+            bytes
+                .get(..GROUP * plan.channels * size)
+                .unwrap_or_default(),
+        );
     }
 }

@@ -369,6 +369,7 @@ fn no_recording_breaks_its_reader() {
         board: "fuzz".into(),
         version: "1".into(),
         cameras: vec!["a".into()],
+        models: vec!["face".into()],
         labels: vec![vec!["face".into()]],
         capacity: 16,
         record_bytes: RECORD_BYTES as u64,

@@ -268,7 +268,7 @@ fn a_key_like_no_other_gets_the_list_of_keys() {
         found,
         [
             "b.toml:16: worker.cores: found nothing, expected an array of 1 to 16 different elements, each a whole number (core number), 0 to 1023; for example `cores = [1]`",
-            "b.toml:18: worker.on: found an unknown key, expected a key of [[worker]]; there are name, cores, model, cameras, fifo-priority, wait, spin-us",
+            "b.toml:18: worker.on: found an unknown key, expected a key of [[worker]]; there are name, cores, model, then, cameras, fifo-priority, wait, spin-us",
         ]
     );
 }
@@ -349,11 +349,14 @@ fn every_shipped_board_is_sound() {
     seen.sort();
     assert_eq!(
         seen,
-        ["demo", "doorway", "person", "ssd", "stream", "vivid"]
+        [
+            "cascade", "demo", "doorway", "person", "ssd", "stream", "vivid"
+        ]
     );
 }
 
 const SHIPPED: &[&str] = &[
+    "boards/cascade.toml",
     "boards/demo.toml",
     "boards/doorway.toml",
     "boards/person.toml",
@@ -400,13 +403,14 @@ fn the_reference_has_every_key_with_the_readers_own_values_and_defaults() {
                 Absent::Fault => "required".into(),
                 Absent::Default(value) => format!("`{value}`"),
                 Absent::Derived => match key.name {
-                    "class-thresholds" | "duty-cycle-ms" | "max-rate-hz" => "none",
+                    "class-thresholds" | "duty-cycle-ms" | "max-rate-hz" | "then" => "none",
+                    "within" => "the whole picture",
                     "controls" | "crop" => "what the driver has",
                     "node" => "the node of `capture-core`",
                     "camera" => "the only camera",
                     "model" => "the only model",
                     "zone" | "region" => "the whole picture",
-                    "classes" | "rules" | "cameras" => "all of them",
+                    "classes" | "rules" | "cameras" | "within-classes" => "all of them",
                     other => panic!("what holds without {other}?"),
                 }
                 .into(),
@@ -908,6 +912,118 @@ fn a_worker_names_the_cameras_that_it_judges_and_none_is_left_to_nobody() {
         "b.toml",
         &format!("{named}{elsewhere}[[model]]{other}{rule}"),
         "b.toml:44: rule.model: found \"face\", which judges no frame of camera \"front\", expected a model that a [[worker]] with that camera among its `cameras` runs",
+    );
+}
+
+#[test]
+fn further_models_come_after_those_whose_boxes_they_look_into() {
+    let model = |name: &str, more: &str| {
+        format!(
+            "[[model]]\nname = \"{name}\"\npath = \"m\"\nsha256 = \"{:064}\"\n{more}\n",
+            0
+        )
+    };
+    let ssd = "decoder = \"ssd\"\nlabels = [\"Person\", \"Car\"]";
+    let person = model("person", ssd);
+    let class = model("class", "decoder = \"classify\"\nlabels = [\"a\"]");
+    let within = |name: &str, of: &str| model(name, &format!("{ssd}\nwithin = \"{of}\""));
+    let with = |then: &str, models: &str| format!("{SMALL}{then}\n{models}");
+
+    let whole = format!(
+        "{}within-classes = [\"Person\"]\nwithin-boxes = 16\nwithin-margin = 0\n",
+        within("plate", "person")
+    );
+    let text = with(
+        "then = [\"person\", \"plate\"]",
+        &format!("{person}{whole}"),
+    );
+    let board = board::read("b.toml", &text).expect("sound");
+    let models: Vec<_> = board
+        .models_of(&board.workers[0])
+        .map(|(at, _)| at)
+        .collect();
+    assert_eq!(models, [0, 1, 2]);
+    let found = board.models[2].within.as_ref().unwrap();
+    assert_eq!(
+        (&*found.model, found.boxes, found.margin),
+        ("person", 16, 0.0)
+    );
+    assert_eq!(found.classes, ["Person"]);
+    let default =
+        board::read("b.toml", &with("then = [\"in\"]", &within("in", "face"))).expect("sound");
+    let default = default.models[1].within.clone().unwrap();
+    assert_eq!(
+        (default.boxes, default.margin, default.classes.len()),
+        (4, 0.2, 0)
+    );
+
+    for (then, models, expected) in [
+        (
+            "then = [\"face\"]",
+            String::new(),
+            "worker.then: found \"face\", expected other models than the worker's `model`, which has judged the frame by then",
+        ),
+        (
+            "then = [\"persn\"]",
+            person.clone(),
+            "worker.then: found \"persn\", expected the name of a [[model]]: \"face\", \"person\"; did you mean `person`?",
+        ),
+        (
+            "then = [\"plate\", \"person\"]",
+            format!("{person}{}", within("plate", "person")),
+            "worker.then: found \"plate\", which looks into boxes of \"person\", expected \"person\" before it, as `model` or in `then`",
+        ),
+        (
+            "",
+            within("own", "own"),
+            "model.within: found \"own\", expected another model, whose boxes it looks into",
+        ),
+        (
+            "",
+            within("plate", "persons"),
+            "model.within: found \"persons\", expected the name of a [[model]]: \"face\", \"plate\"",
+        ),
+        (
+            "",
+            format!("{class}{}", within("plate", "class")),
+            "model.within: found \"class\", whose decoder \"classify\" finds no boxes, expected a model whose decoder finds boxes",
+        ),
+        (
+            "",
+            format!(
+                "{person}{}within-classes = [\"Persn\"]\n",
+                within("plate", "person")
+            ),
+            "model.within-classes: found \"Persn\", expected one of the `labels` of model \"person\"; did you mean `Person`?",
+        ),
+        (
+            "",
+            format!("{person}within-boxes = 3\n"),
+            "model.within-boxes: found 3, expected no such key: it belongs to `within = \"…\"`",
+        ),
+        (
+            "then = [\"big\"]",
+            model("big", &format!("{ssd}\nthreads = 2")),
+            "worker.then: found \"big\", whose `threads` are 2, expected models of at most as many threads as the worker has cores, 1",
+        ),
+    ] {
+        let found = messages("b.toml", &with(then, &models));
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(found[0].ends_with(expected), "{}", found[0]);
+    }
+    // A circle has no model to begin with.
+    let circle = format!("{}{}", within("a", "b"), within("b", "a"));
+    let found = messages("b.toml", &with("then = [\"a\", \"b\"]", &circle));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].ends_with(
+        "\"a\", which looks into boxes of \"b\", expected \"b\" before it, as `model` or in `then`"
+    ));
+    let first = SMALL.replace("model = \"face\"\n", "model = \"plate\"\n");
+    let found = messages("b.toml", &format!("{first}{}", within("plate", "face")));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(
+        found[0].ends_with("worker.model: found \"plate\", which looks into boxes of \"face\", expected a model without `within`, which sees the whole picture; name \"face\" here, and this one in `then`"),
+        "{}", found[0]
     );
 }
 

@@ -106,7 +106,7 @@ impl Alerts {
     ) -> Result<(), Error> {
         let judged = Judged {
             camera: result.camera,
-            model: names.model(result.worker),
+            model: result.model,
             sequence: result.sequence,
             capture_ns: result.stamps.capture_ns,
             detections: &result.detections,

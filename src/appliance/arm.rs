@@ -105,16 +105,12 @@ impl Armed {
                 .iter()
                 .map(|worker| worker.name.clone())
                 .collect(),
-            labels: board
+            models: board.models.iter().map(|m| m.name.clone()).collect(),
+            labels: board.models.iter().map(|m| m.labels.clone()).collect(),
+            chains: board
                 .workers
                 .iter()
-                .map(|worker| model_of(board, &worker.model).map_or(vec![], |m| m.labels.clone()))
-                .collect(),
-            models: board
-                .workers
-                .iter()
-                .filter_map(|worker| board.models.iter().position(|m| m.name == worker.model))
-                .filter_map(|model| u16::try_from(model).ok())
+                .map(|worker| board.models_of(worker).map(|(model, _)| model).collect())
                 .collect(),
         };
         let bells = Arc::new(Bells::new(
@@ -166,10 +162,6 @@ pub(super) struct Shared {
     pub(super) gate: Arc<Gate>,
     pub(super) bells: Arc<Bells>,
     pub(super) house: Arc<Doorbell>,
-}
-
-fn model_of<'board>(board: &'board Board, name: &str) -> Option<&'board crate::board::Model> {
-    board.models.iter().find(|model| model.name == name)
 }
 
 /// The cameras that a worker judges, one bit each.
@@ -263,6 +255,7 @@ fn start_threads(
                 priority: camera.priority,
                 allowance: allowance(camera, format.interval_ns),
                 interval_ns: format.interval_ns,
+                shared: board.judges_of(camera) > 1,
             }));
         }
         let meta = FrameMeta::of(&format).ok_or_else(|| {
@@ -298,8 +291,10 @@ fn start_threads(
 
     let mut seeds = Vec::new();
     for (index, worker) in board.workers.iter().enumerate() {
-        let model = model_of(&board, &worker.model)
-            .ok_or_else(|| Failure::new(Exit::Internal, "a worker without its model"))?;
+        let models: Vec<_> = board.models_of(worker).collect();
+        if models.len() != worker.models().count() {
+            return Err(Failure::new(Exit::Internal, "a worker without its model"));
+        }
         let (bell, alike) = shared
             .bells
             .of(bits(&board, worker))
@@ -307,15 +302,21 @@ fn start_threads(
         let decoding = run.fitted.decoding.get(index).copied().unwrap_or_default();
         let (results_in, results_out) = result_queue(board.housekeeping.queue_results);
         let (notes_in, notes_out) = note_queue();
-        watchdog
-            .deadlines_ns
-            .push(model.invoke_deadline_ms * NS_PER_MS);
+        watchdog.deadlines_ns.push(
+            models
+                .iter()
+                .map(|(_, model)| model.invoke_deadline_ms * NS_PER_MS)
+                .collect(),
+        );
         results.push(results_out);
         notes.push(notes_out);
         seeds.push(WorkerSeed {
             index: u16::try_from(index).unwrap_or(u16::MAX),
             worker: worker.clone(),
-            model: model.clone(),
+            models: models
+                .into_iter()
+                .map(|(index, model)| (u16::try_from(index).unwrap_or(u16::MAX), model.clone()))
+                .collect(),
             alike,
             arena: malloc_arena(&board, &worker.cores, &run.fitted)?,
             buffers: Buffers::map(&board, &worker.cores, &run.fitted, decoding)?,

@@ -29,6 +29,7 @@ pub struct EventLog {
 struct Line<'a> {
     utc_ms: u64,
     camera: &'a str,
+    model: &'a str,
     sequence: u64,
     driver_sequence: u32,
     age_us: u64,
@@ -56,6 +57,20 @@ struct Seen<'a> {
     score: f32,
     /// x, y, width, height.
     box_px: [i32; 4],
+    /// The box of the model that it was looked for in: its place, from 0, in that model's line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    within: Option<u16>,
+}
+
+/// Names that a line shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    /// The camera's.
+    pub camera: &'a str,
+    /// The model's.
+    pub model: &'a str,
+    /// The model's labels.
+    pub labels: &'a [String],
 }
 
 impl EventLog {
@@ -90,15 +105,15 @@ impl EventLog {
     pub fn write(
         &mut self,
         result: &FrameResult,
-        camera: &str,
-        labels: &[String],
+        shown: Shown<'_>,
         utc_ns: u64,
     ) -> Result<(), Error> {
         let stamps: &Stamps = &result.stamps;
         let us = |stage: Stage| stage.of(stamps) / NS_PER_US;
         let line = Line {
             utc_ms: utc_ns / NS_PER_MS,
-            camera,
+            camera: shown.camera,
+            model: shown.model,
             sequence: result.sequence,
             driver_sequence: result.driver_sequence,
             age_us: us(Stage::CaptureToResult),
@@ -110,11 +125,13 @@ impl EventLog {
                 .detections
                 .iter()
                 .map(|seen| Seen {
-                    label: labels
+                    label: shown
+                        .labels
                         .get(usize::from(seen.class))
                         .map_or("?", String::as_str),
                     score: seen.score,
                     box_px: [seen.x_px, seen.y_px, seen.width_px, seen.height_px].map(whole),
+                    within: seen.within.checked_sub(1),
                 })
                 .collect(),
             outputs: result
@@ -172,10 +189,18 @@ fn whole(value: f32) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::EventLog;
+    use super::{EventLog, Shown};
     use crate::limits::{MAX_DETECTIONS, MAX_OUTPUTS};
     use crate::postprocess::{Detection, Summary};
     use crate::record::FrameResult;
+
+    fn front(labels: &[String]) -> Shown<'_> {
+        Shown {
+            camera: "front",
+            model: "m",
+            labels,
+        }
+    }
 
     #[test]
     fn the_fullest_line_fits_and_is_json() {
@@ -187,6 +212,7 @@ mod tests {
             y_px: f32::MIN,
             width_px: f32::NAN,
             height_px: f32::MAX,
+            within: u16::MAX,
             ..Detection::default()
         };
         let mut result = FrameResult {
@@ -208,7 +234,12 @@ mod tests {
         let camera = "c".repeat(crate::limits::MAX_NAME);
         let labels = vec!["l".repeat(crate::limits::MAX_NAME)];
         let mut log = EventLog::open(&path).unwrap();
-        log.write(&result, &camera, &labels, u64::MAX).unwrap();
+        let shown = Shown {
+            camera: &camera,
+            model: &camera,
+            labels: &labels,
+        };
+        log.write(&result, shown, u64::MAX).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["camera"], camera.as_str());
@@ -238,7 +269,7 @@ mod tests {
         let labels = vec!["l".repeat(crate::limits::MAX_NAME)];
         let mut whole = 0;
         let refused = loop {
-            match log.write(&result, "front", &labels, 0) {
+            match log.write(&result, front(&labels), 0) {
                 Ok(()) => whole += 1,
                 Err(error) => break error,
             }
@@ -246,7 +277,7 @@ mod tests {
         assert_eq!(refused.raw_os_error(), Some(nix::libc::EAGAIN));
         let mut taken = vec![0; 1 << 20];
         let count = std::io::Read::read(&mut reader, &mut taken).unwrap();
-        log.write(&result, "front", &labels, 0).unwrap();
+        log.write(&result, front(&labels), 0).unwrap();
         let more = std::io::Read::read(&mut reader, &mut taken[count..]).unwrap();
         let text = std::str::from_utf8(&taken[..count + more]).unwrap();
         let is_json = |line: &&str| serde_json::from_str::<serde_json::Value>(line).is_ok();
@@ -259,7 +290,7 @@ mod tests {
         let path = dir.path().join("events");
         for _ in 0..2 {
             let mut log = EventLog::open(&path).unwrap();
-            log.write(&FrameResult::default(), "front", &[], 0).unwrap();
+            log.write(&FrameResult::default(), front(&[]), 0).unwrap();
         }
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
     }

@@ -55,15 +55,12 @@ fn event_log(path: Option<&Path>, what: &str) -> Result<Option<EventLog>, Failur
 
 /// What the indices in the board's records mean.
 fn header(board: &Board) -> FileHeader {
-    let labels = |name: &str| {
-        let model = board.models.iter().find(|model| model.name == name);
-        model.map_or(vec![], |model| model.labels.clone())
-    };
     FileHeader {
         board: board.name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         cameras: board.cameras.iter().map(|c| c.name.clone()).collect(),
-        labels: board.workers.iter().map(|w| labels(&w.model)).collect(),
+        models: board.models.iter().map(|m| m.name.clone()).collect(),
+        labels: board.models.iter().map(|m| m.labels.clone()).collect(),
         capacity: board.housekeeping.record_results,
         record_bytes: RECORD_BYTES as u64,
     }

@@ -2,6 +2,7 @@
 
 use super::alerts::Alerts;
 use super::exit::{Exit, Failure};
+use super::further::Account;
 use super::messages::RESULT_BYTES;
 use super::worker::View;
 use crate::board::budget::{self, Budget, Fixed, FrameNeed};
@@ -108,11 +109,14 @@ impl Fitted {
 fn fixed(board: &Board) -> Fixed {
     let judges = board.cameras.iter().map(|camera| board.judges_of(camera));
     let judges = judges.sum::<usize>() as u64;
+    let further = board.workers.iter().map(|worker| worker.then.len());
+    let further = further.sum::<usize>() as u64;
     let cameras = board.cameras.len() as u64;
     Fixed {
         result_bytes: RESULT_BYTES,
-        // Each worker measures each of its cameras; each camera has its arrivals; the live line has one.
+        // Each worker measures each of its cameras and each further model; each camera has its arrivals; the live line has one.
         histogram_bytes: judges * View::measured_bytes()
+            + further * Account::bytes()
             + cameras * Arrivals::bytes()
             + Histogram::bytes(),
         stack_bytes: STACK_BYTES as u64,
@@ -122,11 +126,11 @@ fn fixed(board: &Board) -> Fixed {
             .workers
             .iter()
             .map(|worker| {
-                let model = board.models.iter().find(|model| model.name == worker.model);
                 // A file that is not there is refused when it is read, with its name.
-                model
-                    .and_then(|model| std::fs::metadata(&model.path).ok())
-                    .map_or(0, |file| file.len())
+                let files = board
+                    .models_of(worker)
+                    .filter_map(|(_, model)| std::fs::metadata(&model.path).ok());
+                files.map(|file| file.len()).sum()
             })
             .collect(),
     }

@@ -2,7 +2,7 @@
 //! fixed buffers and waits for nobody but the disk.
 
 use super::alerts::Alerts;
-use super::events::EventLog;
+use super::events::{EventLog, Shown};
 use super::messages::{Note, NoteReceiver, ResultReceiver, Said, Times};
 use super::proof;
 use super::pulse::{Overdue, Watchdog};
@@ -42,10 +42,12 @@ pub(super) struct Housekeeping {
 pub(super) struct Names {
     pub(super) cameras: Vec<String>,
     pub(super) workers: Vec<String>,
-    /// Labels of each worker's model.
+    /// Models by their place in the profile.
+    pub(super) models: Vec<String>,
+    /// Labels of each model.
     pub(super) labels: Vec<Vec<String>>,
-    /// Index of each worker's model.
-    pub(super) models: Vec<u16>,
+    /// Places of each worker's models: its own, then the further ones.
+    pub(super) chains: Vec<Vec<usize>>,
 }
 
 /// What other threads may read while housekeeping runs.
@@ -129,12 +131,12 @@ impl Housekeeping {
         }
         let told = !result.detections.is_empty() || !result.summaries.is_empty();
         if told && let Some(events) = &mut self.events {
-            let outcome = events.write(
-                result,
-                self.names.camera(result.camera),
-                self.names.labels(result.worker),
-                utc_ns,
-            );
+            let shown = Shown {
+                camera: self.names.camera(result.camera),
+                model: self.names.model(result.model),
+                labels: self.names.labels(result.model),
+            };
+            let outcome = events.write(result, shown, utc_ns);
             self.count_failure(&outcome, "event log");
         }
         let live = &mut self.live;
@@ -143,7 +145,9 @@ impl Housekeeping {
             .alerts
             .take(result, &self.names, (now_ns, utc_ns), clear);
         self.count_failure(&told, "alerts");
-        if let Some(live) = &mut self.live {
+        if let Some(live) = &mut self.live
+            && result.step == 0
+        {
             live.take(result);
         }
     }
@@ -186,12 +190,21 @@ impl Names {
 
     fn log_overdue(&self, overdue: Overdue) {
         log::error!(
-            "worker {}: its model has run for {} ms on a frame of camera {}, and invoke-deadline-ms is {}; the frame \
-             counts as refused, and the worker is waited for",
+            "worker {}: its model{} has run for {} ms on a frame of camera {}, and invoke-deadline-ms is {}; {}, \
+             and the worker is waited for",
             self.worker(overdue.worker),
+            match overdue.step {
+                0 => String::new(),
+                step => format!(" {}", self.model_at(overdue.worker, step)),
+            },
             overdue.ran_ns / NS_PER_MS,
             self.camera(overdue.camera),
-            overdue.deadline_ns / NS_PER_MS
+            overdue.deadline_ns / NS_PER_MS,
+            if overdue.step == 0 {
+                "the frame counts as refused"
+            } else {
+                "it gives no result of that frame"
+            }
         );
     }
 
@@ -201,15 +214,24 @@ impl Names {
             .map_or("?", String::as_str)
     }
 
-    /// Index of a worker's model.
-    pub(super) fn model(&self, worker: u16) -> u16 {
-        let model = self.models.get(usize::from(worker)).copied();
-        model.unwrap_or(u16::MAX)
+    fn model(&self, index: u16) -> &str {
+        self.models
+            .get(usize::from(index))
+            .map_or("?", String::as_str)
     }
 
-    fn labels(&self, worker: u16) -> &[String] {
+    /// The model that is the `step`-th of a worker's.
+    fn model_at(&self, worker: u16, step: u16) -> &str {
+        let chain = self.chains.get(usize::from(worker));
+        let model = chain.and_then(|chain| chain.get(usize::from(step)));
+        model
+            .and_then(|model| self.models.get(*model))
+            .map_or("?", String::as_str)
+    }
+
+    fn labels(&self, model: u16) -> &[String] {
         self.labels
-            .get(usize::from(worker))
+            .get(usize::from(model))
             .map_or(&[], Vec::as_slice)
     }
 
@@ -249,6 +271,15 @@ impl Names {
                 "worker {}: a frame of camera {} is shorter than its format says{times}",
                 self.worker(worker),
                 self.camera(camera)
+            ),
+            Note::FurtherFailed {
+                worker,
+                step,
+                error,
+            } => log::error!(
+                "worker {}, model {}: {error}; it gives no result of that frame{times}",
+                self.worker(worker),
+                self.model_at(worker, step)
             ),
             Note::WorkerBack { worker } => log::warn!(
                 "worker {}: its model has returned, and judges frames again",
@@ -317,7 +348,7 @@ impl LiveLine {
             let _ = write!(self.text, " | {}", names.camera(newest.camera));
             match newest.detections.first() {
                 Some(seen) => {
-                    let label = names.labels(newest.worker).get(usize::from(seen.class));
+                    let label = names.labels(newest.model).get(usize::from(seen.class));
                     let _ = write!(
                         self.text,
                         ": {} {:.2} at {:.0},{:.0} ({} in view)",
@@ -403,10 +434,7 @@ mod tests {
         }
         let keeping = Housekeeping {
             watchdog: crate::appliance::pulse::Watchdog::default(),
-            names: Names {
-                models: vec![0, 0],
-                ..Names::default()
-            },
+            names: Names::default(),
             results: vec![one.1, two.1],
             notes: Vec::new(),
             bell: Arc::new(Doorbell::new()),

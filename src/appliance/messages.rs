@@ -1,5 +1,6 @@
 //! What hot threads tell housekeeping: results and notes, by value, through fixed queues.
 
+use super::further::FurtherError;
 use crate::capture::pace::Slow;
 use crate::capture::supervisor::Trouble;
 use crate::decode::Damage;
@@ -38,6 +39,12 @@ pub(super) enum Note {
     HeaderTorn { camera: u16, sequence: u64 },
     /// An inference failed.
     InferenceFailed { worker: u16, error: EngineError },
+    /// A model that judges a frame after the worker's own gave no result.
+    FurtherFailed {
+        worker: u16,
+        step: u16,
+        error: FurtherError,
+    },
     /// The model called malloc for more than `malloc-arena-kib`.
     ArenaExhausted { worker: u16 },
     /// A compressed frame could not be decoded.
@@ -51,7 +58,7 @@ pub(super) enum Note {
 }
 
 /// Kinds of notes that may come with every frame.
-const FREQUENT: usize = 6;
+const FREQUENT: usize = 7;
 
 impl Note {
     /// The kind and the camera or worker of a note that may come with every frame.
@@ -63,6 +70,7 @@ impl Note {
             Self::ArenaExhausted { worker } => Some((3, worker)),
             Self::OutputNotFinite { worker, .. } => Some((4, worker)),
             Self::FrameSpoilt { camera, .. } => Some((5, camera)),
+            Self::FurtherFailed { worker, .. } => Some((6, worker)),
             _ => None,
         }
     }

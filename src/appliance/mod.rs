@@ -21,6 +21,7 @@ mod exit;
 mod files;
 mod fitting;
 mod furnish;
+mod further;
 mod gate;
 mod housekeeping;
 mod messages;

@@ -1,9 +1,11 @@
 //! The proof: what the run did, as JSON with fixed keys and as a table for a terminal.
 
 mod events;
+mod further;
 mod tail;
 
 pub use events::{Events, OutputAccount, RuleAccount};
+pub use further::Further;
 pub use tail::{SlowResult, TailCauses};
 
 use crate::latency::{StageSummary, Summary};
@@ -24,6 +26,8 @@ pub struct Proof {
     pub cameras: Vec<Camera>,
     /// Time by stage, over every judged frame.
     pub latency_ns: StageSummary,
+    /// What each model did that judged frames after a worker's own.
+    pub further: Vec<Further>,
     /// The slowest results and why they were slow, slowest first.
     pub tail: Vec<SlowResult>,
     /// Slow results, by cause.
@@ -281,7 +285,7 @@ impl Proof {
                 write_times(f, "  age of knowledge", &camera.age_of_knowledge_ns)?;
             }
         }
-        Ok(())
+        self.further.iter().try_for_each(|model| model.write(f))
     }
 
     fn write_ledger(&self, f: &mut Formatter<'_>) -> fmt::Result {

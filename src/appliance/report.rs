@@ -12,7 +12,7 @@ use super::signals::{Signal, Signals};
 use super::station::INFERENCE_TAP;
 use super::stop::Stop;
 use super::threads::{CaptureEnd, NotStarted, Quiet, WorkerEnd};
-use crate::board::OnShortage;
+use crate::board::{OnShortage, Worker};
 use crate::latency::{
     AgeOfKnowledge, Cause, Histogram, Stage, StageHistograms, StageSummary, tail,
 };
@@ -43,7 +43,8 @@ impl CameraAccount {
     /// Frames that have not ended: in the ring, leased, or in a model that has given the slot back.
     fn in_flight(&self) -> u64 {
         let signal = self.signals.get(usize::from(self.lane.camera()));
-        u64::from(self.lane.live(INFERENCE_TAP)) + signal.map_or(0, Signal::being_judged)
+        let live = u64::from(self.lane.live(INFERENCE_TAP));
+        live.saturating_add_signed(signal.map_or(0, Signal::being_judged))
     }
 }
 
@@ -360,6 +361,7 @@ impl Running {
                 .map(|(index, measured)| self.camera(index, captures, measured))
                 .collect(),
             latency_ns: all.summary(),
+            further: self.further(workers),
             tail: self.tail(workers),
             tail_causes: tail_causes(workers),
             memory: self.memory(),
@@ -428,6 +430,33 @@ impl Running {
             inter_result_ns: measured.inter_result.summary(),
             latency_ns,
         }
+    }
+
+    /// What each worker's further models did.
+    fn further(&self, workers: &[WorkerEnd]) -> Vec<proof::Further> {
+        let board = &self.fitted.board;
+        let of_worker = |(end, worker): (&WorkerEnd, &Worker)| {
+            let accounts = end.further.iter().filter_map(|(model, account)| {
+                Some(proof::Further {
+                    model: board.models.get(usize::from(*model))?.name.clone(),
+                    worker: worker.name.clone(),
+                    frames: account.frames,
+                    failed: account.failed,
+                    boxes: account.boxes,
+                    boxes_left_out: account.left_out,
+                    boxes_unseen: account.unseen,
+                    preprocess_ns: account.preprocess.summary(),
+                    invoke_ns: account.invoke.summary(),
+                    postprocess_ns: account.postprocess.summary(),
+                    capture_to_result_ns: account.capture_to_result.summary(),
+                })
+            });
+            accounts.collect::<Vec<_>>()
+        };
+        let ends = workers
+            .iter()
+            .filter_map(|end| Some((end, board.workers.get(usize::from(end.index))?)));
+        ends.flat_map(of_worker).collect()
     }
 
     /// The slowest results of all workers, slowest first.

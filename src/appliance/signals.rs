@@ -113,9 +113,10 @@ impl Signal {
         self.workers.served_ns.load(Ordering::Relaxed)
     }
 
-    /// Frames without a slot that are in no column yet.
-    pub(super) fn being_judged(&self) -> u64 {
-        self.workers.judged.load(Ordering::Relaxed)
+    /// Frames without a slot that are in no column yet, less those in a column that still hold their slot,
+    /// for further models or for one that hangs.
+    pub(super) fn being_judged(&self) -> i64 {
+        self.workers.judged.load(Ordering::Relaxed).cast_signed()
     }
 
     /// A result was made. Gives the time since the one before it; `None` for the first one, and for one that

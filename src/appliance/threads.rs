@@ -2,6 +2,7 @@
 
 use super::decoding::{self, Buffers};
 use super::exit::{Exit, Failure};
+use super::further::{Account, Boxes, Further};
 use super::gate::{Gate, Phase};
 use super::messages::{NoteSender, ResultSender};
 use super::pulse::Pulses;
@@ -67,13 +68,16 @@ pub(super) struct ViewSeed {
     pub(super) priority: u8,
     pub(super) allowance: Allowance,
     pub(super) interval_ns: u64,
+    /// Other workers judge its frames as well.
+    pub(super) shared: bool,
 }
 
 /// A worker that is to be made on its own thread.
 pub(super) struct WorkerSeed {
     pub(super) index: u16,
     pub(super) worker: board::Worker,
-    pub(super) model: board::Model,
+    /// Its models with their places in the profile: its own, then the further ones.
+    pub(super) models: Vec<(u16, board::Model)>,
     /// Workers that judge the same cameras, this one among them: they wait at one bell.
     pub(super) alike: usize,
     /// Serves the library's calls to malloc after ready, where the profile asks for it.
@@ -111,8 +115,12 @@ pub(super) enum NotStarted {
 
 /// What a worker's thread leaves behind.
 pub(super) struct WorkerEnd {
+    /// Its place in the profile.
+    pub(super) index: u16,
     pub(super) quiet: Quiet,
     pub(super) tally: Tally,
+    /// What its further models did, with their places in the profile.
+    pub(super) further: Vec<(u16, Account)>,
     /// By camera; none for one that it did not judge.
     pub(super) views: Vec<Option<View>>,
     pub(super) signals: Signals,
@@ -152,11 +160,115 @@ pub(super) fn worker_thread(
     });
     gate.wait_for(Phase::Over);
     Some(WorkerEnd {
+        index: worker.index,
         quiet,
         tally: worker.tally,
+        further: worker
+            .further
+            .into_iter()
+            .map(|model| (model.model, model.account))
+            .collect(),
         views: worker.views,
         signals: worker.signals,
     })
+}
+
+/// A model ready to run, on the thread that will run it.
+struct Built {
+    engine: TfliteEngine,
+    decoder: Decoder,
+}
+
+fn refused(model: &board::Model, error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Exit::Model, format!("model {}: {error}", model.name))
+}
+
+impl Built {
+    fn new(model: &board::Model, told: &Sender<Armed>) -> Result<Self, Failure> {
+        let refuse = |error: &dyn std::fmt::Display| refused(model, error);
+        let (engine, replaced) = TfliteEngine::build_or_replace(
+            &model.path,
+            &model.sha256,
+            Settings::from(model),
+            model.on_failure,
+        )
+        .map_err(|error| refuse(&error))?;
+        if let Some(error) = replaced {
+            let warning = format!(
+                "model {}: {error}; the library's own kernels run it, as on-failure = \"builtin\" allows",
+                model.name
+            );
+            log::warn!("{warning}");
+            // Whoever arms keeps it for the proof.
+            let _ = told.send(Armed::Less(warning));
+        }
+        log::info!("model {}: input {}", model.name, engine.input());
+        for output in engine.outputs() {
+            log::info!("model {}: output {output}", model.name);
+        }
+        log::info!("model {}: {}", model.name, engine.graph());
+        let _ = told.send(Armed::Step);
+        let decoder = Decoder::new(&model.into(), engine.input(), engine.outputs())
+            .map_err(|error| refuse(&error))?;
+        log::info!("model {}: {}", model.name, decoder.layout());
+        Ok(Self { engine, decoder })
+    }
+}
+
+/// How pictures of a camera become a model's tensor: whole ones, or parts of them.
+fn plan_of(
+    input: &TensorInfo,
+    model: &board::Model,
+    view: &ViewSeed,
+    format: &StreamFormat,
+) -> Result<Plan, Failure> {
+    let preparation = Preparation {
+        fit: model.fit,
+        resample: model.resample,
+        channels: model.channels,
+        range: model.input_range,
+        view: view.view,
+    };
+    let plan = if model.within.is_some() {
+        Plan::movable(format, input, &preparation)
+    } else {
+        Plan::prepared(format, input, &preparation)
+    };
+    plan.map_err(|error| {
+        let (camera, model) = (&view.name, &model.name);
+        Failure::new(
+            Exit::Model,
+            format!("camera {camera} for model {model}: {error}"),
+        )
+    })
+}
+
+/// The worker's further models, with where each of them looks.
+fn further(
+    models: &[(u16, board::Model)],
+    told: &Sender<Armed>,
+) -> Result<Vec<Further<TfliteEngine>>, Failure> {
+    let mut all = Vec::new();
+    for (step, (index, model)) in models.iter().enumerate().skip(1) {
+        let Built { engine, decoder } = Built::new(model, told)?;
+        let before: Vec<_> = models.iter().take(step).map(|(_, model)| model).collect();
+        let boxes = model.within.as_ref().map(|within| {
+            let fault = "a model that looks into boxes of one that does not come before it";
+            Boxes::new(within, &before).ok_or_else(|| Failure::new(Exit::Internal, fault))
+        });
+        all.push(Further {
+            model: *index,
+            engine,
+            decoder,
+            boxes: boxes.transpose()?,
+            has_places: model.decoder.has_boxes(),
+            iou_threshold: model.iou_threshold,
+            account: Account::default(),
+            found: Detections::new(),
+            result: FrameResult::default(),
+        });
+    }
+    Ok(all)
 }
 
 fn build(
@@ -164,79 +276,70 @@ fn build(
     hot: &HotThread,
     told: &Sender<Armed>,
 ) -> Result<Worker<TfliteEngine>, Failure> {
-    let refuse = |error: &dyn std::fmt::Display| {
-        Failure::new(Exit::Model, format!("model {}: {error}", seed.model.name))
+    let Some((index, model)) = seed.models.first() else {
+        return Err(Failure::new(Exit::Internal, "a worker without a model"));
     };
-    let model = &seed.model;
-    let (mut engine, replaced) = TfliteEngine::build_or_replace(
-        &model.path,
-        &model.sha256,
-        Settings::from(model),
-        model.on_failure,
-    )
-    .map_err(|error| refuse(&error))?;
-    if let Some(error) = replaced {
-        let warning = format!(
-            "model {}: {error}; the library's own kernels run it, as on-failure = \"builtin\" allows",
-            model.name
-        );
-        log::warn!("{warning}");
-        // Whoever arms keeps it for the proof.
-        let _ = told.send(Armed::Less(warning));
-    }
-    log::info!("model {}: input {}", seed.model.name, engine.input());
-    for output in engine.outputs() {
-        log::info!("model {}: output {output}", seed.model.name);
-    }
-    log::info!("model {}: {}", seed.model.name, engine.graph());
-    let _ = told.send(Armed::Step);
-    let mut decoder = Decoder::new(&(&seed.model).into(), engine.input(), engine.outputs())
-        .map_err(|error| refuse(&error))?;
-    log::info!("model {}: {}", seed.model.name, decoder.layout());
+    let refuse = |error: &dyn std::fmt::Display| refused(model, error);
+    let mut own = Built::new(model, told)?;
+    let mut further = further(&seed.models, told)?;
+    // Of a compressed picture colours are decoded if any model sees them.
+    let inputs =
+        std::iter::once(own.engine.input()).chain(further.iter().map(|f| f.engine.input()));
+    let samples = samples(inputs);
     let mut views = Vec::new();
     for view in seed.views {
         let Some(view) = view else {
             views.push(None);
             continue;
         };
-        let jpeg = Jpeg::new(&view.format, samples(engine.input()));
-        let preparation = Preparation {
-            fit: seed.model.fit,
-            resample: seed.model.resample,
-            channels: seed.model.channels,
-            range: seed.model.input_range,
-            view: view.view,
-        };
+        let jpeg = Jpeg::new(&view.format, samples);
         let format = jpeg.map_or(view.format, |jpeg| jpeg.decoded());
-        let plan = Plan::prepared(&format, engine.input(), &preparation).map_err(|error| {
-            Failure::new(
-                Exit::Model,
-                format!(
-                    "camera {} for model {}: {error}",
-                    view.name, seed.model.name
-                ),
-            )
-        })?;
-        views.push(Some((view, plan, jpeg)));
+        let plan = plan_of(own.engine.input(), model, &view, &format)?;
+        let mut plans = Vec::new();
+        for (of, (_, model)) in further.iter().zip(seed.models.iter().skip(1)) {
+            plans.push(plan_of(of.engine.input(), model, &view, &format)?);
+        }
+        views.push(Some((view, (plan, plans), jpeg)));
     }
     let judged = || views.iter().flatten();
     for jpeg in judged().filter_map(|(.., jpeg)| jpeg.as_ref()) {
         decoding::rehearse(jpeg, &jpeg.trials(), &mut seed.buffers, hot)?;
     }
     let mut result = FrameResult::default();
-    for (view, plan, _) in judged() {
-        warm_up(&mut engine, &mut decoder, plan, &mut result.detections)
-            .map_err(|error| refuse(&format!("camera {}: {error}", view.name)))?;
+    for (view, (plan, plans), _) in judged() {
+        let fault = |error| format!("camera {}: {error}", view.name);
+        let Built { engine, decoder } = &mut own;
+        warm_up(engine, decoder, plan, &mut result.detections)
+            .map_err(|error| refuse(&fault(error)))?;
         let _ = told.send(Armed::Step);
+        for ((of, plan), (_, model)) in further
+            .iter_mut()
+            .zip(plans)
+            .zip(seed.models.iter().skip(1))
+        {
+            warm_up(
+                &mut of.engine,
+                &mut of.decoder,
+                plan,
+                &mut result.detections,
+            )
+            .map_err(|error| refused(model, &fault(error)))?;
+            let _ = told.send(Armed::Step);
+        }
     }
-    let service_ns = time_of_one(&mut engine).map_err(|error| refuse(&error))?;
+    let mut service_ns = time_of_one(&mut own.engine).map_err(|error| refuse(&error))?;
+    for (of, (_, model)) in further.iter_mut().zip(seed.models.iter().skip(1)) {
+        let one_ns = time_of_one(&mut of.engine).map_err(|error| refused(model, &error))?;
+        // With as many boxes as there may be: a gap that is promised has to be kept.
+        service_ns += one_ns * of.boxes.as_ref().map_or(1, |boxes| boxes.most as u64);
+    }
     // A worker of other cameras may judge some of these as well: what it gives comes on top.
     let pace = Pace::new(
         judged().map(|(view, ..)| view.interval_ns),
         service_ns / seed.alike.max(1) as u64,
     );
     let fair_gap_ns = pace.fair_gap_ns(judged().count());
-    let share = |view: &Option<(ViewSeed, Plan, Option<Jpeg>)>| match view {
+    let share = |view: &Option<(ViewSeed, Plans, Option<Jpeg>)>| match view {
         Some((view, ..)) => Share {
             priority: view.priority,
             // A camera of few frames a second misses no deadline between them.
@@ -255,27 +358,30 @@ fn build(
         .ok_or_else(|| Failure::new(Exit::Internal, "more cameras than a scheduler takes"))?;
     Ok(Worker {
         index: seed.index,
-        engine,
-        decoder,
+        engine: own.engine,
+        decoder: own.decoder,
+        model: *index,
+        further,
         views: views
             .into_iter()
             .map(|view| {
-                let (view, plan, jpeg) = view?;
+                let (view, plans, jpeg) = view?;
                 let ViewSeed {
                     tap,
                     ledger,
                     max_age_ns,
                     interval_ns,
+                    shared,
                     allowance,
                     ..
                 } = view;
                 Some(View::new(
                     tap,
-                    plan,
+                    plans,
                     jpeg,
                     ledger,
                     max_age_ns,
-                    interval_ns,
+                    (interval_ns, shared),
                     allowance,
                 ))
             })
@@ -303,9 +409,12 @@ fn build(
     })
 }
 
-/// What a model sees of a compressed picture.
-fn samples(input: &TensorInfo) -> Samples {
-    if input.shape.last() == Some(&1) {
+/// The plan of a worker's own model, and those of its further ones.
+type Plans = (Plan, Vec<Plan>);
+
+/// What models see of a compressed picture.
+fn samples<'a>(mut inputs: impl Iterator<Item = &'a TensorInfo>) -> Samples {
+    if inputs.all(|input| input.shape.last() == Some(&1)) {
         Samples::Luma
     } else {
         Samples::Rgb

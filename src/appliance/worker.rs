@@ -1,6 +1,7 @@
 //! The inference thread: whose frame is next, claim it, tensor, model, detections.
 
 use super::decoding::Buffers;
+use super::further::{self, Further, Held, KeptSlot, Round, Turn};
 use super::messages::{Note, NoteSender, ResultSender};
 use super::pulse::{Pulse, Pulses};
 use super::signals::{Signal, Signals};
@@ -31,11 +32,15 @@ const PROMPT_NS: u64 = 100 * NS_PER_US;
 pub(super) struct View {
     pub(super) tap: LaneTap,
     pub(super) plan: Plan,
+    /// Of the further models, in their order.
+    pub(super) plans: Vec<Plan>,
     /// Where its frames are compressed.
     pub(super) jpeg: Option<Jpeg>,
     pub(super) ledger: WorkerLedger,
     pub(super) max_age_ns: u64,
     pub(super) interval_ns: u64,
+    /// Other workers judge its frames as well.
+    pub(super) shared: bool,
     pub(super) allowance: Allowance,
     pub(super) stages: StageHistograms,
     pub(super) age: AgeOfKnowledge,
@@ -46,20 +51,22 @@ pub(super) struct View {
 impl View {
     pub(super) fn new(
         tap: LaneTap,
-        plan: Plan,
+        (plan, plans): (Plan, Vec<Plan>),
         jpeg: Option<Jpeg>,
         ledger: WorkerLedger,
         max_age_ns: u64,
-        interval_ns: u64,
+        (interval_ns, shared): (u64, bool),
         allowance: Allowance,
     ) -> Self {
         Self {
             tap,
             plan,
+            plans,
             jpeg,
             ledger,
             max_age_ns,
             interval_ns,
+            shared,
             allowance,
             stages: StageHistograms::new(),
             age: AgeOfKnowledge::new(),
@@ -79,6 +86,10 @@ pub(super) struct Worker<E> {
     pub(super) index: u16,
     pub(super) engine: E,
     pub(super) decoder: Decoder,
+    /// Its model's place in the profile.
+    pub(super) model: u16,
+    /// The models that judge a frame after that one, in their order.
+    pub(super) further: Vec<Further<E>>,
     /// By camera; none for one that it does not judge.
     pub(super) views: Vec<Option<View>>,
     pub(super) buffers: Buffers,
@@ -181,7 +192,7 @@ impl<E: Engine> Worker<E> {
         }
     }
 
-    /// What the scheduler knows of a camera's frames. Where several workers share a bell, frames that come are
+    /// What the scheduler knows of a camera's frames. Where several workers judge them, those that come are
     /// another's as likely, and none is waited for.
     fn seen(&self, camera: usize) -> Seen {
         let (Some(signal), Some(Some(view))) = (self.signals.get(camera), self.views.get(camera))
@@ -190,7 +201,7 @@ impl<E: Engine> Worker<E> {
         };
         let expected_ns = match signal.rung_ns() {
             0 => 0,
-            _ if self.shared_bell => 0,
+            _ if view.shared => 0,
             rung_ns => rung_ns.saturating_add(view.interval_ns),
         };
         let may_be_taken = view.allowance.allows(expected_ns, signal.due_ns());
@@ -239,11 +250,13 @@ impl<E: Engine> Worker<E> {
         let judge = Judge {
             claimed: &mut claimed,
             index: self.index,
+            model: self.model,
             engine: &mut self.engine,
             decoder: &mut self.decoder,
+            further: &mut self.further,
             plan: &view.plan,
+            plans: &view.plans,
             jpeg: view.jpeg.as_ref(),
-            buffers: &mut self.buffers,
             usual: &view.usual,
             stop: &self.stop,
             hot,
@@ -255,7 +268,7 @@ impl<E: Engine> Worker<E> {
             work: &mut self.work,
             result: &mut self.result,
         };
-        let judged = judge.judge(lease, lease_ns, view.max_age_ns);
+        let (judged, held) = judge.judge(lease, lease_ns, view.max_age_ns, &mut self.buffers);
         let own = claimed.ends(match judged {
             Judged::Inferred => Outcome::Inferred,
             Judged::Stale => Outcome::Stale,
@@ -301,6 +314,42 @@ impl<E: Engine> Worker<E> {
                     self.tally.results_lost += 1;
                 }
                 self.house.ring(1);
+                if !self.further.is_empty() {
+                    let round = Round {
+                        first: &self.result,
+                        pulse: &self.pulses[usize::from(self.index)],
+                        hot,
+                    };
+                    let (worker, tally) = (self.index, &mut self.tally);
+                    let (notes, results) = (&mut self.notes, &mut self.results);
+                    let mut note = |note: Note, lost: &mut u64| {
+                        *lost += u64::from(notes.enqueue(note).is_err());
+                    };
+                    further::take_turns(&mut self.further, &mut view.plans, held, &round, |turn| {
+                        let lost = &mut tally.notes_lost;
+                        match turn {
+                            Turn::Gave(result) => {
+                                let sent = results.enqueue(result.clone());
+                                tally.results_lost += u64::from(sent.is_err());
+                            }
+                            Turn::Failed { step, error } => {
+                                let failed = Note::FurtherFailed {
+                                    worker,
+                                    step,
+                                    error,
+                                };
+                                note(failed, lost);
+                            }
+                            Turn::Back => note(Note::WorkerBack { worker }, lost),
+                            Turn::NotFinite(values) => {
+                                note(Note::OutputNotFinite { worker, values }, lost);
+                            }
+                        }
+                    });
+                    self.house.ring(1);
+                    // Whatever disturbed them has not kept the next frame waiting.
+                    self.tally.last = look(queue, now_ns());
+                }
             }
             Judged::Stale | Judged::Damaged | Judged::Failed | Judged::Refused => {}
         }
@@ -335,7 +384,16 @@ impl<'view> Claimed<'view> {
         self.signal.judging();
     }
 
-    /// The model begins; the frame's slot has gone back.
+    /// The slot goes back when what is given is dropped, at the latest when the frame's further models are done.
+    fn slot_goes_back<'frame>(&mut self, lease: Lease<'frame>) -> KeptSlot<'frame>
+    where
+        'view: 'frame,
+    {
+        self.given_back = true;
+        KeptSlot::new(lease, self.signal)
+    }
+
+    /// The model begins.
     fn model_begins(&mut self, camera: u16, now_ns: u64) {
         self.begun = true;
         self.pulse.begin(camera, now_ns);
@@ -396,11 +454,14 @@ fn look(queue: &RunQueue, now: u64) -> Sight {
 struct Judge<'worker, 'view, E> {
     claimed: &'worker mut Claimed<'view>,
     index: u16,
+    model: u16,
     engine: &'worker mut E,
     decoder: &'worker mut Decoder,
+    further: &'worker mut [Further<E>],
     plan: &'worker Plan,
+    /// Of the further models.
+    plans: &'worker [Plan],
     jpeg: Option<&'worker Jpeg>,
-    buffers: &'worker mut Buffers,
     usual: &'worker Usual,
     stop: &'worker Stop,
     hot: &'worker HotThread,
@@ -414,8 +475,34 @@ struct Judge<'worker, 'view, E> {
     result: &'worker mut FrameResult,
 }
 
-impl<E: Engine> Judge<'_, '_, E> {
-    fn judge(mut self, lease: Lease<'_>, lease_ns: u64, max_age_ns: u64) -> Judged {
+impl<'view, E: Engine> Judge<'_, 'view, E> {
+    /// Judges a frame, and gives what is left of it for the further models.
+    fn judge<'frame>(
+        mut self,
+        lease: Lease<'frame>,
+        lease_ns: u64,
+        max_age_ns: u64,
+        buffers: &'frame mut Buffers,
+    ) -> (Judged, Held<'frame>)
+    where
+        'view: 'frame,
+    {
+        let mut held = Held::Nothing;
+        let judged = self.column(lease, lease_ns, max_age_ns, buffers, &mut held);
+        (judged, held)
+    }
+
+    fn column<'frame>(
+        &mut self,
+        lease: Lease<'frame>,
+        lease_ns: u64,
+        max_age_ns: u64,
+        buffers: &'frame mut Buffers,
+        held: &mut Held<'frame>,
+    ) -> Judged
+    where
+        'view: 'frame,
+    {
         let header = lease.header();
         let camera = header.camera;
         if lease.verify().is_err() {
@@ -438,6 +525,7 @@ impl<E: Engine> Judge<'_, '_, E> {
         };
         self.result.camera = camera;
         self.result.worker = self.index;
+        self.result.model = self.model;
         self.result.sequence = header.sequence;
         self.result.driver_sequence = header.driver_sequence;
         let leased = self.leased(lease_ns);
@@ -447,7 +535,7 @@ impl<E: Engine> Judge<'_, '_, E> {
             looks: Looks::leased(leased),
         };
         let before = self.hot.counts();
-        let tensor = self.tensor(lease);
+        let tensor = self.tensor(lease, buffers, held);
         stamps.preprocessed_ns = now_ns();
         self.look(Stage::Preprocess, &stamps, stamps.preprocessed_ns);
         match tensor {
@@ -511,16 +599,27 @@ impl<E: Engine> Judge<'_, '_, E> {
         }
     }
 
-    /// Makes the model's input of a frame. The slot goes back as soon as its bytes are not needed, at the
-    /// latest before the model runs: neither a slow decoder nor a slow model holds frame memory.
-    fn tensor(&mut self, lease: Lease<'_>) -> Result<(), Untensored> {
+    /// Makes the inputs of all models that see the whole picture. The slot goes back as soon as its bytes are not
+    /// needed: before the first model runs, unless a further one looks into boxes of the picture that lies
+    /// in it. `held` is what that one reads.
+    fn tensor<'frame>(
+        &mut self,
+        lease: Lease<'frame>,
+        buffers: &'frame mut Buffers,
+        held: &mut Held<'frame>,
+    ) -> Result<(), Untensored>
+    where
+        'view: 'frame,
+    {
         let Some(jpeg) = self.jpeg else {
-            let made = self.plan.run(lease.payload(), self.engine.input_bytes());
-            drop(lease);
-            self.claimed.slot_given_back();
-            return made.map_err(|_| Untensored::Failed);
+            let made = self.run_plans(lease.payload());
+            let kept = self.claimed.slot_goes_back(lease);
+            if made.is_ok() && self.looks_into_boxes() {
+                *held = Held::Slot(kept);
+            }
+            return made;
         };
-        let taken = match self.buffers.take(jpeg, lease.payload()) {
+        let taken = match buffers.take(jpeg, lease.payload()) {
             Ok(taken) => taken,
             Err(damage) => {
                 lease.discard();
@@ -528,15 +627,31 @@ impl<E: Engine> Judge<'_, '_, E> {
                 return Err(Untensored::Damaged(damage));
             }
         };
-        drop(lease);
-        self.claimed.slot_given_back();
-        let picture = self
-            .buffers
-            .decode(jpeg, taken)
-            .map_err(Untensored::Damaged)?;
+        drop(self.claimed.slot_goes_back(lease));
+        let picture = buffers.decode(jpeg, taken).map_err(Untensored::Damaged)?;
+        self.run_plans(picture)?;
+        if self.looks_into_boxes() {
+            *held = Held::Decoded(picture);
+        }
+        Ok(())
+    }
+
+    fn looks_into_boxes(&self) -> bool {
+        self.further.iter().any(|model| model.boxes.is_some())
+    }
+
+    /// The tensors of the models that see the whole picture.
+    fn run_plans(&mut self, picture: &[u8]) -> Result<(), Untensored> {
         self.plan
             .run(picture, self.engine.input_bytes())
-            .map_err(|_| Untensored::Failed)
+            .map_err(|_| Untensored::Failed)?;
+        for (model, plan) in self.further.iter_mut().zip(self.plans) {
+            if model.boxes.is_none() {
+                plan.run(picture, model.engine.input_bytes())
+                    .map_err(|_| Untensored::Failed)?;
+            }
+        }
+        Ok(())
     }
 
     /// This thread's counters at the lease. Its time in line for the core is read only if there can have
@@ -589,12 +704,12 @@ mod tests {
         assert!(dies.is_err());
         let mut hangs = Claimed::new(&worker, &signal, &pulse);
         hangs.slot_given_back();
-        let snapshot = view.snapshot(|| signal.being_judged());
+        let snapshot = view.snapshot(|| u64::try_from(signal.being_judged()).unwrap());
         assert_eq!((snapshot.inferred, snapshot.dropped.failed), (1, 1));
         assert_eq!(snapshot.in_flight, 1);
         assert!(snapshot.identity_holds(), "{snapshot:?}");
         assert!(hangs.ends(Outcome::Stale));
-        let snapshot = view.snapshot(|| signal.being_judged());
+        let snapshot = view.snapshot(|| u64::try_from(signal.being_judged()).unwrap());
         assert_eq!((snapshot.dropped.stale, snapshot.in_flight), (1, 0));
         assert!(snapshot.identity_holds(), "{snapshot:?}");
     }

@@ -2,6 +2,7 @@
 
 mod events;
 mod outputs;
+mod then;
 mod workers;
 
 pub(super) use events::{Referred, lines, rules, zones};
@@ -226,6 +227,7 @@ pub(super) fn models(sink: &Sink<'_>, models: &[(Model, Places)]) {
                 Hint::None,
             );
         }
+        then::within(sink, (model, places), models);
         if places.sound(&["labels", "class-thresholds"]) {
             class_thresholds(sink, model, places);
         }

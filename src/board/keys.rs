@@ -15,10 +15,12 @@ use crate::board::rules::{
 use crate::board::{
     AbsentCamera, AbsentCore, BoxUnit, Camera, Capture, Channels, Container, Decoder, Delegate,
     Feed, Fit, Housekeeping, Io, Memory, Model, OnFailure, OnShortage, Plugin, Resample, Rotate,
-    Scores, Source, View, Wait, Worker,
+    Scores, Source, View, Wait, Within, Worker,
 };
 use crate::frame::PixelFormat;
-use crate::limits::{MAX_CAMERAS, MAX_DETECTIONS, MAX_NODES, MAX_RING, MAX_WORKERS};
+use crate::limits::{
+    MAX_BOXES, MAX_CAMERAS, MAX_DETECTIONS, MAX_NODES, MAX_RING, MAX_THEN, MAX_WORKERS,
+};
 use std::path::Path;
 
 /// Models of one board: no more than there can be workers to run them.
@@ -266,7 +268,31 @@ pub(super) fn model(mut t: Table<'_, '_>, base: &Path) -> (Model, Places) {
         .key("max-detections")
         .only_any("decoder", &with_boxes, boxes)
         .or(mapped(most, usize::from), "8");
+    let within = t
+        .key("within")
+        .only_any("decoder", &with_classes, classes)
+        .optional(self::name());
+    let inner = within.is_some();
+    let within_classes = t
+        .key("within-classes")
+        .only("within", "…", inner)
+        .optional(distinct(label(), 1..=MAX_LABELS));
+    let within_margin = t
+        .key("within-margin")
+        .only("within", "…", inner)
+        .or(share("share of the box's sides, at each of them"), "0.2");
+    let most_boxes = whole::<u16>(1..=last(MAX_BOXES) + 1, "boxes of a frame");
+    let within_boxes = t
+        .key("within-boxes")
+        .only("within", "…", inner)
+        .or(mapped(most_boxes, usize::from), "4");
     let model = Model {
+        within: within.map(|model| Within {
+            model,
+            classes: within_classes.unwrap_or_default(),
+            margin: within_margin,
+            boxes: within_boxes,
+        }),
         name,
         path,
         sha256,
@@ -321,6 +347,10 @@ pub(super) fn worker(mut t: Table<'_, '_>) -> (Worker, Places) {
         name: t.key("name").required(name(), "\"eyes\""),
         cores: t.key("cores").required(distinct(core(), 1..=16), "[1]"),
         model: t.key("model").required(name(), "\"face\""),
+        then: t
+            .key("then")
+            .optional(distinct(name(), 1..=MAX_THEN))
+            .unwrap_or_default(),
         cameras: t
             .key("cameras")
             .optional(distinct(name(), 1..=MAX_CAMERAS))

@@ -87,6 +87,16 @@ impl Board {
     }
 }
 
+impl Board {
+    /// The models of a worker with their places in the profile: its own, then the further ones in their order.
+    pub fn models_of(&self, worker: &Worker) -> impl Iterator<Item = (usize, &Model)> {
+        worker.models().filter_map(|name| {
+            let mut models = self.models.iter().enumerate();
+            models.find(|(_, model)| model.name == name)
+        })
+    }
+}
+
 /// `absent-core`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AbsentCore {
@@ -340,6 +350,21 @@ pub struct Model {
     pub on_failure: OnFailure,
     /// An inference that takes longer is given up, and its frame refused.
     pub invoke_deadline_ms: u64,
+    /// It looks into the boxes of another model; at the whole picture when absent.
+    pub within: Option<Within>,
+}
+
+/// `within` of a model and the keys that go with it: it looks into the boxes that another model has found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Within {
+    /// Name of that model, which finds boxes.
+    pub model: String,
+    /// Labels of that model whose boxes are looked into; all of them where there is none.
+    pub classes: Vec<String>,
+    /// Share of a box's sides that is added at each of them, 0..=1.
+    pub margin: f32,
+    /// Boxes of one frame that are looked into, the strongest ones, 1..=16.
+    pub boxes: usize,
 }
 
 /// `fit` of a model.
@@ -461,6 +486,8 @@ pub struct Worker {
     pub cores: Vec<usize>,
     /// Name of its model.
     pub model: String,
+    /// Names of the models that judge a frame after that one, 0..=3, in this order.
+    pub then: Vec<String>,
     /// Names of the cameras whose frames it judges; all of them where there is none.
     pub cameras: Vec<String>,
     /// SCHED_FIFO priority 1..=89, or 0 for SCHED_OTHER.
@@ -476,6 +503,12 @@ impl Worker {
     #[must_use]
     pub fn judges(&self, camera: &str) -> bool {
         self.cameras.is_empty() || self.cameras.iter().any(|name| name == camera)
+    }
+
+    /// Names of all its models: its own, then the further ones in their order.
+    pub fn models(&self) -> impl Iterator<Item = &str> {
+        let then = self.then.iter().map(String::as_str);
+        std::iter::once(self.model.as_str()).chain(then)
     }
 }
 

@@ -72,15 +72,17 @@ fn begin(text: &mut String, before: &mut Option<(u32, u64)>, record: &ArchivedRe
 
 fn line(text: &mut String, header: &FileHeader, record: &ArchivedResultRecord) {
     let camera = header.cameras.get(usize::from(record.camera.to_native()));
-    let labels = header.labels.get(usize::from(record.worker.to_native()));
+    let model = usize::from(record.model.to_native());
+    let labels = header.labels.get(model);
     let age_us = record.since_capture_ns[4].to_native() / NS_PER_US;
     let _ = write!(
         text,
-        "{} utc_ms {}  {}  frame {}  age {}.{:03} ms ",
+        "{} utc_ms {}  {}  frame {}  {}  age {}.{:03} ms ",
         record.number,
         record.utc_ns.to_native() / NS_PER_MS,
         camera.map_or("?", String::as_str),
         record.sequence,
+        header.models.get(model).map_or("?", String::as_str),
         age_us / 1000,
         age_us % 1000,
     );
@@ -97,6 +99,10 @@ fn line(text: &mut String, header: &FileHeader, record: &ArchivedResultRecord) {
             seen.width_px,
             seen.height_px,
         );
+        let within = seen.within.to_native();
+        if within > 0 {
+            let _ = write!(text, " in box {within}");
+        }
     }
     text.push('\n');
 }

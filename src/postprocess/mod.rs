@@ -17,6 +17,7 @@ mod thresholds;
 mod values;
 mod yolo;
 
+pub use nms::merge;
 pub use raw::{MAX_RANK, Summaries, Summary};
 
 use crate::board;
@@ -37,6 +38,9 @@ pub struct Detection {
     pub class: u16,
     /// Used key points.
     pub keypoint_count: u16,
+    /// The box of another model in which it was found: its place, from 1, among that model's detections of
+    /// the frame. 0 for what was found in the whole picture.
+    pub within: u16,
     /// Confidence, 0..=1.
     pub score: f32,
     /// Left edge.

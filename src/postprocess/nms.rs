@@ -104,6 +104,30 @@ impl Candidates {
     }
 }
 
+/// Adds what another part of the same picture showed to `into`, strongest first: of two of one class that overlap
+/// by more than `iou_threshold` the stronger stays, and where there is no room the weakest goes.
+pub fn merge(into: &mut Detections, found: &[Detection], iou_threshold: f32) {
+    let edges = |of: &Detection| {
+        let (right, lower) = (of.x_px + of.width_px, of.y_px + of.height_px);
+        [of.x_px, of.y_px, right, lower]
+    };
+    for new in found {
+        let same = |old: &Detection| {
+            old.class == new.class && iou(&edges(old), &edges(new)) > iou_threshold
+        };
+        if into.iter().any(|old| old.score >= new.score && same(old)) {
+            continue;
+        }
+        into.retain(|old| !same(old));
+        let place = into.iter().take_while(|old| old.score >= new.score).count();
+        if into.is_full() && place < into.len() {
+            into.pop();
+        }
+        // Where it is full, the new one is the weakest.
+        let _ = into.insert(place, *new);
+    }
+}
+
 /// Intersection over union of two boxes; 0 where there is no area.
 pub(super) fn iou(a: &[f32; 4], b: &[f32; 4]) -> f32 {
     let side = |low: usize, high: usize| (a[high].min(b[high]) - a[low].max(b[low])).max(0.0);
@@ -138,6 +162,43 @@ mod tests {
             .map(|candidate| candidate.index)
             .collect();
         (kept, stats)
+    }
+
+    fn seen(class: u16, score: f32, x_px: f32) -> Detection {
+        Detection {
+            class,
+            score,
+            x_px,
+            width_px: 10.0,
+            height_px: 10.0,
+            ..Detection::default()
+        }
+    }
+
+    #[test]
+    fn of_two_parts_that_show_one_thing_the_stronger_detection_stays() {
+        let mut all = Detections::new();
+        merge(&mut all, &[seen(0, 0.6, 0.0), seen(0, 0.5, 100.0)], 0.3);
+        merge(
+            &mut all,
+            &[seen(0, 0.9, 1.0), seen(1, 0.7, 0.0), seen(0, 0.4, 101.0)],
+            0.3,
+        );
+        let scores: Vec<f32> = all.iter().map(|seen| seen.score).collect();
+        assert_eq!(scores, [0.9, 0.7, 0.5]);
+    }
+
+    #[test]
+    fn where_there_is_no_room_the_weakest_goes() {
+        let mut all = Detections::new();
+        for (number, x_px) in (0..40_u8).map(|number| (f32::from(number), f32::from(number) * 20.0))
+        {
+            merge(&mut all, &[seen(0, (number + 1.0) / 100.0, x_px)], 0.3);
+        }
+        assert_eq!((all.len(), all[0].score), (MAX_DETECTIONS, 0.4));
+        merge(&mut all, &[seen(0, 0.001, 2000.0)], 0.3);
+        assert_eq!(all.last().unwrap().score, 0.09);
+        assert!(all.is_sorted_by(|a, b| a.score >= b.score));
     }
 
     #[test]

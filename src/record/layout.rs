@@ -13,7 +13,7 @@ pub(super) const HEADER_BYTES: usize = 8192;
 /// First bytes of every recording, of whatever version.
 pub(super) const KIND: [u8; 7] = *b"PINSREC";
 /// The layout's version, behind [`KIND`].
-const VERSION: u8 = b'2';
+const VERSION: u8 = b'3';
 /// Where the header's JSON starts: kind, version, length, CRC.
 const HEADER_START: usize = 16;
 
@@ -28,7 +28,9 @@ pub struct FileHeader {
     pub version: String,
     /// Cameras by index.
     pub cameras: Vec<String>,
-    /// Labels by class, of each worker.
+    /// Models by index.
+    pub models: Vec<String>,
+    /// Labels by class, of each model.
     pub labels: Vec<Vec<String>>,
     /// Record cells.
     pub capacity: u64,

@@ -1,4 +1,4 @@
-//! One judged frame: as it travels between threads, and as it lies on disk.
+//! One judged frame by one model: as it travels between threads, and as it lies on disk.
 
 use crate::latency::Stamps;
 use crate::postprocess::{Detection, Detections, Summaries};
@@ -6,18 +6,22 @@ use crate::postprocess::{Detection, Detections, Summaries};
 /// Detections kept in one record; the strongest ones. `detections_total` says how many there were.
 pub const RECORDED_DETECTIONS: usize = 12;
 
-/// One judged frame, handed from a worker to housekeeping by value.
+/// What one model made of one frame, handed from a worker to housekeeping by value.
 #[derive(Clone, Debug, Default)]
 pub struct FrameResult {
     /// Index of the camera in the profile.
     pub camera: u16,
     /// Index of the worker in the profile.
     pub worker: u16,
+    /// Index of the model in the profile.
+    pub model: u16,
+    /// 0 for the worker's own model, n for the n-th of those that judge a frame after it.
+    pub step: u16,
     /// Frame number since the program started, counted by the capture thread.
     pub sequence: u64,
     /// The driver's own sequence number.
     pub driver_sequence: u32,
-    /// Its way.
+    /// Its way. Of a further model: from the lease on, its own turn.
     pub stamps: Stamps,
     /// What it showed, strongest first.
     pub detections: Detections,
@@ -28,8 +32,10 @@ pub struct FrameResult {
 /// A detection on disk: 14 bytes. Coordinates saturate at the type's ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, rkyv::Archive, rkyv::Serialize)]
 pub struct RecordedDetection {
-    /// Class index into the labels of the file's header.
+    /// Class index into the model's labels in the file's header.
     pub class: u16,
+    /// [`Detection::within`].
+    pub within: u16,
     /// Confidence, in 1/65535.
     pub score_65535: u16,
     /// Left edge in pixels of the camera's picture.
@@ -51,7 +57,7 @@ pub struct Run {
     pub boot: u64,
 }
 
-/// One judged frame on disk.
+/// What one model made of one frame, on disk.
 #[derive(Clone, Debug, Default, PartialEq, rkyv::Archive, rkyv::Serialize)]
 pub struct ResultRecord {
     /// Record number since the file was made; newer records are larger.
@@ -74,6 +80,10 @@ pub struct ResultRecord {
     pub camera: u16,
     /// Index of the worker.
     pub worker: u16,
+    /// Index of the model in the file's header.
+    pub model: u16,
+    /// [`FrameResult::step`].
+    pub step: u16,
     /// Detections that the frame gave.
     pub detections_total: u16,
     /// The strongest of them.
@@ -97,6 +107,7 @@ impl From<&Detection> for RecordedDetection {
     fn from(seen: &Detection) -> Self {
         Self {
             class: seen.class,
+            within: seen.within,
             score_65535: pixels_u16(seen.score * f32::from(u16::MAX)),
             x_px: pixels_i16(seen.x_px),
             y_px: pixels_i16(seen.y_px),
@@ -133,6 +144,8 @@ impl ResultRecord {
             driver_sequence: result.driver_sequence,
             camera: result.camera,
             worker: result.worker,
+            model: result.model,
+            step: result.step,
             detections_total: u16::try_from(result.detections.len()).unwrap_or(u16::MAX),
             detections,
         }

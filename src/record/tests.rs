@@ -17,6 +17,7 @@ fn header(capacity: u64) -> FileHeader {
         board: "bench".into(),
         version: "0".into(),
         cameras: vec!["front".into()],
+        models: vec!["face".into()],
         labels: vec![vec!["face".into()]],
         capacity,
         record_bytes: RECORD_BYTES as u64,

@@ -263,8 +263,9 @@ fn rule_model<'m>(
     let names = models.map(|(model, at)| (model.name.as_str(), at));
     let model = &referred.models[reference.resolve(&rule.model, names)?];
     rule.model.clone_from(&model.0.name);
-    let all_sound = referred.workers.iter().all(|(_, at)| at.sound(&["model"]));
-    let runs = |(worker, _): &(Worker, Places)| worker.model == rule.model;
+    let sound = |(_, at): &(Worker, Places)| at.sound(&["model", "then"]);
+    let all_sound = referred.workers.iter().all(sound);
+    let runs = |(worker, _): &(Worker, Places)| worker.models().any(|model| model == rule.model);
     if all_sound && model.1.sound(&["name"]) && !referred.workers.iter().any(runs) {
         let expected = "a model that a [[worker]] runs".into();
         places.fault(sink, "model", quoted(&rule.model), expected, Hint::None);
@@ -278,8 +279,9 @@ fn rule_model<'m>(
 fn seen(sink: &Sink<'_>, rule: &Rule, places: &Places, referred: &Referred<'_>) {
     let known = |(camera, at): &(Camera, Places)| at.sound(&["name"]) && camera.name == rule.camera;
     let sound = |(_, at): &(Worker, Places)| at.sound(&["cameras"]);
-    let sees =
-        |(worker, _): &(Worker, Places)| worker.model == rule.model && worker.judges(&rule.camera);
+    let sees = |(worker, _): &(Worker, Places)| {
+        worker.judges(&rule.camera) && worker.models().any(|model| model == rule.model)
+    };
     if referred.cameras.iter().any(known)
         && referred.workers.iter().all(sound)
         && !referred.workers.iter().any(sees)

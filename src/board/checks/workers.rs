@@ -1,7 +1,7 @@
 //! What must hold between workers and the models and cameras that they name.
 
 use super::events::Tables;
-use super::unique;
+use super::{then, unique};
 use crate::board::ask::Places;
 use crate::board::fault::Hint;
 use crate::board::rules::{quoted, similar};
@@ -28,7 +28,9 @@ pub(in crate::board) fn workers(
             .find(|(model, places)| places.sound(&["name"]) && model.name == worker.model);
         match model {
             _ if !places.sound(&["model"]) => {}
-            None if all_named && !models.is_empty() => unresolved(sink, worker, places, models),
+            None if all_named && !models.is_empty() => {
+                unresolved(sink, ("model", &worker.model), places, models);
+            }
             None => {}
             Some((model, theirs)) => {
                 let cores = worker.cores.len();
@@ -50,6 +52,9 @@ pub(in crate::board) fn workers(
                 }
             }
         }
+    }
+    for (worker, places) in workers {
+        then::chain(sink, (worker, places), models);
     }
     judged(sink, workers, cameras);
 }
@@ -100,13 +105,19 @@ fn judged(sink: &Sink<'_>, workers: Tables<'_, Worker>, cameras: Tables<'_, Came
     }
 }
 
-fn unresolved(sink: &Sink<'_>, worker: &Worker, places: &Places, models: Tables<'_, Model>) {
+/// A key of a worker or a model names a model that there is not.
+pub(super) fn unresolved(
+    sink: &Sink<'_>,
+    (key, name): (&str, &str),
+    places: &Places,
+    models: Tables<'_, Model>,
+) {
     let names = || models.iter().map(|(model, _)| model.name.as_str());
-    let hint = match similar(&worker.model, names()) {
+    let hint = match similar(name, names()) {
         Some(name) => Hint::Similar(name.into()),
         None => Hint::None,
     };
     let known: Vec<String> = names().map(quoted).collect();
     let expected = format!("the name of a [[model]]: {}", known.join(", "));
-    places.fault(sink, "model", quoted(&worker.model), expected, hint);
+    places.fault(sink, key, quoted(name), expected, hint);
 }

@@ -3,10 +3,14 @@
 //!
 //! Environment: `BENCH_CONDITIONS`, one line that says date, commit, compiler and flags.
 
+#[path = "common/tensors.rs"]
+mod tensors;
+
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use tensors::{TARGETS, Tensors};
 
 const BEGIN: &str = "<!-- results: written by make bench, not by hand -->\n";
 const END: &str = "<!-- end of results -->\n";
@@ -75,6 +79,14 @@ impl Results {
     }
 }
 
+/// What `make bench-preprocess` measured.
+fn tensors_of(results: &Results) -> Tensors {
+    Tensors {
+        ours: results.rows("preprocess"),
+        peers: results.rows("preprocess-opencv"),
+    }
+}
+
 fn section(results: &Results) -> Result<String, String> {
     let queue = results
         .of("queue")
@@ -104,17 +116,10 @@ fn section(results: &Results) -> Result<String, String> {
         ("leak", "`bench leak`"),
         ("numa", "`bench numa`"),
         ("stages", "`bench stages`"),
-        (
-            "preprocess",
-            "`bench preprocess`: camera buffer to tensor, in one pass",
-        ),
-        (
-            "preprocess-opencv",
-            "The peers of `bench preprocess`: OpenCV, yuv with fast_image_resize",
-        ),
     ] {
         generic(&mut text, results, bench, title);
     }
+    tensors_of(results).write(&mut text);
     header(&mut text, results);
     Ok(text)
 }
@@ -226,6 +231,17 @@ fn figures(text: &mut String, results: &Results) {
             unit: "ns",
         },
     ];
+    let tensors = tensors_of(results);
+    let figures = figures.into_iter().chain(TARGETS.iter().map(|target| {
+        let worst = tensors.worst(target);
+        Figure {
+            what: target.what,
+            measured: worst.map(|worst| worst.0),
+            reach: target.reach,
+            limit: worst.map(|worst| worst.1),
+            unit: "",
+        }
+    }));
     text.push_str("### The figures to reach\n\n");
     text.push_str("| figure | measured | to reach | limit | measured / limit | |\n|---|---:|---:|---:|---:|---|\n");
     for Figure {

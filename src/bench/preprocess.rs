@@ -3,6 +3,7 @@
 //!
 //! One thread, pinned. The frame is of 1080p and full of noise, the same each time: it is as near to the
 //! core as it has stayed since the last pass, as it is for the peers of `benches/preprocess_peers.py`.
+//! Frame and tensor begin at a cache line, as slots and TensorFlow Lite's tensors do.
 
 use super::machine::{Cores, pin};
 use super::report::{BenchError, Plot, Report, Table, ratio};
@@ -16,6 +17,8 @@ use std::hint::black_box;
 
 const WIDTH_PX: u32 = 1920;
 const HEIGHT_PX: u32 = 1080;
+/// Bytes of a cache line.
+const LINE_BYTES: usize = 64;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug)]
@@ -197,6 +200,12 @@ fn read_rate(passes: usize) -> f64 {
     frame.len() as f64 / p50_ns.max(1) as f64
 }
 
+/// The first `bytes` from a cache line on: as slots lie, and TensorFlow Lite's tensors.
+fn lined(memory: &mut [u8], bytes: usize) -> &mut [u8] {
+    let at = memory.as_ptr().align_offset(LINE_BYTES);
+    memory.get_mut(at..at + bytes).unwrap_or_default()
+}
+
 #[expect(clippy::cast_precision_loss, reason = "a figure to be read")]
 fn measure(
     settings: &Settings,
@@ -216,12 +225,15 @@ fn measure(
         view: View::default(),
     };
     let plan = Plan::prepared(&format, &tensor, &preparation).map_err(BenchError::machine)?;
-    let frame = noise(plan.frame_bytes());
-    let mut out = vec![0; plan.tensor_bytes()];
+    let mut frame_memory = vec![0; plan.frame_bytes() + LINE_BYTES];
+    let frame = lined(&mut frame_memory, plan.frame_bytes());
+    frame.copy_from_slice(&noise(plan.frame_bytes()));
+    let mut tensor_memory = vec![0; plan.tensor_bytes() + LINE_BYTES];
+    let out = lined(&mut tensor_memory, plan.tensor_bytes());
     let mut failed = None;
     let (p50_ns, least_ns) = time(settings.passes, || {
         failed = plan
-            .run(black_box(&frame), black_box(&mut out))
+            .run(black_box(&*frame), black_box(&mut *out))
             .err()
             .or(failed);
     });

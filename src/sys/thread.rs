@@ -296,11 +296,15 @@ where
         })
         .map_err(ThreadError::Spawn)?;
     match handshake.recv() {
-        Ok(Ok(placed)) => Ok(Spawned {
-            placed,
-            handle,
-            ended,
-        }),
+        Ok(Ok(placed)) => {
+            // Until its end is dropped there: what it gives back of the handshake is nothing of `f`'s.
+            let _ = handshake.recv();
+            Ok(Spawned {
+                placed,
+                handle,
+                ended,
+            })
+        }
         Ok(Err(error)) => {
             let _ = handle.join();
             Err(error)

@@ -58,21 +58,24 @@ fn account(proof: &Proof) -> (u64, u64) {
 /// Whole lines, whose checksum is right.
 #[track_caller]
 fn whole(lines: &str) -> u64 {
-    let mut count = 0;
-    for line in lines.split_inclusive('\n') {
-        let line = line
-            .strip_suffix("\r\n")
-            .unwrap_or_else(|| panic!("cut: {line:?}"));
-        let (body, sum) = line
-            .strip_prefix('$')
-            .and_then(|line| line.split_once('*'))
-            .unwrap_or_else(|| panic!("torn: {line:?}"));
+    lines
+        .split_inclusive('\n')
+        .map(|line| {
+            assert!(is_whole(line), "torn: {line:?}");
+            1
+        })
+        .sum()
+}
+
+fn is_whole(line: &str) -> bool {
+    let parts = line
+        .strip_prefix('$')
+        .and_then(|line| line.strip_suffix("\r\n"))
+        .and_then(|line| line.split_once('*'));
+    parts.is_some_and(|(body, sum)| {
         let found = body.bytes().fold(0, |sum, byte| sum ^ byte);
-        assert_eq!(u8::from_str_radix(sum, 16), Ok(found), "{line}");
-        assert_eq!(body.split(',').count(), 10, "{line}");
-        count += 1;
-    }
-    count
+        u8::from_str_radix(sum, 16) == Ok(found) && body.split(',').count() == 10
+    })
 }
 
 // ------------------------------------------------------------------------------------------------ GPIO
@@ -183,10 +186,13 @@ fn a_reader_that_comes_late_gets_whole_lines() {
     let (sent, lost) = account(&scenario.proof());
     assert!(lost > 0 && sent > 60, "{sent} sent, {lost} lost");
     let received = scenario.text("received");
-    // The far UART drops the few bytes that it held before anybody opened it.
-    let (first, rest) = received.split_once("\r\n").expect("lines");
-    assert!(first.len() < 100, "{first}");
-    assert_eq!(1 + whole(rest), sent);
+    // Before the first of its lines there may be some that an earlier run left between the two UARTs, and the
+    // bytes between them that were dropped tear one line.
+    let lines: Vec<&str> = received.split_inclusive('\n').collect();
+    let torn = lines.iter().filter(|line| !is_whole(line)).count();
+    let own = lines.iter().rev().take_while(|line| is_whole(line)).count();
+    assert!(torn <= 2, "{received}");
+    assert_eq!(1 + own as u64, sent, "{received}");
 }
 
 #[test]

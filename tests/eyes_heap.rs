@@ -1,6 +1,8 @@
 //! From the camera's bytes to detections without one heap call, in Rust, C or C++.
 
-use pinsight::board::{Channels, Decoder as DecoderName, Delegate, Fit, Resample, Rotate, View};
+use pinsight::board::{
+    Channels, Decoder as DecoderName, Delegate, Fit, InputRange, Resample, Rotate, View,
+};
 use pinsight::frame::{Colour, PixelFormat, StreamFormat};
 use pinsight::infer::{Choice, Engine, FixedEngine, Pace, Scheduler, Seen, Share, outputs_of};
 use pinsight::postprocess::{Decoder, Detections, Settings};
@@ -115,7 +117,7 @@ fn frames_become_detections_without_a_heap_call() {
                 fit: Fit::Letterbox,
                 resample,
                 channels: Channels::Rgb,
-                range: [-1.0, 1.0],
+                range: InputRange::One([-1.0, 1.0]),
                 view: View {
                     rotate,
                     ..View::default()

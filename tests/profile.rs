@@ -1,8 +1,8 @@
 //! Profiles as text: what is accepted, and every message for what is not.
 
 use pinsight::board::{
-    self, Absent, AbsentCore, Board, Decoder, Delegate, Fault, Fit, Io, LoadError, OnShortage,
-    Source, Wait,
+    self, Absent, AbsentCore, Board, Decoder, Delegate, Fault, Fit, InputRange, Io, LoadError,
+    OnShortage, Source, Wait,
 };
 use pinsight::frame::PixelFormat;
 use proptest::prelude::*;
@@ -145,7 +145,7 @@ fn the_least_profile_gets_the_documented_defaults() {
             model.score_threshold,
             model.iou_threshold
         ),
-        ([-1.0, 1.0], 0.5, 0.3)
+        (InputRange::One([-1.0, 1.0]), 0.5, 0.3)
     );
     assert_eq!((model.max_detections, model.threads), (8, 1));
     let worker = &board.workers[0];
@@ -812,6 +812,41 @@ fn a_delegate_is_a_word_or_a_library_with_options() {
         let found = messages("b.toml", &with_model(line));
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].contains(words), "{}", found[0]);
+    }
+}
+
+#[test]
+fn an_input_range_is_a_pair_or_one_for_each_of_three_channels() {
+    let range = |text: &str| {
+        let text = with_model(&format!("input-range = {text}"));
+        board::read("b.toml", &text).map(|board| board.models[0].input_range)
+    };
+    assert_eq!(range("[0, 255.0]"), Ok(InputRange::One([0.0, 255.0])));
+    assert_eq!(
+        range("[[-2.118, 2.249], [-2.036, 2.429], [2, -1]]"),
+        Ok(InputRange::Each([
+            [-2.118, 2.249],
+            [-2.036, 2.429],
+            [2.0, -1.0]
+        ]))
+    );
+    for (text, found) in [
+        ("[0, 0.0]", "[0, 0.0]"),
+        ("[0, 1025]", "[0, 1025]"),
+        ("[0, 1, 2]", "0"),
+        ("[[0, 1], [1, 1], [0, 1]]", "[1, 1]"),
+        ("[[0, 1], [0, 1], [0, 1, 2]]", "[0, 1, 2]"),
+        ("[[0, 1], [0, 1]]", "[an array of 2, an array of 2]"),
+        ("[[0, 1], [0, inf], [0, 1]]", "[0, inf]"),
+        ("1", "1"),
+    ] {
+        let messages = messages("b.toml", &with_model(&format!("input-range = {text}")));
+        assert_eq!(messages.len(), 1, "{messages:?}");
+        let expected = format!(
+            ": model.input-range: found {found}, expected two different numbers (of black, of white), each -1024 \
+             to 1024, or such a pair for each of three channels"
+        );
+        assert!(messages[0].ends_with(&expected), "{messages:?}");
     }
 }
 

@@ -7,7 +7,7 @@
 
 use super::machine::{Cores, pin};
 use super::report::{BenchError, Plot, Report, Table, ratio};
-use crate::board::{Channels, Fit, Resample, View};
+use crate::board::{Channels, Fit, InputRange, Resample, View};
 use crate::frame::{Colour, Encoding, PixelFormat, Quantization, StreamFormat};
 use crate::infer::{TensorInfo, TensorType};
 use crate::preprocess::{Plan, Preparation};
@@ -221,7 +221,7 @@ fn measure(
         fit: Fit::Stretch,
         resample,
         channels: Channels::Rgb,
-        range: [0.0, 1.0],
+        range: InputRange::One([0.0, 1.0]),
         view: View::default(),
     };
     let plan = Plan::prepared(&format, &tensor, &preparation).map_err(BenchError::machine)?;

@@ -326,9 +326,9 @@ pub struct Model {
     pub resample: Resample,
     /// Order of the input's channels.
     pub channels: Channels,
-    /// Real values of black and of white, finite and different: what a float input is given, and what a
-    /// quantised input stores by its own scale and zero point.
-    pub input_range: [f32; 2],
+    /// Real values of black and of white: what a float input is given, and what a quantised input stores by
+    /// its own scale and zero point.
+    pub input_range: InputRange,
     /// Detections below are dropped, 0..=1; without meaning for `Raw`.
     pub score_threshold: f32,
     /// Classes with a threshold of their own.
@@ -387,6 +387,29 @@ pub enum Resample {
     Nearest,
     /// Every pixel, by its share of the area.
     Area,
+}
+
+/// `input-range` of a model: real values of black and of white, finite and different.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum InputRange {
+    /// Of every channel.
+    One([f32; 2]),
+    /// Of each of the input's three channels, in its order.
+    Each([[f32; 2]; 3]),
+}
+
+impl InputRange {
+    /// Of channel `index`, 0..=2.
+    ///
+    /// # Panics
+    /// Where `index` is above 2.
+    #[must_use]
+    pub const fn of(self, index: usize) -> [f32; 2] {
+        match self {
+            Self::One(range) => range,
+            Self::Each(ranges) => ranges[index],
+        }
+    }
 }
 
 /// `channels` of a model.

@@ -1,7 +1,7 @@
 //! A pixel's samples to the values that a tensor stores, as one affine map for each channel.
 
 use super::sampling::Sampling;
-use crate::board::Channels;
+use crate::board::{Channels, InputRange};
 use crate::frame::{Colour, Component, Encoding, MAX_SAMPLES, Quantization, Sample};
 use crate::infer::{Half, TensorInfo, TensorType};
 
@@ -11,6 +11,13 @@ use crate::infer::{Half, TensorInfo, TensorType};
 pub(super) struct Channel {
     pub gain: [f64; MAX_SAMPLES],
     pub one: f64,
+    /// What the smaller of black and white becomes, as far as the element type stores it: colours outside
+    /// the gamut are clamped here.
+    pub low: f32,
+    /// What the greater of black and white becomes, as far as the element type stores it.
+    pub high: f32,
+    /// What black becomes: the value of the bars.
+    pub black: f32,
 }
 
 /// From sample values to the tensor's stored units, not yet rounded.
@@ -18,16 +25,6 @@ pub(super) struct Channel {
 pub(super) struct Conversion {
     /// In the tensor's order; of a grey tensor, the luma three times.
     pub channels: [Channel; 3],
-    /// What the smaller of black and white becomes: colours outside the gamut are clamped here.
-    pub low: f32,
-    /// What the greater of black and white becomes.
-    pub high: f32,
-    /// What black becomes: the value of the bars.
-    pub black: f32,
-    /// Least value that the element type stores.
-    pub least: f32,
-    /// Greatest value that the element type stores.
-    pub greatest: f32,
 }
 
 /// Luma coefficients of red and blue; green has the rest.
@@ -97,23 +94,24 @@ fn share(component: Component, encoding: Encoding, grey: bool) -> [f64; 3] {
 }
 
 impl Conversion {
-    /// `range` holds the real values of black and white.
+    /// `range` holds the real values of black and white, as `check_range` accepted them.
     pub(super) fn new(
         sampling: &Sampling,
         colour: Colour,
         tensor: &TensorInfo,
-        range: [f32; 2],
+        range: InputRange,
         order: Channels,
     ) -> Self {
-        // 0..=1 to stored units.
-        let black = stored(tensor, f64::from(range[0]));
-        let white = stored(tensor, f64::from(range[1]));
         let samples = sampling.samples();
         let order = match order {
             Channels::Rgb | Channels::Grey => [0, 1, 2],
             Channels::Bgr => [2, 1, 0],
         };
-        let channels = order.map(|channel: usize| {
+        let (least, greatest) = stored_range(tensor.kind);
+        let channels = [0, 1, 2].map(|index: usize| {
+            let channel = order[index];
+            // 0..=1 to stored units.
+            let [black, white] = range.of(index).map(|real| stored(tensor, f64::from(real)));
             let mut gain = [0.0; MAX_SAMPLES];
             let mut one = black;
             for (gain, sample) in gain.iter_mut().zip(samples) {
@@ -125,16 +123,14 @@ impl Conversion {
                 *gain = k;
                 one -= k * zero;
             }
-            Channel { gain, one }
+            Channel {
+                gain,
+                one,
+                low: single(black.min(white).max(least)),
+                high: single(black.max(white).min(greatest)),
+                black: single(black.clamp(least, greatest)),
+            }
         });
-        let (least, greatest) = stored_range(tensor.kind);
-        Self {
-            channels,
-            low: single(black.min(white)),
-            high: single(black.max(white)),
-            black: single(black),
-            least: single(least),
-            greatest: single(greatest),
-        }
+        Self { channels }
     }
 }

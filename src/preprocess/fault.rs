@@ -52,6 +52,11 @@ pub enum PlanError {
         /// The range found.
         found: [f32; 2],
     },
+    /// A range for each channel, of a tensor that has one.
+    Ranges {
+        /// The ranges found.
+        found: [[f32; 2]; 3],
+    },
     /// A quantised tensor without a usable scale.
     Scale {
         /// The scale found.
@@ -118,6 +123,12 @@ impl fmt::Display for PlanError {
                 write!(
                     f,
                     "input-range: found {found:?}, expected two different finite numbers"
+                )
+            }
+            Self::Ranges { found } => {
+                write!(
+                    f,
+                    "input-range: found {found:?}, expected [black, white]: the input tensor has one channel"
                 )
             }
             Self::Scale { found } => {

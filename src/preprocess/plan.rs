@@ -5,12 +5,15 @@ use super::sampling::Sampling;
 use super::strip::Strips;
 use super::taps::{Extent, MOST_TAPS, Taps};
 use super::{AimError, Mapping, PlanError, RunError, scalar};
-use crate::board::{Channels, Fit, Resample, View};
+use crate::board::{Channels, Fit, InputRange, Resample, View};
 use crate::frame::StreamFormat;
 use crate::infer::{Half, TensorInfo, TensorType};
 
 /// Longest side of an input tensor.
 pub(super) const MAX_SIDE: usize = 4096;
+
+/// Most bytes of a pixel: three float32 numbers.
+const MOST_PIXEL_BYTES: usize = 12;
 
 /// The code that runs a plan. The fast kernels add the same whole numbers; they differ from each other in
 /// the last bits of the colours, and from the plain one by less than a tenth of a step of 1/255.
@@ -61,7 +64,7 @@ pub struct Preparation {
     /// Order of the tensor's channels.
     pub channels: Channels,
     /// Real values of black and white, before quantisation.
-    pub range: [f32; 2],
+    pub range: InputRange,
     /// What of the camera's picture is looked at, and which way up.
     pub view: View,
 }
@@ -283,7 +286,7 @@ impl Plan {
                 fit,
                 resample: Resample::Bilinear,
                 channels: Channels::Rgb,
-                range: input_range,
+                range: InputRange::One(input_range),
                 view: View::default(),
             },
         )
@@ -373,7 +376,12 @@ impl Plan {
                 needed_bytes: frame_bytes as u64,
             });
         }
-        check_range(tensor, range)?;
+        if let (InputRange::Each(found), 1) = (range, channels) {
+            return Err(PlanError::Ranges { found });
+        }
+        for index in 0..channels {
+            check_range(tensor, range.of(index))?;
+        }
 
         let geometry = Geometry {
             fit,
@@ -507,33 +515,34 @@ impl Plan {
             width,
             height,
         } = self.picture;
+        let mut black = [0; MOST_PIXEL_BYTES];
+        self.write_pixel(self.conversion.channels.map(|of| of.black), &mut black);
+        let black = black.get(..pixel).unwrap_or_default();
+        let fill = |bytes: &mut [u8]| {
+            for out in bytes.chunks_exact_mut(pixel) {
+                out.copy_from_slice(black);
+            }
+        };
         for (index, line) in tensor.chunks_exact_mut(row).enumerate() {
             if index < y || index >= y + height {
-                self.fill_black(line);
+                fill(line);
             } else if width < self.tensor_px[0] {
                 let (left, rest) = line.split_at_mut(x * pixel);
-                self.fill_black(left);
-                self.fill_black(rest.get_mut(width * pixel..).unwrap_or_default());
+                fill(left);
+                fill(rest.get_mut(width * pixel..).unwrap_or_default());
             }
         }
         Ok(())
     }
 
-    fn fill_black(&self, bytes: &mut [u8]) {
-        match self.kind {
-            TensorType::F32 => {
-                let black = self.conversion.black.to_ne_bytes();
-                bytes.as_chunks_mut().0.fill(black);
+    /// Stores values, each where the one before ends, as far as there is room.
+    pub(super) fn write_pixel(&self, values: [f32; 3], out: &mut [u8]) {
+        for (out, value) in out.chunks_exact_mut(self.kind.bytes()).zip(values) {
+            match self.kind {
+                TensorType::F32 => out.copy_from_slice(&value.to_ne_bytes()),
+                TensorType::F16 => out.copy_from_slice(&Half::nearest(value).to_ne_bytes()),
+                TensorType::U8 | TensorType::I8 => out.fill(scalar::quantise(value)),
             }
-            TensorType::F16 => {
-                let black = Half::nearest(self.conversion.black).to_ne_bytes();
-                bytes.as_chunks_mut().0.fill(black);
-            }
-            TensorType::U8 | TensorType::I8 => bytes.fill(scalar::quantise(
-                self.conversion.black,
-                self.conversion.least,
-                self.conversion.greatest,
-            )),
         }
     }
 

@@ -3,18 +3,16 @@
 //! The samples of all pixels that an element is made of are mixed, the mixture is converted to colours,
 //! and the colours are clamped to the gamut, once.
 
-use super::colour::Conversion;
 use super::plan::Plan;
 use crate::frame::{MAX_SAMPLES, Sample, Store};
-use crate::infer::{Half, TensorType};
 
 /// Adding it leaves a number below 2^22 rounded to nearest, ties to even, in the low mantissa bits.
 const ROUNDER: f32 = 12_582_912.0;
 
-/// The byte that stores `value`, clamped to the type's range: two's complement for signed types.
+/// The byte that stores `value`, which the type stores: two's complement for signed types.
 #[allow(clippy::cast_possible_truncation)] // The low byte of the mantissa is the rounded number.
-pub(super) fn quantise(value: f32, least: f32, greatest: f32) -> u8 {
-    (value.max(least).min(greatest) + ROUNDER).to_bits() as u8
+pub(super) fn quantise(value: f32) -> u8 {
+    (value + ROUNDER).to_bits() as u8
 }
 
 fn byte(row: &[u8], at: usize) -> u8 {
@@ -58,17 +56,12 @@ fn pixel(plan: &Plan, frame: &[u8], across: usize, down: usize) -> [f32; 3] {
             }
         }
     }
-    let Conversion {
-        channels,
-        low,
-        high,
-        ..
-    } = &plan.conversion;
-    std::array::from_fn(|channel| {
-        let channel = &channels[channel];
+    plan.conversion.channels.map(|channel| {
         let terms = channel.gain.iter().zip(mixed);
         let sum = terms.fold(channel.one, |sum, (gain, sample)| sum + gain * sample);
-        super::colour::single(sum).max(*low).min(*high)
+        super::colour::single(sum)
+            .max(channel.low)
+            .min(channel.high)
     })
 }
 
@@ -82,26 +75,7 @@ pub(super) fn write_picture(plan: &Plan, frame: &[u8], tensor: &mut [u8]) {
             let Some(out) = tensor.get_mut(at..at + pixel_bytes) else {
                 return;
             };
-            match plan.kind {
-                TensorType::F32 => {
-                    for (bytes, value) in out.as_chunks_mut::<4>().0.iter_mut().zip(value) {
-                        *bytes = value.to_ne_bytes();
-                    }
-                }
-                TensorType::F16 => {
-                    for (bytes, value) in out.as_chunks_mut::<2>().0.iter_mut().zip(value) {
-                        *bytes = Half::nearest(value).to_ne_bytes();
-                    }
-                }
-                TensorType::U8 | TensorType::I8 => {
-                    let Conversion {
-                        least, greatest, ..
-                    } = plan.conversion;
-                    for (byte, value) in out.iter_mut().zip(value) {
-                        *byte = quantise(value, least, greatest);
-                    }
-                }
-            }
+            plan.write_pixel(value, out);
         }
     }
 }

@@ -4,7 +4,7 @@
 mod aim;
 
 use super::{Kernel, Plan, PlanError, Preparation, RunError};
-use crate::board::{Channels, Fit, Resample, Rotate, View};
+use crate::board::{Channels, Fit, InputRange, Resample, Rotate, View};
 use crate::frame::{Colour, Encoding, PixelFormat, Quantization, StreamFormat};
 use crate::infer::{TensorInfo, TensorType};
 use half::f16;
@@ -359,9 +359,10 @@ fn reference(
                 }
             };
             for c in 0..channels {
+                let [black, white] = range.of(c).map(f64::from);
                 let c = if order == Channels::Bgr { 2 - c } else { c };
                 let unit = colour[c].clamp(0.0, 1.0);
-                out.push(f64::from(range[0]) + unit * (f64::from(range[1]) - f64::from(range[0])));
+                out.push(black + unit * (white - black));
             }
         }
     }
@@ -392,23 +393,31 @@ fn reals(info: &TensorInfo, bytes: &[u8]) -> Vec<f64> {
     }
 }
 
-/// Largest difference of `plan`'s tensor from the reference, in steps of 1/255 of the range.
+/// Largest difference of `plan`'s tensor from the reference, in steps of 1/255 of the range: of the
+/// channel's, or where the tensor itself stores steps, of the widest.
 fn steps_off(
     plan: &Plan,
     info: &TensorInfo,
-    range: [f32; 2],
+    range: InputRange,
     frame: &[u8],
     expected: &[f64],
 ) -> f64 {
     let mut out = vec![0xAA; info.bytes()];
     plan.run(frame, &mut out).unwrap();
-    let step = f64::from((range[1] - range[0]).abs()) / 255.0;
+    let channels = info.shape[3];
+    let steps = [0, 1, 2].map(|c| f64::from((range.of(c)[1] - range.of(c)[0]).abs()) / 255.0);
+    let widest = steps.into_iter().fold(0.0, f64::max);
+    let step = |element: usize| match info.kind {
+        TensorType::F32 => steps[element % channels],
+        _ => widest,
+    };
     let found = reals(info, &out);
     assert_eq!(found.len(), expected.len());
     found
         .iter()
         .zip(expected)
-        .map(|(a, b)| (a - b).abs() / step)
+        .enumerate()
+        .map(|(element, (a, b))| (a - b).abs() / step(element))
         .fold(0.0, f64::max)
 }
 
@@ -426,6 +435,14 @@ struct Case {
     preparation: Preparation,
     seed: u64,
 }
+
+/// What tensors of -1..=1 store, the widest of each two wide.
+const RANGES: [InputRange; 4] = [
+    InputRange::One([-1.0, 1.0]),
+    InputRange::One([1.0, -1.0]),
+    InputRange::Each([[-1.0, 1.0], [0.75, -0.5], [0.125, 1.0]]),
+    InputRange::Each([[0.5, 0.0], [-0.875, 0.875], [1.0, -1.0]]),
+];
 
 fn cases() -> impl Strategy<Value = Case> {
     let colour = (
@@ -454,7 +471,7 @@ fn cases() -> impl Strategy<Value = Case> {
         select(vec![Fit::Letterbox, Fit::Stretch, Fit::Crop]),
         select(vec![Resample::Bilinear, Resample::Nearest, Resample::Area]),
         select(vec![Channels::Rgb, Channels::Bgr, Channels::Grey]),
-        any::<bool>(),
+        select(RANGES.to_vec()),
     );
     let view = (
         select(vec![
@@ -474,12 +491,16 @@ fn cases() -> impl Strategy<Value = Case> {
             let stride =
                 u32::try_from(pixel.row_bytes(width.next_multiple_of(2))).unwrap() + padding;
             let (tensor_height, tensor_width, channels, kind) = target;
-            let (fit, resample, order, inverted) = preparation;
+            let (fit, resample, order, range) = preparation;
             // A crop's nearest pixel lies on a border now and then, where rounding decides.
             let fit = if resample == Resample::Nearest && fit == Fit::Crop {
                 Fit::Stretch
             } else {
                 fit
+            };
+            let range = match range {
+                InputRange::Each(_) if channels == 1 => RANGES[0],
+                range => range,
             };
             let (rotate, mirror, region) = view;
             let part = |start: u16, size: u16, whole: u32| {
@@ -508,7 +529,7 @@ fn cases() -> impl Strategy<Value = Case> {
                     // Nearest pixels of a turned picture lie on a border now and then, too.
                     resample,
                     channels: order,
-                    range: if inverted { [1.0, -1.0] } else { [-1.0, 1.0] },
+                    range,
                     view: View {
                         region_px,
                         rotate: if resample == Resample::Nearest {
@@ -593,7 +614,7 @@ proptest! {
         white in select(vec![1.0_f32, 255.0, 2e-6, 6e4]),
     ) {
         let Case { format, info, mut preparation, seed } = case;
-        preparation.range = [0.0, white];
+        preparation.range = InputRange::One([0.0, white]);
         let tensor = |kind| tensor(info.shape[1], info.shape[2], info.shape[3], kind);
         let plan = Plan::prepared(&format, &tensor(TensorType::F16), &preparation).unwrap();
         let wide = Plan::prepared(&format, &tensor(TensorType::F32), &preparation).unwrap();
@@ -627,7 +648,7 @@ fn simple(fit: Fit, resample: Resample) -> Preparation {
         fit,
         resample,
         channels: Channels::Rgb,
-        range: [-1.0, 1.0],
+        range: InputRange::One([-1.0, 1.0]),
         view: View::default(),
     }
 }
@@ -1021,6 +1042,53 @@ fn what_does_not_go_together_is_named_with_what_was_found() {
         error.to_string(),
         "input-range: found [0.0, 255.0], expected a range inside [-1.0039, 0.9961], which is all that the input \
          tensor stores"
+    );
+}
+
+#[test]
+fn each_channel_has_its_own_black_and_white_in_the_tensors_order_bars_included() {
+    // ImageNet's, as PyTorch's models have them.
+    let ranges = [[-2.118, 2.249], [-2.036, 2.429], [-1.804, 2.640]];
+    let format = format(PixelFormat::Nv12, 32, 16, 32, HD);
+    let info = tensor(16, 16, 3, TensorType::F32);
+    for order in [Channels::Rgb, Channels::Bgr, Channels::Grey] {
+        let mut preparation = simple(Fit::Letterbox, Resample::Bilinear);
+        preparation.channels = order;
+        preparation.range = InputRange::Each(ranges);
+        let plan = Plan::prepared(&format, &info, &preparation).unwrap();
+        for plan in kernels(&plan) {
+            // Beyond white: clamped to it, in each channel.
+            for (luma, end) in [(0, 0), (255, 1)] {
+                let mut frame = vec![128; plan.frame_bytes()];
+                frame[..32 * 16].fill(luma);
+                let mut out = vec![0; plan.tensor_bytes()];
+                plan.run(&frame, &mut out).unwrap();
+                let (numbers, _) = out.as_chunks();
+                for (index, &number) in numbers.iter().enumerate() {
+                    let (row, range) = (index / 48, ranges[index % 3]);
+                    let is_bar = !(4..12).contains(&row);
+                    let expected = if is_bar { range[0] } else { range[end] };
+                    let found = f32::from_ne_bytes(number);
+                    let kernel = plan.kernel().name();
+                    assert!(found == expected, "{order:?} {kernel} {index}: {found}");
+                }
+            }
+        }
+    }
+    let refused = |info: &TensorInfo, ranges| {
+        let mut preparation = simple(Fit::Stretch, Resample::Bilinear);
+        preparation.range = InputRange::Each(ranges);
+        let plan = Plan::prepared(&format, info, &preparation);
+        plan.unwrap_err().to_string()
+    };
+    assert_eq!(
+        refused(&tensor(16, 16, 1, TensorType::F32), [[0.0, 1.0]; 3]),
+        "input-range: found [[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]], expected [black, white]: the input tensor has \
+         one channel"
+    );
+    assert_eq!(
+        refused(&info, [[0.0, 1.0], [0.0, 1.0], [0.5, 0.5]]),
+        "input-range: found [0.5, 0.5], expected two different finite numbers"
     );
 }
 

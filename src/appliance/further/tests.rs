@@ -76,7 +76,7 @@ fn further(
         fit: Fit::Stretch,
         resample: Resample::Bilinear,
         channels: board::Channels::Rgb,
-        range: [0.0, 1.0],
+        range: board::InputRange::One([0.0, 1.0]),
         view: board::View::default(),
     };
     let plan = Plan::movable(&FORMAT, fixed.input(), &preparation).unwrap();

@@ -1,7 +1,7 @@
 //! Rules for numbers.
 
 use super::{Refused, Rule, alternatives, describe, quoted};
-use crate::board::ClassThreshold;
+use crate::board::{ClassThreshold, InputRange};
 use std::ops::RangeInclusive;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -179,25 +179,45 @@ pub(in crate::board) fn single(number: f64) -> f32 {
 pub(in crate::board) struct Ends;
 
 impl Rule for Ends {
-    type Out = [f32; 2];
+    type Out = InputRange;
     fn expected(&self) -> String {
-        "two different numbers (of black, of white), each -1024 to 1024".into()
+        "two different numbers (of black, of white), each -1024 to 1024, or such a pair for each of three channels"
+            .into()
     }
-    fn take(&self, value: &DeValue<'_>) -> Result<[f32; 2], Refused> {
-        let ends = |array: &[Spanned<DeValue<'_>>]| match array {
-            [black, white] => Some([float(black.get_ref())?, float(white.get_ref())?].map(single)),
-            _ => None,
-        };
-        value
-            .as_array()
-            .and_then(|array| ends(array))
-            .filter(|[black, white]| {
-                black != white && black.abs() <= 1024.0 && white.abs() <= 1024.0
-            })
-            .ok_or_else(|| Refused {
-                found: value.as_array().map(|array| elements(array)),
-                ..Refused::default()
-            })
+    fn take(&self, value: &DeValue<'_>) -> Result<InputRange, Refused> {
+        let array = value.as_array().ok_or_else(Refused::default)?;
+        if let [one, two, three] = &array[..] {
+            let pair = |element: &Spanned<DeValue<'_>>| {
+                let array = element.get_ref().as_array();
+                array.and_then(|array| ends(array)).ok_or_else(|| Refused {
+                    span: Some(element.span()),
+                    found: Some(
+                        array.map_or_else(|| describe(element.get_ref()), |array| elements(array)),
+                    ),
+                    hint: None,
+                })
+            };
+            return Ok(InputRange::Each([pair(one)?, pair(two)?, pair(three)?]));
+        }
+        ends(array).map(InputRange::One).ok_or_else(|| Refused {
+            found: Some(elements(array)),
+            ..Refused::default()
+        })
+    }
+}
+
+/// Black and white.
+fn ends(array: &[Spanned<DeValue<'_>>]) -> Option<[f32; 2]> {
+    let end = |value: &Spanned<DeValue<'_>>| {
+        let end = float(value.get_ref()).map(single);
+        end.filter(|end| end.abs() <= 1024.0)
+    };
+    match array {
+        [black, white] => {
+            let ends = [end(black)?, end(white)?];
+            (ends[0] != ends[1]).then_some(ends)
+        }
+        _ => None,
     }
 }
 

@@ -5,7 +5,6 @@ use super::across::Across;
 use super::fetch::{Fetch, Places, REACH, Unpack};
 use super::{BLOCK, GROUP, Line, RowTap, STRIP, Scratch, Strips, Tile, start};
 use crate::infer::TensorType;
-use crate::preprocess::colour::Conversion;
 use crate::preprocess::plan::Plan;
 use std::arch::asm;
 use std::arch::x86_64::{
@@ -306,12 +305,13 @@ fn groups<const S: usize, const C: usize>(
     groups: Range<usize>,
     out: &mut [u8],
 ) {
-    let conversion = &plan.conversion;
     let mut ones = [_mm256_set1_ps(0.0); C];
+    let mut limits = [[_mm256_set1_ps(0.0); 2]; C];
     let mut gains = [[_mm256_set1_ps(0.0); S]; C];
-    for ((one, gains), channel) in ones.iter_mut().zip(&mut gains).zip(&strips.channels) {
-        *one = _mm256_set1_ps(channel.one);
-        for (gain, number) in gains.iter_mut().zip(channel.gain) {
+    for (index, channel) in strips.channels.iter().enumerate().take(C) {
+        ones[index] = _mm256_set1_ps(channel.one);
+        limits[index] = [_mm256_set1_ps(channel.low), _mm256_set1_ps(channel.high)];
+        for (gain, number) in gains[index].iter_mut().zip(channel.gain) {
             *gain = _mm256_set1_ps(number);
         }
     }
@@ -337,9 +337,10 @@ fn groups<const S: usize, const C: usize>(
             for sample in 0..S {
                 sum = _mm256_fmadd_ps(gains[channel][sample], numbers[sample], sum);
             }
-            values[channel] = clamp(sum, conversion.low, conversion.high);
+            let [low, high] = limits[channel];
+            values[channel] = _mm256_min_ps(_mm256_max_ps(sum, low), high);
         }
-        store::<C>(plan.kind, conversion, values, out);
+        store::<C>(plan.kind, values, out);
     }
 }
 
@@ -403,27 +404,10 @@ fn as_bytes(strip: &[i16; STRIP]) -> &[u8; 2 * STRIP] {
     unsafe { &*std::ptr::from_ref(strip).cast() }
 }
 
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn clamp(value: __m256, low: f32, high: f32) -> __m256 {
-    _mm256_min_ps(
-        _mm256_max_ps(value, _mm256_set1_ps(low)),
-        _mm256_set1_ps(high),
-    )
-}
-
 /// Writes eight pixels: `out` has exactly their bytes.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn store<const C: usize>(
-    kind: TensorType,
-    conversion: &Conversion,
-    value: [__m256; C],
-    out: &mut [u8],
-) {
-    let Conversion {
-        least, greatest, ..
-    } = *conversion;
+fn store<const C: usize>(kind: TensorType, value: [__m256; C], out: &mut [u8]) {
     match (kind, C) {
         (TensorType::F32, 3) => {
             if let ([a, b, c], []) = out.as_chunks_mut() {
@@ -454,7 +438,7 @@ fn store<const C: usize>(
         (TensorType::U8 | TensorType::I8, _) => {
             let mut words = _mm256_setzero_si256();
             for channel in (0..C).rev() {
-                let byte = quantised(value[channel], least, greatest);
+                let byte = quantised(value[channel]);
                 words = _mm256_or_si256(_mm256_slli_epi32::<8>(words), byte);
             }
             store_bytes::<C>(out, words);
@@ -483,11 +467,8 @@ fn store_bytes<const C: usize>(out: &mut [u8], words: __m256i) {
 /// Rounded to nearest, ties to even, in the low byte of each lane; the others are 0.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn quantised(value: __m256, least: f32, greatest: f32) -> __m256i {
-    _mm256_and_si256(
-        _mm256_cvtps_epi32(clamp(value, least, greatest)),
-        _mm256_set1_epi32(0xff),
-    )
+fn quantised(value: __m256) -> __m256i {
+    _mm256_and_si256(_mm256_cvtps_epi32(value), _mm256_set1_epi32(0xff))
 }
 
 /// Eight reds, greens and blues as eight triples.

@@ -76,11 +76,13 @@ struct Tile {
     columns: usize,
 }
 
-/// One channel: the sum of `gain * mixture`, plus `one`.
+/// One channel: the sum of `gain * mixture`, plus `one`, and what that is clamped to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Channel {
     gain: [f32; MAX_SAMPLES],
     one: f32,
+    low: f32,
+    high: f32,
 }
 
 /// How the fast kernels make one camera's tensor.
@@ -438,6 +440,8 @@ fn channels(sampling: &Sampling, conversion: &Conversion) -> [Channel; 3] {
         Channel {
             gain,
             one: single(channel.one),
+            low: channel.low,
+            high: channel.high,
         }
     })
 }

@@ -193,9 +193,8 @@ fn eight(strips: &Strips, plan: &Plan, scratch: &Scratch, group: usize, out: &mu
             }
         }
     }
-    let conversion = &plan.conversion;
-    for value in values.as_flattened_mut() {
-        *value = clamp(*value, conversion.low, conversion.high);
+    for (value, channel) in values.iter_mut().zip(&strips.channels) {
+        *value = value.map(|value| clamp(value, channel.low, channel.high));
     }
     match plan.kind {
         TensorType::F32 => return store_floats(plan.channels, values, out),
@@ -205,10 +204,7 @@ fn eight(strips: &Strips, plan: &Plan, scratch: &Scratch, group: usize, out: &mu
         TensorType::U8 | TensorType::I8 => {}
     }
     let bytes = values.map(|value| {
-        let [low, high] = value.map(|value| {
-            let value = clamp(value, conversion.least, conversion.greatest);
-            vmovn_s32(vcvtnq_s32_f32(value))
-        });
+        let [low, high] = value.map(|value| vmovn_s32(vcvtnq_s32_f32(value)));
         vreinterpret_u8_s8(vmovn_s16(vcombine_s16(low, high)))
     });
     store_bytes(plan.channels, bytes, out);

@@ -3,7 +3,9 @@
 
 use super::across::{Across, slot};
 use super::fetch::{Fetch, NOTHING, REACH, Unpack, WINDOW};
-use super::{BLOCK, GROUP, GROUP_BYTES, Line, RowTap, STRIP, Scratch, Strips, Tile, start};
+use super::{
+    BLOCK, Channel, GROUP, GROUP_BYTES, Line, RowTap, STRIP, Scratch, Strips, Tile, start,
+};
 use crate::infer::{Half, TensorType};
 use crate::preprocess::plan::Plan;
 use crate::preprocess::scalar::quantise;
@@ -118,7 +120,6 @@ pub(super) fn across(
                 }
             }
         }
-        let conversion = &plan.conversion;
         let mut bytes = [0; GROUP_BYTES];
         let size = plan.kind.bytes();
         for (index, out) in bytes
@@ -126,13 +127,14 @@ pub(super) fn across(
             .take(GROUP * plan.channels)
             .enumerate()
         {
-            let value = values[index % plan.channels][index / plan.channels];
-            let value = value.max(conversion.low).min(conversion.high);
+            let channel = index % plan.channels;
+            let Channel { low, high, .. } = strips.channels[channel];
+            let value = values[channel][index / plan.channels].max(low).min(high);
             match plan.kind {
                 TensorType::F32 => out.copy_from_slice(&value.to_ne_bytes()),
                 TensorType::F16 => out.copy_from_slice(&Half::nearest(value).to_ne_bytes()),
                 TensorType::U8 | TensorType::I8 => {
-                    out[0] = quantise(value, conversion.least, conversion.greatest);
+                    out[0] = quantise(value);
                 }
             }
         }

@@ -4,7 +4,6 @@ use super::Tables;
 use super::mix::{BATCH, Lanes, Mixtures, mix};
 use super::windows::LANES;
 use crate::infer::TensorType;
-use crate::preprocess::colour::Conversion;
 use crate::preprocess::plan::Plan;
 use crate::preprocess::strip::{Channel, Line, Scratch, Strips, Tile, avx2};
 use std::arch::x86_64::{
@@ -48,13 +47,13 @@ pub(in crate::preprocess::strip) fn across(
                 mix(windows, some.clone(), &samples[index], &mut mixtures[index]);
             }
             // SAFETY: there are tables only where `is_available` said so.
-            unsafe { run(&strips.channels, &plan.conversion, mixtures, out) };
+            unsafe { run(&strips.channels, mixtures, out) };
         }
     });
 }
 
 /// What makes pixels of mixtures.
-type Run = unsafe fn(&[Channel; 3], &Conversion, &Mixtures, &mut [u8]);
+type Run = unsafe fn(&[Channel; 3], &Mixtures, &mut [u8]);
 
 /// Of `S` samples `C` channels.
 const fn colours_as<const S: usize, const C: usize>(kind: TensorType) -> Run {
@@ -103,22 +102,19 @@ const SQUEEZE: [u8; 4 * LANES] = {
 #[target_feature(enable = "avx512bw,avx512vl,avx512vbmi,avx512vnni")]
 fn colours<const S: usize, const C: usize, const K: usize>(
     channels: &[Channel; 3],
-    conversion: &Conversion,
     mixtures: &Mixtures,
     out: &mut [u8],
 ) {
     let mut ones = [_mm512_set1_ps(0.0); C];
+    let mut limits = [[_mm512_set1_ps(0.0); 2]; C];
     let mut gains = [[_mm512_set1_ps(0.0); S]; C];
-    for ((one, gains), channel) in ones.iter_mut().zip(&mut gains).zip(channels) {
-        *one = _mm512_set1_ps(channel.one);
-        for (gain, number) in gains.iter_mut().zip(channel.gain) {
+    for (index, channel) in channels.iter().enumerate().take(C) {
+        ones[index] = _mm512_set1_ps(channel.one);
+        limits[index] = [_mm512_set1_ps(channel.low), _mm512_set1_ps(channel.high)];
+        for (gain, number) in gains[index].iter_mut().zip(channel.gain) {
             *gain = _mm512_set1_ps(number);
         }
     }
-    let (low, high) = (
-        _mm512_set1_ps(conversion.low.max(conversion.least)),
-        _mm512_set1_ps(conversion.high.min(conversion.greatest)),
-    );
     let mut triples = [[_mm512_setzero_si512(); 2]; 3];
     for (tables, constants) in triples.iter_mut().zip(&TRIPLES) {
         for (table, constant) in tables.iter_mut().zip(constants) {
@@ -137,6 +133,7 @@ fn colours<const S: usize, const C: usize, const K: usize>(
             for sample in 0..S {
                 sum = _mm512_fmadd_ps(gains[channel][sample], numbers[sample], sum);
             }
+            let [low, high] = limits[channel];
             values[channel] = _mm512_min_ps(_mm512_max_ps(sum, low), high);
         }
         match (K, C) {

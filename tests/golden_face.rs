@@ -185,6 +185,41 @@ fn decoder(engine: &TfliteEngine) -> Decoder {
 }
 
 #[test]
+fn a_model_of_planes_finds_the_same_faces() {
+    const PLANE: usize = 128 * 128;
+    for delegate in [Delegate::Xnnpack, Delegate::None] {
+        let mut engine = golden::planes::engine(&FRAMES.0.provenance.model, delegate);
+        assert_eq!(
+            engine.input().to_string(),
+            "\"planes\" float32 [1, 3, 128, 128]"
+        );
+        let mut decoder = decoder(&engine);
+        let mut detections = Detections::new();
+        let mut faces = 0;
+        for (case, format, bytes) in cases() {
+            let name = &case.scene.name;
+            for plan in plans(format, &engine) {
+                plan.run(bytes, engine.input_bytes()).unwrap();
+                let elements = engine.input_bytes().as_chunks().0;
+                for &(index, expected) in &case.tensor_samples {
+                    let found = f32::from_ne_bytes(elements[index % 3 * PLANE + index / 3]);
+                    let off = (found - expected).abs();
+                    assert!(off <= element_tolerance(&plan), "{name}: element {index}");
+                }
+                engine.invoke().unwrap();
+                let stats = decoder
+                    .decode(&outputs_of(&engine), plan.mapping(), &mut detections)
+                    .unwrap();
+                assert_eq!(stats.refused, 0, "{name}");
+                compare(name, &detections, &case.detections);
+                faces += detections.len();
+            }
+        }
+        assert!(faces >= 3, "{faces}");
+    }
+}
+
+#[test]
 fn a_model_of_float16_finds_the_same_faces() {
     for delegate in [Delegate::Xnnpack, Delegate::None] {
         let is_plain = delegate == Delegate::None;

@@ -414,7 +414,7 @@ type Plans = (Plan, Vec<Plan>);
 
 /// What models see of a compressed picture.
 fn samples<'a>(mut inputs: impl Iterator<Item = &'a TensorInfo>) -> Samples {
-    if inputs.all(|input| input.shape.last() == Some(&1)) {
+    if inputs.all(|input| input.picture().is_some_and(|shape| shape.channels == 1)) {
         Samples::Luma
     } else {
         Samples::Rgb

@@ -72,7 +72,43 @@ pub struct TensorInfo {
     pub zero_point: i32,
 }
 
+/// How a picture lies in an input tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PictureShape {
+    /// Rows.
+    pub height_px: usize,
+    /// Pixels of a row.
+    pub width_px: usize,
+    /// Numbers of a pixel.
+    pub channels: usize,
+    /// Each channel is a plane of its own; else a pixel's channels lie together.
+    pub is_planar: bool,
+}
+
 impl TensorInfo {
+    /// As what picture an input tensor is taken; `None` where it has other than four dimensions, the first
+    /// of 1.
+    ///
+    /// | shape | taken for |
+    /// |---|---|
+    /// | second dimension 1 or 3, and last one neither | [1, channels, height, width] |
+    /// | any other | [1, height, width, channels] |
+    #[must_use]
+    pub fn picture(&self) -> Option<PictureShape> {
+        let (height_px, width_px, channels, is_planar) = match self.shape[..] {
+            [1, height, width, channels @ (1 | 3)] => (height, width, channels, false),
+            [1, channels @ (1 | 3), height, width] => (height, width, channels, true),
+            [1, height, width, channels] => (height, width, channels, false),
+            _ => return None,
+        };
+        Some(PictureShape {
+            height_px,
+            width_px,
+            channels,
+            is_planar,
+        })
+    }
+
     /// Elements of the tensor.
     #[must_use]
     pub fn elements(&self) -> usize {
@@ -130,7 +166,7 @@ pub fn outputs_of<E: Engine + ?Sized>(engine: &E) -> heapless::Vec<&[u8], MAX_OU
 /// A model that is ready to run, on the thread that built it. After it is built no method allocates
 /// memory of its own; what the library's kernels do is counted elsewhere.
 pub trait Engine {
-    /// The input tensor, [1, height, width, channels].
+    /// The input tensor: a picture, as [`TensorInfo::picture`] says.
     fn input(&self) -> &TensorInfo;
     /// The output tensors.
     fn outputs(&self) -> &[TensorInfo];
@@ -144,4 +180,39 @@ pub trait Engine {
     fn invoke(&mut self) -> Result<(), EngineError>;
     /// Bytes of output tensor `index` after `invoke`; empty for an index that is not an output's.
     fn output_bytes(&self, index: usize) -> &[u8];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PictureShape, TensorInfo, TensorType};
+
+    #[test]
+    fn the_shape_tells_whether_a_pixels_channels_lie_together() {
+        for (shape, expected) in [
+            ([1, 48, 64, 3], Some((48, 64, 3, false))),
+            ([1, 48, 64, 1], Some((48, 64, 1, false))),
+            ([1, 3, 48, 64], Some((48, 64, 3, true))),
+            ([1, 1, 48, 64], Some((48, 64, 1, true))),
+            ([1, 48, 64, 4], Some((48, 64, 4, false))),
+            ([1, 3, 48, 3], Some((3, 48, 3, false))),
+            ([1, 1, 1, 3], Some((1, 1, 3, false))),
+            ([2, 3, 48, 64], None),
+        ] {
+            let info = TensorInfo {
+                name: "input".into(),
+                shape: shape.to_vec(),
+                kind: TensorType::F32,
+                scale: 0.0,
+                zero_point: 0,
+            };
+            let expected =
+                expected.map(|(height_px, width_px, channels, is_planar)| PictureShape {
+                    height_px,
+                    width_px,
+                    channels,
+                    is_planar,
+                });
+            assert_eq!(info.picture(), expected, "{shape:?}");
+        }
+    }
 }

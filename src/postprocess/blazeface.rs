@@ -13,7 +13,7 @@ use super::nms::{Candidate, Candidates};
 use super::thresholds::Thresholds;
 use super::values::{Values, View, sigmoid};
 use super::{DecodeError, DecodeStats, DecoderError, Detection, Detections, Read, Settings};
-use crate::infer::TensorInfo;
+use crate::infer::{PictureShape, TensorInfo};
 use crate::limits::MAX_KEYPOINTS;
 use crate::preprocess::Mapping;
 
@@ -56,11 +56,14 @@ impl Blazeface {
         input: &TensorInfo,
         outputs: &[TensorInfo],
     ) -> Result<Self, DecoderError> {
-        if input.shape != [1, SIDE, SIDE, 3] {
+        let fits = |shape: PictureShape| {
+            [shape.height_px, shape.width_px, shape.channels] == [SIDE, SIDE, 3]
+        };
+        if !input.picture().is_some_and(fits) {
             return Err(DecoderError::Input {
                 decoder: NAME,
                 found: input.clone(),
-                expected: "[1, 128, 128, 3]".into(),
+                expected: "[1, 128, 128, 3] or [1, 3, 128, 128]".into(),
             });
         }
         let find = |last: usize| {

@@ -20,7 +20,7 @@ use super::thresholds::Thresholds;
 use super::values::{Values, View, sigmoid};
 use super::{DecodeError, DecodeStats, DecoderError, Detections, Read, Settings};
 use crate::board::Scores;
-use crate::infer::TensorInfo;
+use crate::infer::{PictureShape, TensorInfo};
 use crate::preprocess::Mapping;
 use anchors::Anchor;
 
@@ -99,7 +99,12 @@ fn anchored(
     input: &TensorInfo,
     outputs: &[TensorInfo],
 ) -> Result<(Form, usize), DecoderError> {
-    let [_, height, width, _] = input.shape[..] else {
+    let Some(PictureShape {
+        height_px: height,
+        width_px: width,
+        ..
+    }) = input.picture()
+    else {
         return Err(wrong(outputs, None));
     };
     if height != width || !anchors::SIDES.contains(&width) {

@@ -19,7 +19,7 @@ use super::thresholds::Thresholds;
 use super::values::{Values, View};
 use super::{DecodeError, DecodeStats, DecoderError, Detections, Read, Settings};
 use crate::board::BoxUnit;
-use crate::infer::TensorInfo;
+use crate::infer::{PictureShape, TensorInfo};
 use crate::preprocess::Mapping;
 
 const NAME: &str = "yolo";
@@ -80,8 +80,12 @@ impl Yolo {
         input: &TensorInfo,
         outputs: &[TensorInfo],
     ) -> Result<Self, DecoderError> {
-        let (height, width) = match input.shape[..] {
-            [_, height, width, _] if sides_fit(height) && sides_fit(width) => (height, width),
+        let (height, width) = match input.picture() {
+            Some(PictureShape {
+                height_px,
+                width_px,
+                ..
+            }) if sides_fit(height_px) && sides_fit(width_px) => (height_px, width_px),
             _ => {
                 return Err(DecoderError::Input {
                     decoder: NAME,

@@ -7,7 +7,8 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum PlanError {
-    /// The input tensor is not [1, height, width, 3] or [1, height, width, 1].
+    /// The input tensor is none of [1, height, width, 3], [1, 3, height, width], [1, height, width, 1] and
+    /// [1, 1, height, width].
     Shape {
         /// The shape found.
         found: Vec<usize>,
@@ -76,8 +77,8 @@ impl fmt::Display for PlanError {
         match self {
             Self::Shape { found } => write!(
                 f,
-                "input tensor: found shape {found:?}, expected [1, height, width, 3] or [1, height, width, 1] with \
-                 sides of 1..={MAX_SIDE}"
+                "input tensor: found shape {found:?}, expected [1, height, width, channels] or [1, channels, \
+                 height, width] with 1 or 3 channels and sides of 1..={MAX_SIDE}"
             ),
             Self::Compressed { found } => write!(
                 f,

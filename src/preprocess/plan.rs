@@ -7,13 +7,13 @@ use super::taps::{Extent, MOST_TAPS, Taps};
 use super::{AimError, Mapping, PlanError, RunError, scalar};
 use crate::board::{Channels, Fit, InputRange, Resample, View};
 use crate::frame::StreamFormat;
-use crate::infer::{Half, TensorInfo, TensorType};
+use crate::infer::{Half, PictureShape, TensorInfo, TensorType};
 
 /// Longest side of an input tensor.
 pub(super) const MAX_SIDE: usize = 4096;
 
 /// Most bytes of a pixel: three float32 numbers.
-const MOST_PIXEL_BYTES: usize = 12;
+pub(super) const MOST_PIXEL_BYTES: usize = 12;
 
 /// The code that runs a plan. The fast kernels add the same whole numbers; they differ from each other in
 /// the last bits of the colours, and from the plain one by less than a tenth of a step of 1/255.
@@ -85,7 +85,7 @@ pub(super) struct Picture {
 ///
 /// | tensor | shape | stored |
 /// |---|---|---|
-/// | f32, f16 | [1, h, w, 3] red, green, blue or as the preparation says; [1, h, w, 1] luma | black and white are the ends of the input range |
+/// | f32, f16 | [1, h, w, 3] or [1, 3, h, w] red, green, blue or as the preparation says; [1, h, w, 1] or [1, 1, h, w] luma | black and white are the ends of the input range |
 /// | u8, i8 | the same | `round(real / scale) + zero_point`, clamped to the type |
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -96,6 +96,8 @@ pub struct Plan {
     pub(super) picture: Picture,
     pub(super) tensor_px: [usize; 2],
     pub(super) channels: usize,
+    /// As many as channels where each is a plane of its own; else 1.
+    pub(super) planes: usize,
     pub(super) kind: TensorType,
     pub(super) sampling: Sampling,
     /// The camera's rows are the tensor's columns.
@@ -352,8 +354,17 @@ impl Plan {
         preparation: &Preparation,
         movable: bool,
     ) -> Result<Self, PlanError> {
-        let (tensor_px, channels) = match tensor.shape[..] {
-            [1, h @ 1..=MAX_SIDE, w @ 1..=MAX_SIDE, c @ (1 | 3)] => ([w, h], c),
+        let (tensor_px, channels, planes) = match tensor.picture() {
+            Some(PictureShape {
+                height_px: height @ 1..=MAX_SIDE,
+                width_px: width @ 1..=MAX_SIDE,
+                channels: channels @ (1 | 3),
+                is_planar,
+            }) => (
+                [width, height],
+                channels,
+                if is_planar { channels } else { 1 },
+            ),
             _ => {
                 return Err(PlanError::Shape {
                     found: tensor.shape.clone(),
@@ -419,6 +430,7 @@ impl Plan {
             picture: layout.picture,
             tensor_px,
             channels,
+            planes,
             kind: tensor.kind,
             sampling,
             sideways: geometry.sideways,
@@ -507,7 +519,7 @@ impl Plan {
     /// The tensor is not the one that the plan was made for; it is then unchanged.
     pub fn fill_bars(&self, tensor: &mut [u8]) -> Result<(), RunError> {
         self.check_tensor(tensor)?;
-        let pixel = self.channels * self.kind.bytes();
+        let pixel = self.pixel_bytes();
         let row = self.tensor_px[0] * pixel;
         let Picture {
             x,
@@ -517,19 +529,21 @@ impl Plan {
         } = self.picture;
         let mut black = [0; MOST_PIXEL_BYTES];
         self.write_pixel(self.conversion.channels.map(|of| of.black), &mut black);
-        let black = black.get(..pixel).unwrap_or_default();
-        let fill = |bytes: &mut [u8]| {
-            for out in bytes.chunks_exact_mut(pixel) {
-                out.copy_from_slice(black);
-            }
-        };
-        for (index, line) in tensor.chunks_exact_mut(row).enumerate() {
-            if index < y || index >= y + height {
-                fill(line);
-            } else if width < self.tensor_px[0] {
-                let (left, rest) = line.split_at_mut(x * pixel);
-                fill(left);
-                fill(rest.get_mut(width * pixel..).unwrap_or_default());
+        let planes = tensor.chunks_exact_mut(self.plane_bytes());
+        for (plane, black) in planes.zip(black.chunks_exact(pixel)) {
+            let fill = |bytes: &mut [u8]| {
+                for out in bytes.chunks_exact_mut(pixel) {
+                    out.copy_from_slice(black);
+                }
+            };
+            for (index, line) in plane.chunks_exact_mut(row).enumerate() {
+                if index < y || index >= y + height {
+                    fill(line);
+                } else if width < self.tensor_px[0] {
+                    let (left, rest) = line.split_at_mut(x * pixel);
+                    fill(left);
+                    fill(rest.get_mut(width * pixel..).unwrap_or_default());
+                }
             }
         }
         Ok(())
@@ -538,15 +552,30 @@ impl Plan {
     /// Stores values, each where the one before ends, as far as there is room.
     pub(super) fn write_pixel(&self, values: [f32; 3], out: &mut [u8]) {
         for (out, value) in out.chunks_exact_mut(self.kind.bytes()).zip(values) {
-            match self.kind {
-                TensorType::F32 => out.copy_from_slice(&value.to_ne_bytes()),
-                TensorType::F16 => out.copy_from_slice(&Half::nearest(value).to_ne_bytes()),
-                TensorType::U8 | TensorType::I8 => out.fill(scalar::quantise(value)),
-            }
+            self.write_element(value, out);
         }
     }
 
-    /// Byte of the tensor at which a pixel of the picture starts: of position `across` along the camera's
+    /// Stores a value in exactly its bytes.
+    pub(super) fn write_element(&self, value: f32, out: &mut [u8]) {
+        match self.kind {
+            TensorType::F32 => out.copy_from_slice(&value.to_ne_bytes()),
+            TensorType::F16 => out.copy_from_slice(&Half::nearest(value).to_ne_bytes()),
+            TensorType::U8 | TensorType::I8 => out.fill(scalar::quantise(value)),
+        }
+    }
+
+    /// Bytes of a pixel in a plane.
+    pub(super) const fn pixel_bytes(&self) -> usize {
+        self.channels / self.planes * self.kind.bytes()
+    }
+
+    /// Bytes of a plane: the whole tensor where there is one.
+    pub(super) const fn plane_bytes(&self) -> usize {
+        self.tensor_bytes / self.planes
+    }
+
+    /// Byte of a plane at which a pixel of the picture starts: of position `across` along the camera's
     /// rows and `down` along its columns.
     pub(super) const fn pixel_at(&self, across: usize, down: usize) -> usize {
         let (x, y) = if self.sideways {
@@ -555,7 +584,7 @@ impl Plan {
             (across, down)
         };
         let pixel = (self.picture.y + y) * self.tensor_px[0] + self.picture.x + x;
-        pixel * self.channels * self.kind.bytes()
+        pixel * self.pixel_bytes()
     }
 
     fn write_picture(&self, frame: &[u8], tensor: &mut [u8]) {

@@ -3,7 +3,7 @@
 //! The samples of all pixels that an element is made of are mixed, the mixture is converted to colours,
 //! and the colours are clamped to the gamut, once.
 
-use super::plan::Plan;
+use super::plan::{MOST_PIXEL_BYTES, Plan};
 use crate::frame::{MAX_SAMPLES, Sample, Store};
 
 /// Adding it leaves a number below 2^22 rounded to nearest, ties to even, in the low mantissa bits.
@@ -67,15 +67,18 @@ fn pixel(plan: &Plan, frame: &[u8], across: usize, down: usize) -> [f32; 3] {
 
 /// Writes the picture.
 pub(super) fn write_picture(plan: &Plan, frame: &[u8], tensor: &mut [u8]) {
-    let pixel_bytes = plan.channels * plan.kind.bytes();
+    let size = plan.pixel_bytes();
     for down in 0..plan.down.len() {
         for across in 0..plan.across.len() {
-            let value = pixel(plan, frame, across, down);
+            let mut stored = [0; MOST_PIXEL_BYTES];
+            plan.write_pixel(pixel(plan, frame, across, down), &mut stored);
             let at = plan.pixel_at(across, down);
-            let Some(out) = tensor.get_mut(at..at + pixel_bytes) else {
-                return;
-            };
-            plan.write_pixel(value, out);
+            let planes = tensor.chunks_exact_mut(plan.plane_bytes());
+            for (plane, stored) in planes.zip(stored.chunks_exact(size)) {
+                if let Some(out) = plane.get_mut(at..at + size) {
+                    out.copy_from_slice(stored);
+                }
+            }
         }
     }
 }

@@ -45,6 +45,29 @@ fn tensor(height: usize, width: usize, channels: usize, kind: TensorType) -> Ten
     }
 }
 
+/// The same with a plane for each channel.
+fn planar(info: TensorInfo) -> TensorInfo {
+    let [one, height, width, channels] = info.shape[..] else {
+        panic!("four dimensions")
+    };
+    TensorInfo {
+        shape: vec![one, channels, height, width],
+        ..info
+    }
+}
+
+/// Height, width, channels, and whether each of these has a plane: written apart from what plans go by.
+fn sides(info: &TensorInfo) -> ([usize; 3], bool) {
+    let shape: [usize; 4] = info.shape[..].try_into().unwrap();
+    let [_, a, b, c] = shape;
+    let is_channels = |count: usize| count == 1 || count == 3;
+    if is_channels(a) && !is_channels(c) {
+        ([b, c, a], true)
+    } else {
+        ([a, b, c], false)
+    }
+}
+
 /// Repeatable noise: colours far outside the gamut included.
 fn noise(bytes: usize, seed: u64) -> Vec<u8> {
     let mut state = seed | 1;
@@ -277,9 +300,7 @@ fn reference(
     preparation: &Preparation,
     frame: &[u8],
 ) -> Vec<f64> {
-    let [_, height, width, channels] = info.shape[..] else {
-        panic!("four dimensions")
-    };
+    let ([height, width, channels], is_planar) = sides(info);
     let &Preparation {
         fit,
         resample,
@@ -366,6 +387,10 @@ fn reference(
             }
         }
     }
+    if is_planar {
+        let plane = |channel| out.iter().skip(channel).step_by(channels).copied();
+        out = (0..channels).flat_map(plane).collect();
+    }
     out
 }
 
@@ -404,10 +429,11 @@ fn steps_off(
 ) -> f64 {
     let mut out = vec![0xAA; info.bytes()];
     plan.run(frame, &mut out).unwrap();
-    let channels = info.shape[3];
+    let ([height, width, channels], is_planar) = sides(info);
     let steps = [0, 1, 2].map(|c| f64::from((range.of(c)[1] - range.of(c)[0]).abs()) / 255.0);
     let widest = steps.into_iter().fold(0.0, f64::max);
     let step = |element: usize| match info.kind {
+        TensorType::F32 if is_planar => steps[element / (height * width)],
         TensorType::F32 => steps[element % channels],
         _ => widest,
     };
@@ -466,6 +492,7 @@ fn cases() -> impl Strategy<Value = Case> {
             TensorType::U8,
             TensorType::I8,
         ]),
+        any::<bool>(),
     );
     let preparation = (
         select(vec![Fit::Letterbox, Fit::Stretch, Fit::Crop]),
@@ -490,7 +517,7 @@ fn cases() -> impl Strategy<Value = Case> {
             let (width, height) = (width.max(least), height.max(least));
             let stride =
                 u32::try_from(pixel.row_bytes(width.next_multiple_of(2))).unwrap() + padding;
-            let (tensor_height, tensor_width, channels, kind) = target;
+            let (tensor_height, tensor_width, channels, kind, in_planes) = target;
             let (fit, resample, order, range) = preparation;
             // A crop's nearest pixel lies on a border now and then, where rounding decides.
             let fit = if resample == Resample::Nearest && fit == Fit::Crop {
@@ -523,7 +550,11 @@ fn cases() -> impl Strategy<Value = Case> {
                         quantization,
                     },
                 ),
-                info: tensor(tensor_height, tensor_width, channels, kind),
+                info: if in_planes && !matches!(tensor_width, 1 | 3) {
+                    planar(tensor(tensor_height, tensor_width, channels, kind))
+                } else {
+                    tensor(tensor_height, tensor_width, channels, kind)
+                },
                 preparation: Preparation {
                     fit,
                     // Nearest pixels of a turned picture lie on a border now and then, too.
@@ -615,7 +646,7 @@ proptest! {
     ) {
         let Case { format, info, mut preparation, seed } = case;
         preparation.range = InputRange::One([0.0, white]);
-        let tensor = |kind| tensor(info.shape[1], info.shape[2], info.shape[3], kind);
+        let tensor = |kind| TensorInfo { kind, scale: 0.0, zero_point: 0, ..info.clone() };
         let plan = Plan::prepared(&format, &tensor(TensorType::F16), &preparation).unwrap();
         let wide = Plan::prepared(&format, &tensor(TensorType::F32), &preparation).unwrap();
         let frame = noise(plan.frame_bytes(), seed);
@@ -627,6 +658,28 @@ proptest! {
             let (numbers, _) = numbers.as_chunks();
             let expected: Vec<f16> = numbers.iter().map(|&b| f16::from_f32(f32::from_ne_bytes(b))).collect();
             prop_assert_eq!(halves(&found), expected, "{}", plan.kernel().name());
+        }
+    }
+
+    #[test]
+    fn planes_have_the_numbers_of_pixels_bit_for_bit_on_each_kernel(case in cases(), width in 4_usize..70) {
+        let Case { format, info, preparation, seed } = case;
+        let ([height, _, channels], _) = sides(&info);
+        let pixels = TensorInfo { shape: vec![1, height, width, channels], ..info };
+        let planes = planar(pixels.clone());
+        let of_pixels = Plan::prepared(&format, &pixels, &preparation).unwrap();
+        let of_planes = Plan::prepared(&format, &planes, &preparation).unwrap();
+        prop_assert_eq!(of_planes.mapping(), of_pixels.mapping());
+        let frame = noise(of_pixels.frame_bytes(), seed);
+        for (of_planes, of_pixels) in kernels(&of_planes).into_iter().zip(kernels(&of_pixels)) {
+            prop_assert_eq!(of_planes.kernel(), of_pixels.kernel());
+            let (mut found, mut numbers) = (vec![0x55; planes.bytes()], vec![0xAA; pixels.bytes()]);
+            of_planes.run(&frame, &mut found).unwrap();
+            of_pixels.run(&frame, &mut numbers).unwrap();
+            let numbers: Vec<&[u8]> = numbers.chunks_exact(pixels.kind.bytes()).collect();
+            let plane = |channel| numbers.iter().skip(channel).step_by(channels).copied();
+            let expected: Vec<u8> = (0..channels).flat_map(plane).flatten().copied().collect();
+            prop_assert!(found == expected, "{}", of_planes.kernel().name());
         }
     }
 
@@ -680,7 +733,10 @@ fn each_format_is_right_at_its_least_size_odd_sizes_and_the_longest_rows_on_each
                 if resample == Resample::Area && width > 8191 {
                     continue;
                 }
-                let info = tensor(9, 83, channels, kind);
+                let mut info = tensor(9, 83, channels, kind);
+                if kind == TensorType::I8 || (kind, resample) == (TensorType::F32, Resample::Area) {
+                    info = planar(info);
+                }
                 let preparation = simple(Fit::Stretch, resample);
                 let plan = Plan::prepared(&format, &info, &preparation).unwrap();
                 let expected = reference(&format, &info, &preparation, &frame);
@@ -732,7 +788,10 @@ fn extreme_crops_are_right_on_each_kernel() {
         let format = format(pixel, 1920, 1080, stride, HD);
         let frame = noise(format.size_bytes as usize, 5);
         for resample in [Resample::Bilinear, Resample::Area, Resample::Nearest] {
-            let info = tensor(31, 47, 3, TensorType::F32);
+            let mut info = tensor(31, 47, 3, TensorType::F32);
+            if region[0] % 4 == 0 {
+                info = planar(info);
+            }
             let mut preparation = simple(Fit::Stretch, resample);
             preparation.view.region_px = Some(region);
             let plan = Plan::prepared(&format, &info, &preparation).unwrap();

@@ -2,7 +2,9 @@
 //! `reference.py`.
 #![allow(dead_code)] // Each test program uses its part.
 
+mod flatbuffer;
 pub mod half;
+pub mod planes;
 
 use pinsight::board::Delegate;
 use pinsight::frame::{Colour, Encoding, PixelFormat, Quantization, StreamFormat};

@@ -3,7 +3,7 @@
 
 use super::across::Across;
 use super::fetch::{Fetch, Places, REACH, Unpack};
-use super::{BLOCK, GROUP, Line, RowTap, STRIP, Scratch, Strips, Tile, start};
+use super::{BLOCK, GROUP, Line, Out, RowTap, STRIP, Scratch, Strips, Tile, start};
 use crate::infer::TensorType;
 use crate::preprocess::plan::Plan;
 use std::arch::asm;
@@ -281,13 +281,16 @@ pub(super) fn across(
     line: &mut Line<'_>,
 ) {
     debug_assert!(is_available());
-    let run = match (strips.fetches.len(), plan.channels) {
-        (1, 1) => groups::<1, 1>,
-        (1, _) => groups::<1, 3>,
-        (3, 1) => groups::<3, 1>,
-        (3, _) => groups::<3, 3>,
-        (_, 1) => groups::<4, 1>,
-        (_, _) => groups::<4, 3>,
+    let run = match (strips.fetches.len(), plan.channels, plan.planes) {
+        (1, 1, _) => groups::<1, 1, 1>,
+        (1, _, 1) => groups::<1, 3, 1>,
+        (1, _, _) => groups::<1, 3, 3>,
+        (3, 1, _) => groups::<3, 1, 1>,
+        (3, _, 1) => groups::<3, 3, 1>,
+        (3, _, _) => groups::<3, 3, 3>,
+        (_, 1, _) => groups::<4, 1, 1>,
+        (_, _, 1) => groups::<4, 3, 1>,
+        (_, _, _) => groups::<4, 3, 3>,
     };
     line.write(tile.group..tile.end, |groups, out| {
         // SAFETY: a plan takes this kernel only after `is_available` said so.
@@ -295,15 +298,15 @@ pub(super) fn across(
     });
 }
 
-/// Writes the pixels of `groups`: `out` has exactly their bytes. Nothing is called for them, so that what
-/// stays the same stays in registers.
+/// Writes the pixels of `groups`, of `S` samples, `C` channels and `P` planes: `out` has exactly their bytes.
+/// Nothing is called for them, so that what stays the same stays in registers.
 #[target_feature(enable = "avx2,fma,f16c")]
-fn groups<const S: usize, const C: usize>(
+fn groups<const S: usize, const C: usize, const P: usize>(
     strips: &Strips,
     plan: &Plan,
     scratch: &Scratch,
     groups: Range<usize>,
-    out: &mut [u8],
+    out: Out<'_>,
 ) {
     let mut ones = [_mm256_set1_ps(0.0); C];
     let mut limits = [[_mm256_set1_ps(0.0); 2]; C];
@@ -319,8 +322,8 @@ fn groups<const S: usize, const C: usize>(
     for (across, fetch) in across.iter_mut().zip(&strips.fetches) {
         *across = &strips.across[fetch.class()];
     }
-    let bytes = GROUP * C * plan.kind.bytes();
-    for (group, out) in groups.zip(out.chunks_exact_mut(bytes)) {
+    let mut outs = out.map(|out| out.chunks_exact_mut(GROUP * C / P * plan.kind.bytes()));
+    for group in groups {
         let mut numbers = [_mm256_set1_ps(0.0); S];
         for sample in 0..S {
             let strip = &scratch.samples[sample];
@@ -340,7 +343,14 @@ fn groups<const S: usize, const C: usize>(
             let [low, high] = limits[channel];
             values[channel] = _mm256_min_ps(_mm256_max_ps(sum, low), high);
         }
-        store::<C>(plan.kind, values, out);
+        if P == 1 {
+            let [out, ..] = &mut outs;
+            store::<C>(plan.kind, values, out.next().unwrap_or_default());
+        } else {
+            for (out, value) in outs.iter_mut().zip(values) {
+                store::<1>(plan.kind, [value], out.next().unwrap_or_default());
+            }
+        }
     }
 }
 

@@ -117,21 +117,26 @@ struct Scratch {
 /// Where the pixels of a line go.
 struct Line<'a> {
     tensor: &'a mut [u8],
-    /// Byte of the first pixel.
+    /// Bytes of a plane, of which the tensor has one for each channel, or one for all.
+    plane: usize,
+    /// Byte of a plane at which the first pixel is.
     at: usize,
     /// Bytes from pixel to pixel.
     step: usize,
-    /// Bytes of a pixel.
+    /// Bytes of a pixel in a plane.
     pixel: usize,
     /// Pixels.
     count: usize,
 }
 
+/// The bytes of some pixels in each plane; of one plane the first has them, and the others none.
+type Out<'a> = [&'a mut [u8]; 3];
+
 impl Line<'_> {
     /// Has `run` write the pixels of `groups`: it is given some of them, an even number where `groups` is
     /// one, and their bytes. Pixels that do not lie together are put to their places afterwards.
     #[inline(always)]
-    fn write(&mut self, groups: Range<usize>, mut run: impl FnMut(Range<usize>, &mut [u8])) {
+    fn write(&mut self, groups: Range<usize>, mut run: impl FnMut(Range<usize>, Out<'_>)) {
         let whole = if self.step == self.pixel {
             self.count / (2 * GROUP) * 2
         } else {
@@ -140,28 +145,44 @@ impl Line<'_> {
         let whole = whole.clamp(groups.start, groups.end);
         let bytes = GROUP * self.pixel;
         let at = self.at + groups.start * bytes;
-        let out = self.tensor.get_mut(at..at + (whole - groups.start) * bytes);
-        run(groups.start..whole, out.unwrap_or_default());
+        let out = parts(self.tensor, self.plane, at, (whole - groups.start) * bytes);
+        run(groups.start..whole, out);
         for first in (whole..groups.end).step_by(BATCH) {
             let mut pixels = [0; BATCH * GROUP_BYTES];
             let some = first..groups.end.min(first + BATCH);
-            let out = pixels.get_mut(..some.len() * bytes).unwrap_or_default();
-            run(some, out);
-            self.place(first, out);
+            let length = some.len() * bytes;
+            // Pixels of three planes are a third as long.
+            let room = pixels.len() / (self.tensor.len() / self.plane);
+            run(some, parts(&mut pixels, room, 0, length));
+            for (plane, pixels) in pixels.chunks_exact(room).enumerate() {
+                self.place(plane, first, pixels.get(..length).unwrap_or_default());
+            }
         }
     }
 
-    /// Puts pixels, those of `group` first, to their places.
-    fn place(&mut self, group: usize, pixels: &[u8]) {
+    /// Puts pixels of a plane, those of `group` first, to their places.
+    fn place(&mut self, plane: usize, group: usize, pixels: &[u8]) {
         let first = group * GROUP;
         let pixels = pixels.chunks_exact(self.pixel);
         for (index, pixel) in (first..self.count).zip(pixels) {
-            let at = self.at + index * self.step;
+            let at = plane * self.plane + self.at + index * self.step;
             if let Some(out) = self.tensor.get_mut(at..at + self.pixel) {
                 out.copy_from_slice(pixel);
             }
         }
     }
+}
+
+/// So many bytes of each plane, from byte `at` of it.
+#[inline(always)]
+fn parts(planes: &mut [u8], plane: usize, at: usize, length: usize) -> Out<'_> {
+    let mut planes = planes.chunks_exact_mut(plane);
+    [(); 3].map(|()| {
+        let part = planes
+            .next()
+            .and_then(|plane| plane.get_mut(at..at + length));
+        part.unwrap_or_default()
+    })
 }
 
 impl Strips {
@@ -263,7 +284,8 @@ impl Strips {
                 let mut line = Line {
                     at: plan.pixel_at(0, down),
                     step,
-                    pixel: plan.channels * plan.kind.bytes(),
+                    plane: plan.plane_bytes(),
+                    pixel: plan.pixel_bytes(),
                     count: plan.across.len(),
                     tensor: &mut *tensor,
                 };

@@ -3,7 +3,7 @@
 
 use super::across::{Across, slot};
 use super::fetch::{Fetch, REACH, Unpack};
-use super::{BLOCK, GROUP, Line, RowTap, STRIP, Scratch, Strips, Tile, start};
+use super::{BLOCK, GROUP, Line, Out, RowTap, STRIP, Scratch, Strips, Tile, start};
 use crate::infer::TensorType;
 use crate::preprocess::plan::Plan;
 use std::arch::aarch64::{
@@ -161,18 +161,19 @@ pub(super) fn across(
     scratch: &Scratch,
     line: &mut Line<'_>,
 ) {
-    let bytes = GROUP * plan.channels * plan.kind.bytes();
     line.write(tile.group..tile.end, |groups, out| {
-        for (group, out) in groups.zip(out.chunks_exact_mut(bytes)) {
+        let mut outs = out.map(|out| out.chunks_exact_mut(GROUP * plan.pixel_bytes()));
+        for group in groups {
+            let out = outs.each_mut().map(|out| out.next().unwrap_or_default());
             // SAFETY: NEON is part of the architecture.
             unsafe { eight(strips, plan, scratch, group, out) };
         }
     });
 }
 
-/// Writes eight positions: `out` has exactly their bytes.
+/// Writes eight positions: `out` has exactly their bytes in each plane.
 #[target_feature(enable = "neon")]
-fn eight(strips: &Strips, plan: &Plan, scratch: &Scratch, group: usize, out: &mut [u8]) {
+fn eight(strips: &Strips, plan: &Plan, scratch: &Scratch, group: usize, out: Out<'_>) {
     let mut values = [[vdupq_n_f32(0.0); 2]; 3];
     for (value, channel) in values.iter_mut().zip(&strips.channels) {
         *value = [vdupq_n_f32(channel.one); 2];
@@ -196,10 +197,23 @@ fn eight(strips: &Strips, plan: &Plan, scratch: &Scratch, group: usize, out: &mu
     for (value, channel) in values.iter_mut().zip(&strips.channels) {
         *value = value.map(|value| clamp(value, channel.low, channel.high));
     }
-    match plan.kind {
-        TensorType::F32 => return store_floats(plan.channels, values, out),
+    let [first, second, third] = out;
+    if plan.planes == 1 {
+        return store(plan.kind, plan.channels, values, first);
+    }
+    for (out, value) in [first, second, third].into_iter().zip(values) {
+        store(plan.kind, 1, [value; 3], out);
+    }
+}
+
+/// Writes eight pixels, of the first channel or of three: `out` has exactly their bytes.
+#[inline]
+#[target_feature(enable = "neon")]
+fn store(kind: TensorType, channels: usize, values: [[float32x4_t; 2]; 3], out: &mut [u8]) {
+    match kind {
+        TensorType::F32 => return store_floats(channels, values, out),
         TensorType::F16 => {
-            return store_halves(plan.channels, values.map(|value| half(value)), out);
+            return store_halves(channels, values.map(|value| half(value)), out);
         }
         TensorType::U8 | TensorType::I8 => {}
     }
@@ -207,7 +221,7 @@ fn eight(strips: &Strips, plan: &Plan, scratch: &Scratch, group: usize, out: &mu
         let [low, high] = value.map(|value| vmovn_s32(vcvtnq_s32_f32(value)));
         vreinterpret_u8_s8(vmovn_s16(vcombine_s16(low, high)))
     });
-    store_bytes(plan.channels, bytes, out);
+    store_bytes(channels, bytes, out);
 }
 
 #[inline]

@@ -3,12 +3,8 @@
 
 use super::across::{Across, slot};
 use super::fetch::{Fetch, NOTHING, REACH, Unpack, WINDOW};
-use super::{
-    BLOCK, Channel, GROUP, GROUP_BYTES, Line, RowTap, STRIP, Scratch, Strips, Tile, start,
-};
-use crate::infer::{Half, TensorType};
+use super::{BLOCK, GROUP, Line, RowTap, STRIP, Scratch, Strips, Tile, start};
 use crate::preprocess::plan::Plan;
-use crate::preprocess::scalar::quantise;
 use std::ops::Range;
 
 /// Sixteen samples, set to sixteen bits.
@@ -95,7 +91,6 @@ fn mixed(strip: &[i16; STRIP], across: &Across, group: usize) -> [i32; GROUP] {
 }
 
 /// Writes the positions of one tile.
-#[allow(clippy::cast_precision_loss)] // Below 2^30, with 24 bits to be kept.
 pub(super) fn across(
     strips: &Strips,
     plan: &Plan,
@@ -103,46 +98,38 @@ pub(super) fn across(
     scratch: &Scratch,
     line: &mut Line<'_>,
 ) {
-    for group in tile.group..tile.end {
-        let mut values = [[0.0_f32; GROUP]; 3];
+    let size = plan.kind.bytes();
+    let channels = plan.channels / plan.planes;
+    line.write(tile.group..tile.end, |groups, out| {
+        let mut outs = out.map(|out| out.chunks_exact_mut(GROUP * plan.pixel_bytes()));
+        for group in groups {
+            let values = colours(strips, scratch, group);
+            for (plane, out) in outs.iter_mut().enumerate() {
+                let out = out.next().unwrap_or_default();
+                for (index, out) in out.chunks_exact_mut(size).enumerate() {
+                    let value = values[plane + index % channels][index / channels];
+                    plan.write_element(value, out);
+                }
+            }
+        }
+    });
+}
+
+/// The channels of one group of positions.
+#[allow(clippy::cast_precision_loss)] // Below 2^30, with 24 bits to be kept.
+fn colours(strips: &Strips, scratch: &Scratch, group: usize) -> [[f32; GROUP]; 3] {
+    let mut values = strips.channels.map(|channel| [channel.one; GROUP]);
+    for (sample, fetch) in strips.fetches.iter().enumerate() {
+        let across = &strips.across[fetch.class()];
+        let mixed = mixed(&scratch.samples[sample], across, group);
         for (channel, values) in strips.channels.iter().zip(&mut values) {
-            values.fill(channel.one);
-        }
-        for (sample, fetch) in strips.fetches.iter().enumerate() {
-            let mixed = mixed(
-                &scratch.samples[sample],
-                &strips.across[fetch.class()],
-                group,
-            );
-            for (channel, values) in strips.channels.iter().zip(&mut values) {
-                for (value, mixed) in values.iter_mut().zip(mixed) {
-                    *value += channel.gain[sample] * mixed as f32;
-                }
+            for (value, mixed) in values.iter_mut().zip(mixed) {
+                *value += channel.gain[sample] * mixed as f32;
             }
         }
-        let mut bytes = [0; GROUP_BYTES];
-        let size = plan.kind.bytes();
-        for (index, out) in bytes
-            .chunks_exact_mut(size)
-            .take(GROUP * plan.channels)
-            .enumerate()
-        {
-            let channel = index % plan.channels;
-            let Channel { low, high, .. } = strips.channels[channel];
-            let value = values[channel][index / plan.channels].max(low).min(high);
-            match plan.kind {
-                TensorType::F32 => out.copy_from_slice(&value.to_ne_bytes()),
-                TensorType::F16 => out.copy_from_slice(&Half::nearest(value).to_ne_bytes()),
-                TensorType::U8 | TensorType::I8 => {
-                    out[0] = quantise(value);
-                }
-            }
-        }
-        line.place(
-            group,
-            bytes
-                .get(..GROUP * plan.channels * size)
-                .unwrap_or_default(),
-        );
     }
+    for (channel, values) in strips.channels.iter().zip(&mut values) {
+        *values = values.map(|value| value.max(channel.low).min(channel.high));
+    }
+    values
 }

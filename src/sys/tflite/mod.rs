@@ -136,7 +136,8 @@ enum Runner {
 ///
 /// Holding one proves that:
 /// - the file had the expected checksum;
-/// - the input is [1, height, width, channels], and every tensor is f32, f16, u8 or i8 and keeps its place;
+/// - the input is [1, height, width, channels] or [1, channels, height, width], and every tensor is f32, f16,
+///   u8 or i8 and keeps its place;
 /// - with a delegate asked for, it runs the graph or a part of it ([`TfliteEngine::graph`]);
 /// - three inferences have succeeded.
 pub struct TfliteEngine {
@@ -232,7 +233,7 @@ impl TfliteEngine {
         }
         runner.allocate()?;
         let (input, input_region) = runner.inspect(0, Side::Input)?;
-        if !matches!(input.shape[..], [1, _, _, _]) {
+        if input.picture().is_none() {
             return Err(ModelFault::InputShape {
                 found: input.to_string(),
             });

@@ -99,7 +99,7 @@ pub enum ModelFault {
         /// Most outputs that are read.
         most: usize,
     },
-    /// The input is not [1, height, width, channels].
+    /// The input is neither [1, height, width, channels] nor [1, channels, height, width].
     InputShape {
         /// The tensor, its type and its shape.
         found: String,
@@ -203,7 +203,8 @@ impl fmt::Display for ModelFault {
             Self::InputShape { found } => {
                 write!(
                     f,
-                    "found input tensor {found}, expected shape [1, height, width, channels]"
+                    "found input tensor {found}, expected shape [1, height, width, channels] or [1, \
+                     channels, height, width]"
                 )
             }
             Self::TensorType { found } => {

@@ -334,7 +334,8 @@ fn tensors_that_cannot_be_served_are_named() {
     };
     assert_eq!(
         fault(COS, &[flat], &[flat_answer], NONE),
-        "found input tensor \"picture\" float32 [1, 48], expected shape [1, height, width, channels]"
+        "found input tensor \"picture\" float32 [1, 48], expected shape [1, height, width, channels] or \
+         [1, channels, height, width]"
     );
     let two = [
         PICTURE,

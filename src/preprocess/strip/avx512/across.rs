@@ -5,7 +5,7 @@ use super::mix::{BATCH, Lanes, Mixtures, mix};
 use super::windows::LANES;
 use crate::infer::TensorType;
 use crate::preprocess::plan::Plan;
-use crate::preprocess::strip::{Channel, Line, Scratch, Strips, Tile, avx2};
+use crate::preprocess::strip::{Channel, Line, Out, Scratch, Strips, Tile, avx2};
 use std::arch::x86_64::{
     __m512, __m512i, _MM_FROUND_TO_NEAREST_INT, _mm_storeu_si128, _mm256_storeu_si256,
     _mm512_and_si512, _mm512_castsi512_si256, _mm512_cvtepi32_epi8, _mm512_cvtps_epi32,
@@ -28,20 +28,25 @@ pub(in crate::preprocess::strip) fn across(
     if windows.iter().any(|windows| windows.reach.is_none()) {
         return avx2::across(strips, plan, tile, scratch, line);
     }
-    let run = match (strips.fetches.len(), plan.channels) {
-        (1, 1) => colours_as::<1, 1>(plan.kind),
-        (1, _) => colours_as::<1, 3>(plan.kind),
-        (3, 1) => colours_as::<3, 1>(plan.kind),
-        (3, _) => colours_as::<3, 3>(plan.kind),
-        (_, 1) => colours_as::<4, 1>(plan.kind),
-        (_, _) => colours_as::<4, 3>(plan.kind),
+    let run = match (strips.fetches.len(), plan.channels, plan.planes) {
+        (1, 1, _) => colours_as::<1, 1, 1>(plan.kind),
+        (1, _, 1) => colours_as::<1, 3, 1>(plan.kind),
+        (1, _, _) => colours_as::<1, 3, 3>(plan.kind),
+        (3, 1, _) => colours_as::<3, 1, 1>(plan.kind),
+        (3, _, 1) => colours_as::<3, 3, 1>(plan.kind),
+        (3, _, _) => colours_as::<3, 3, 3>(plan.kind),
+        (_, 1, _) => colours_as::<4, 1, 1>(plan.kind),
+        (_, _, 1) => colours_as::<4, 3, 1>(plan.kind),
+        (_, _, _) => colours_as::<4, 3, 3>(plan.kind),
     };
     let Scratch { samples, mixtures } = scratch;
-    let pixels = LANES * plan.channels * plan.kind.bytes();
+    let pixels = LANES * plan.pixel_bytes();
     line.write(tile.group..tile.end, |groups, out| {
         let sixteens = (groups.start / 2..groups.end / 2).step_by(BATCH);
-        for (first, out) in sixteens.zip(out.chunks_mut(BATCH * pixels)) {
-            let some = first..first + out.len() / pixels;
+        let mut outs = out.map(|out| out.chunks_mut(BATCH * pixels));
+        for first in sixteens {
+            let out = outs.each_mut().map(|out| out.next().unwrap_or_default());
+            let some = first..first + out[0].len() / pixels;
             for (index, fetch) in strips.fetches.iter().enumerate() {
                 let windows = &windows[fetch.class()];
                 mix(windows, some.clone(), &samples[index], &mut mixtures[index]);
@@ -53,14 +58,14 @@ pub(in crate::preprocess::strip) fn across(
 }
 
 /// What makes pixels of mixtures.
-type Run = unsafe fn(&[Channel; 3], &Mixtures, &mut [u8]);
+type Run = unsafe fn(&[Channel; 3], &Mixtures, Out<'_>);
 
-/// Of `S` samples `C` channels.
-const fn colours_as<const S: usize, const C: usize>(kind: TensorType) -> Run {
+/// Of `S` samples `C` channels in `P` planes.
+const fn colours_as<const S: usize, const C: usize, const P: usize>(kind: TensorType) -> Run {
     match kind {
-        TensorType::F32 => colours::<S, C, FLOATS>,
-        TensorType::F16 => colours::<S, C, HALVES>,
-        TensorType::U8 | TensorType::I8 => colours::<S, C, BYTES>,
+        TensorType::F32 => colours::<S, C, P, FLOATS>,
+        TensorType::F16 => colours::<S, C, P, HALVES>,
+        TensorType::U8 | TensorType::I8 => colours::<S, C, P, BYTES>,
     }
 }
 
@@ -100,10 +105,10 @@ const SQUEEZE: [u8; 4 * LANES] = {
 /// Makes pixels of mixtures: as many as `out` has bytes for, a whole number of sixteens. Nothing is called
 /// for them, so that what stays the same stays in registers.
 #[target_feature(enable = "avx512bw,avx512vl,avx512vbmi,avx512vnni")]
-fn colours<const S: usize, const C: usize, const K: usize>(
+fn colours<const S: usize, const C: usize, const P: usize, const K: usize>(
     channels: &[Channel; 3],
     mixtures: &Mixtures,
-    out: &mut [u8],
+    out: Out<'_>,
 ) {
     let mut ones = [_mm512_set1_ps(0.0); C];
     let mut limits = [[_mm512_set1_ps(0.0); 2]; C];
@@ -122,7 +127,9 @@ fn colours<const S: usize, const C: usize, const K: usize>(
         }
     }
     let squeeze = super::load(&SQUEEZE);
-    for (index, out) in out.chunks_exact_mut(LANES * C * K).take(BATCH).enumerate() {
+    let [first, second, third] = out.map(|out| out.chunks_exact_mut(LANES * C / P * K));
+    let mut others = [second, third];
+    for (index, out) in first.take(BATCH).enumerate() {
         let mut numbers = [_mm512_set1_ps(0.0); S];
         for sample in 0..S {
             numbers[sample] = load_lanes(&mixtures[sample][index]);
@@ -135,6 +142,17 @@ fn colours<const S: usize, const C: usize, const K: usize>(
             }
             let [low, high] = limits[channel];
             values[channel] = _mm512_min_ps(_mm512_max_ps(sum, low), high);
+        }
+        if P > 1 {
+            let others = others.each_mut().map(|out| out.next().unwrap_or_default());
+            for (out, value) in std::iter::once(out).chain(others).zip(values) {
+                if K != BYTES {
+                    store::<K>(out, value);
+                } else if let Some(out) = out.first_chunk_mut() {
+                    store_bytes(out, _mm512_cvtps_epi32(value));
+                }
+            }
+            continue;
         }
         match (K, C) {
             (FLOATS | HALVES, 1) => store::<K>(out, values[0]),

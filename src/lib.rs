@@ -8,8 +8,8 @@
 //!  camera ─► capture ─► frame ─► ring ─► infer ─┬┴► (decode) ─► preprocess ─► sys::tflite ─► postprocess ─► event
 //!  (V4L2)    dequeue    header   newest  which  │   MJPEG       one pass      the model      boxes, NMS     │
 //!                       + slot   wins    camera │               to tensor                                   ▼
-//!              ▲                   │            └── ledger, latency: every frame ends                    record
-//!              └── free slots ◄────┘                in exactly one column
+//!              ▲                   │            └── ledger, latency: every frame ends                    record,
+//!              └── free slots ◄────┘                in exactly one column                                 outputs
 //! ```
 //!
 //! Dependencies point left, and a test holds them there:
@@ -37,25 +37,33 @@ pub mod ledger;
 
 #[cfg(not(loom))]
 pub mod capture;
-#[cfg(not(loom))]
-pub mod decode;
-#[cfg(not(loom))]
-pub mod event;
+
 #[cfg(not(loom))]
 pub mod infer;
+
 #[cfg(not(loom))]
-pub mod postprocess;
+pub mod decode;
+
 #[cfg(not(loom))]
 pub mod preprocess;
+
+#[cfg(not(loom))]
+pub mod postprocess;
+
+#[cfg(not(loom))]
+pub mod event;
+
 #[cfg(not(loom))]
 pub mod record;
 
 #[cfg(not(loom))]
 pub mod sys;
 
-#[cfg(not(loom))]
-pub mod appliance;
 #[cfg(all(feature = "bench", not(loom)))]
 pub mod bench;
+
+#[cfg(not(loom))]
+pub mod appliance;
+
 #[cfg(not(loom))]
 pub mod cli;

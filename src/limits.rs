@@ -8,7 +8,7 @@ pub const MAX_RECORDS: u32 = 10_000_000;
 pub const MAX_SLOTS: usize = 512;
 /// Positions of one frame ring.
 pub const MAX_RING: usize = 256;
-/// Readers that may each hold the frames of one camera (inference, snapshot, ...).
+/// Rings of one camera, each with its readers; a run has one.
 pub const MAX_TAPS: usize = 4;
 /// Inference workers of one board.
 pub const MAX_WORKERS: usize = 16;
@@ -34,3 +34,16 @@ pub const MAX_TRACKS: usize = 64;
 pub const MAX_RULES: usize = 64;
 /// Outputs of one board for events: a thread each.
 pub const MAX_EVENT_OUTPUTS: usize = 8;
+/// Values that a queue may be asked to hold: results of a worker, events of an output.
+pub const MAX_QUEUED: usize = 1024;
+
+/// Values that a queue holds that is asked to hold so many: its size is one of four.
+#[must_use]
+pub const fn queue_room(values: usize) -> usize {
+    match values {
+        0..=16 => 16,
+        17..=64 => 64,
+        65..=256 => 256,
+        _ => MAX_QUEUED,
+    }
+}

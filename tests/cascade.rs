@@ -154,7 +154,7 @@ fn the_face_in_the_person_s_box_is_where_the_whole_picture_shows_it() {
         .find(|line| line.contains("  face  "))
         .unwrap_or_else(|| panic!("{text}"));
     assert!(
-        line.contains(" face 0.9") && line.ends_with(" in box 1"),
+        line.contains(" face 0.9") && line.ends_with(" within 0"),
         "{line}"
     );
     assert!(text.contains("80 records whole"), "{text}");
@@ -223,7 +223,7 @@ fn a_further_model_that_is_late_costs_its_own_result_and_not_the_frame() {
         .find(|line| line.contains("invoke-deadline-ms is 1000"));
     let line = line.unwrap_or_else(|| panic!("the log says it: {log}"));
     assert!(
-        line.contains("worker eyes: its model second has run for "),
+        line.contains("worker eyes, model second: it has run for "),
         "{line}"
     );
     assert!(line.contains("it gives no result of that frame"), "{line}");

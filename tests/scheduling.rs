@@ -285,7 +285,8 @@ fn services() -> impl Iterator<Item = u64> {
 }
 
 #[test]
-fn whatever_an_inference_takes_results_are_young_every_gap_is_kept_and_waiting_costs_few_results() {
+fn for_nearly_every_time_of_an_inference_results_are_young_every_gap_is_kept_and_waiting_costs_few_results()
+ {
     for cameras in [2, 8, 16] {
         let (mut over, mut over_without, mut cases) = (0, 0, 0);
         let (mut results, mut results_without) = (0, 0);
@@ -320,7 +321,7 @@ fn whatever_an_inference_takes_results_are_young_every_gap_is_kept_and_waiting_c
              without waiting; {results} results, {results_without} without waiting"
         );
         assert!(cases > 40);
-        assert!(over * 10 <= cases, "{cameras} cameras: {over} of {cases}");
+        assert!(over <= 2, "{cameras} cameras: {over} of {cases}");
         assert!(over < over_without, "{cameras} cameras: {over_without}");
         assert!(
             results * 100 >= results_without * 94,

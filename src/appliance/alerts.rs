@@ -11,6 +11,7 @@ use super::outputs::Teller;
 use super::proof;
 use crate::board::{Board, Direction, RuleKind};
 use crate::event::{Event, Judged, Watch};
+use crate::limits::queue_room;
 use crate::record::FrameResult;
 use crate::units::{NS_PER_MS, NS_PER_US};
 use serde::Serialize;
@@ -175,8 +176,12 @@ impl Alerts {
 
     /// Bytes of what the rules and outputs of a board need.
     pub(super) fn bytes(board: &Board) -> u64 {
-        let queued = board.outputs.iter().map(|output| output.queue_events);
-        Watch::bytes(board) + queued.sum::<usize>() as u64 * EVENT_BYTES
+        // One place of a queue stays empty.
+        let queued = board
+            .outputs
+            .iter()
+            .map(|output| queue_room(output.queue_events) as u64 + 1);
+        Watch::bytes(board) + queued.sum::<u64>() * EVENT_BYTES
     }
 }
 

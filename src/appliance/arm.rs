@@ -12,7 +12,7 @@ use super::fitting::{Fitted, STACK_BYTES};
 use super::furnish::{Furnished, Lane, allowance, describe, furnish, image_bytes, word};
 use super::gate::{Gate, Phase};
 use super::housekeeping::{Housekeeping, LiveLine, Names};
-use super::messages::{NoteReceiver, ResultReceiver, Said, note_queue, result_queue};
+use super::messages::{NoteReceiver, ResultReceiver, Said, note_queue, queue_of};
 use super::outputs::{self, Roster, Teller};
 use super::pulse::{Pulses, Watchdog};
 use super::report::{CameraAccount, CaptureThread, OutputAccount, Running};
@@ -300,7 +300,7 @@ fn start_threads(
             .of(bits(&board, worker))
             .ok_or_else(|| Failure::new(Exit::Internal, "a worker without a bell"))?;
         let decoding = run.fitted.decoding.get(index).copied().unwrap_or_default();
-        let (results_in, results_out) = result_queue(board.housekeeping.queue_results);
+        let (results_in, results_out) = queue_of(board.housekeeping.queue_results);
         let (notes_in, notes_out) = note_queue();
         watchdog.deadlines_ns.push(
             models

@@ -14,7 +14,7 @@ pub enum Exit {
     Usage = 2,
     /// The board profile.
     Profile = 3,
-    /// The machine: cores, nodes, memory, rights.
+    /// The machine: cores, nodes, memory, rights, devices of outputs.
     Machine = 4,
     /// A camera.
     Camera = 5,

@@ -12,6 +12,7 @@ use crate::ring::{Doorbell, Waiting};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering};
 use crate::sys::poll::takes_bytes;
 use crate::units::{NS_PER_MS, NS_PER_S};
+use nix::errno::Errno;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
@@ -57,10 +58,24 @@ pub(super) struct Counters {
     pub(super) results: AtomicU64,
     /// Detections in them.
     pub(super) detections: AtomicU64,
-    /// Lines or records that could not be written.
-    pub(super) writes_failed: AtomicU64,
+    /// Lines or records that could not be written, by [`Written`].
+    pub(super) writes_failed: [AtomicU64; Written::ALL.len()],
     /// Inferences that ran past their deadline.
     pub(super) overdue: AtomicU64,
+}
+
+/// A file that housekeeping writes.
+#[derive(Clone, Copy, Debug)]
+#[repr(usize)]
+enum Written {
+    Recording,
+    Results,
+    Alerts,
+}
+
+impl Written {
+    /// Every one, with the argument that names it.
+    const ALL: [&'static str; 3] = ["--record", "--events", "--alerts"];
 }
 
 impl Housekeeping {
@@ -87,7 +102,7 @@ impl Housekeeping {
             self.bell.take();
         }
         if let Some(recording) = &self.recording {
-            self.count_failure(&recording.sync(), "recording");
+            self.count_failure(&recording.sync(), Written::Recording);
         }
         if let Some(live) = &mut self.live {
             live.clear();
@@ -127,7 +142,7 @@ impl Housekeeping {
             .fetch_add(result.detections.len() as u64, Ordering::Relaxed);
         if let Some(recording) = &mut self.recording {
             let outcome = recording.append(result, utc_ns);
-            self.count_failure(&outcome, "recording");
+            self.count_failure(&outcome, Written::Recording);
         }
         let told = !result.detections.is_empty() || !result.summaries.is_empty();
         if told && let Some(events) = &mut self.events {
@@ -137,14 +152,14 @@ impl Housekeeping {
                 labels: self.names.labels(result.model),
             };
             let outcome = events.write(result, shown, utc_ns);
-            self.count_failure(&outcome, "event log");
+            self.count_failure(&outcome, Written::Results);
         }
         let live = &mut self.live;
         let clear = || live.iter_mut().for_each(LiveLine::clear);
         let told = self
             .alerts
             .take(result, &self.names, (now_ns, utc_ns), clear);
-        self.count_failure(&told, "alerts");
+        self.count_failure(&told, Written::Alerts);
         if let Some(live) = &mut self.live
             && result.step == 0
         {
@@ -159,7 +174,7 @@ impl Housekeeping {
             names.log_overdue(overdue);
         });
         if let Some(recording) = &self.recording {
-            self.count_failure(&recording.sync(), "recording");
+            self.count_failure(&recording.sync(), Written::Recording);
         }
         if let Some(live) = &mut self.live {
             live.show(&self.names, self.alerts.last_rule());
@@ -167,14 +182,16 @@ impl Housekeeping {
     }
 
     /// A full or broken disk never stops the watch: it is counted, and said once in a while.
-    fn count_failure(&self, outcome: &std::io::Result<()>, what: &str) {
+    fn count_failure(&self, outcome: &std::io::Result<()>, file: Written) {
         if let Err(error) = outcome {
-            let failures = self.counters.writes_failed.fetch_add(1, Ordering::Relaxed);
-            if failures.is_power_of_two() || failures == 0 {
-                let errno = error.raw_os_error().unwrap_or(0);
+            let failed = &self.counters.writes_failed[file as usize];
+            let times = failed.fetch_add(1, Ordering::Relaxed) + 1;
+            if times.is_power_of_two() {
                 log::error!(
-                    "{what}: write failed (errno {errno}), {} so far",
-                    failures + 1
+                    "{}: write failed: {}; what was to be written is lost{}",
+                    Written::ALL[file as usize],
+                    Errno::from_raw(error.raw_os_error().unwrap_or(0)),
+                    Times(times)
                 );
             }
         }
@@ -190,13 +207,10 @@ impl Names {
 
     fn log_overdue(&self, overdue: Overdue) {
         log::error!(
-            "worker {}: its model{} has run for {} ms on a frame of camera {}, and invoke-deadline-ms is {}; {}, \
+            "worker {}, model {}: it has run for {} ms on a frame of camera {}, and invoke-deadline-ms is {}; {}, \
              and the worker is waited for",
             self.worker(overdue.worker),
-            match overdue.step {
-                0 => String::new(),
-                step => format!(" {}", self.model_at(overdue.worker, step)),
-            },
+            self.model_at(overdue.worker, overdue.step),
             overdue.ran_ns / NS_PER_MS,
             self.camera(overdue.camera),
             overdue.deadline_ns / NS_PER_MS,
@@ -253,7 +267,7 @@ impl Names {
                 log::info!("camera {}: its stream has ended", self.camera(camera));
             }
             Note::HeaderTorn { camera, sequence } => log::error!(
-                "camera {}: header of frame {sequence} does not match its CRC; frame refused{times}",
+                "camera {}: header of frame {sequence} does not match its CRC; the frame counts as damaged{times}",
                 self.camera(camera)
             ),
             Note::InferenceFailed { worker, error } => {
@@ -395,7 +409,7 @@ impl LiveLine {
 mod tests {
     use super::{Counters, Housekeeping, Names};
     use crate::appliance::alerts::Alerts;
-    use crate::appliance::messages::{Said, result_queue};
+    use crate::appliance::messages::{Said, queue_of};
     use crate::board;
     use crate::latency::Stamps;
     use crate::postprocess::Detection;
@@ -409,7 +423,7 @@ mod tests {
         let demo = include_str!("../../boards/demo.toml");
         let second = "[[worker]]\nname = \"second\"\ncores = [2]\nmodel = \"face\"\n";
         let board = board::read("boards/demo.toml", &format!("{demo}{second}")).unwrap();
-        let (one, two) = (result_queue(16), result_queue(16));
+        let (one, two) = (queue_of(16), queue_of(16));
         let mut senders = [one.0, two.0];
         // A face goes down over the line; each worker judges every second frame.
         for frame in 0..8_u16 {

@@ -6,7 +6,7 @@ use crate::capture::supervisor::Trouble;
 use crate::decode::Damage;
 use crate::event::Event;
 use crate::infer::EngineError;
-use crate::limits::{MAX_CAMERAS, MAX_WORKERS};
+use crate::limits::{MAX_CAMERAS, MAX_WORKERS, queue_room};
 use crate::record::FrameResult;
 use heapless::spsc::{Consumer, Producer, Queue};
 
@@ -100,7 +100,7 @@ impl Said {
 
 /// How often something has happened; nothing is shown of the first time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Times(u64);
+pub(super) struct Times(pub(super) u64);
 
 impl std::fmt::Display for Times {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -117,13 +117,13 @@ fn queue<T, const N: usize>() -> (Producer<'static, T>, Consumer<'static, T>) {
     Box::leak(Box::new(Queue::<T, N>::new())).split()
 }
 
-/// A queue for the results of one worker, for one of the numbers that the profile allows.
-pub(super) fn result_queue(results: usize) -> (ResultSender, ResultReceiver) {
-    match results {
-        0..=16 => queue::<_, 17>(),
-        17..=64 => queue::<_, 65>(),
-        65..=256 => queue::<_, 257>(),
-        _ => queue::<_, 1025>(),
+/// A queue for as many values as the profile asks for, rounded up to what [`queue_room`] says.
+pub(super) fn queue_of<T>(values: usize) -> (Producer<'static, T>, Consumer<'static, T>) {
+    match queue_room(values) {
+        16 => queue::<T, 17>(),
+        64 => queue::<T, 65>(),
+        256 => queue::<T, 257>(),
+        _ => queue::<T, 1025>(),
     }
 }
 
@@ -141,16 +141,6 @@ pub(super) const EVENT_BYTES: u64 = size_of::<Told>() as u64;
 pub(super) type EventSender = Producer<'static, Told>;
 /// The output's end.
 pub(super) type EventReceiver = Consumer<'static, Told>;
-
-/// A queue for the events of one output, for one of the numbers that the profile allows.
-pub(super) fn event_queue(events: usize) -> (EventSender, EventReceiver) {
-    match events {
-        0..=16 => queue::<_, 17>(),
-        17..=64 => queue::<_, 65>(),
-        65..=256 => queue::<_, 257>(),
-        _ => queue::<_, 1025>(),
-    }
-}
 
 /// A queue for the notes of one hot thread.
 pub(super) fn note_queue() -> (NoteSender, NoteReceiver) {

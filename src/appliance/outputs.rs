@@ -11,7 +11,7 @@ mod writing;
 pub use trial::{Found, check_output, try_output};
 
 use super::exit::{Exit, Failure};
-use super::messages::{EventSender, Told, event_queue};
+use super::messages::{EventSender, Told, queue_of};
 use crate::board::{Board, Delivery, Output};
 use crate::event::output::{Link, Next, Relay, Words};
 use crate::event::{Event, Phase};
@@ -187,7 +187,7 @@ pub(super) struct Made {
 /// A GPIO line or a serial device that will not be had. One that is not there may come.
 pub(super) fn make(output: &Output, roster: &Arc<Roster>) -> Result<Made, Failure> {
     let name = output.name.clone();
-    let (sender, receiver) = event_queue(output.queue_events);
+    let (sender, receiver) = queue_of(output.queue_events);
     let desk = Arc::new(Desk::new());
     let of_thread = Arc::clone(&desk);
     let body: Box<dyn FnOnce() + Send> = match &output.delivery {
@@ -248,7 +248,9 @@ fn serial_port(name: &str, device: &Path, rate_baud: u32) -> Result<SerialPort, 
 fn tell_of_trouble(name: &str, lost: Option<Errno>, next: Next) -> Option<Errno> {
     match (lost, next) {
         (None, Next::Retry { errno, .. }) => {
-            log::warn!("output {name}: {errno}; trying until it is back");
+            log::warn!(
+                "output {name}: {errno}; its events are lost until its device can be opened"
+            );
             Some(errno)
         }
         (_, Next::Retry { errno, .. }) => Some(errno),

@@ -376,7 +376,12 @@ impl Running {
                     .map(|end| end.station.desk.notes_lost)
                     .sum::<u64>(),
             inferences_overdue: self.counters.overdue.load(Ordering::Relaxed),
-            writes_failed: self.counters.writes_failed.load(Ordering::Relaxed),
+            writes_failed: self
+                .counters
+                .writes_failed
+                .iter()
+                .map(|failed| failed.load(Ordering::Relaxed))
+                .sum(),
             warnings: self.warnings(captures),
             ..Proof::default()
         }

@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub format: String,
     /// The driver's number of the frame.
     pub sequence: u32,
+    /// The picture is so many times smaller than the camera's: 1, 2 or more where that is very large.
+    pub reduced: u32,
 }
 
 /// Arms the one camera of the board, takes its `frames`-th whole frame, and lets go of it. No thread is
@@ -69,6 +71,7 @@ pub fn snapshot(board: &Path, camera: &str, frames: u32) -> Result<Snapshot, Fai
         outline(&mut picture, shown);
     }
     Ok(Snapshot {
+        reduced: width_px.div_ceil(picture.width().max(1)),
         picture,
         view,
         format,

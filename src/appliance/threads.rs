@@ -25,7 +25,7 @@ use crate::sys::clock::now_ns;
 use crate::sys::heap::{self, HeapCounts, HotThread};
 use crate::sys::tflite::{Settings, TfliteEngine};
 use crate::sys::thread::{RunQueue, ThreadUsage, UsageProbe};
-use crate::units::{NS_PER_MS, NS_PER_US};
+use crate::units::NS_PER_US;
 use std::sync::mpsc::{Sender, SyncSender};
 
 /// Whole passes before ready: the first ones fill caches, allocate in the library and fault pages in.
@@ -444,7 +444,7 @@ fn warm_up(
 fn time_of_one(engine: &mut TfliteEngine) -> Result<u64, String> {
     let before = now_ns();
     engine.invoke().map_err(|error| error.to_string())?;
-    Ok((now_ns() - before).max(NS_PER_MS / 1000))
+    Ok((now_ns() - before).max(NS_PER_US))
 }
 
 /// What a capture thread leaves behind.

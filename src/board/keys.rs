@@ -369,7 +369,7 @@ pub(super) fn worker(mut t: Table<'_, '_>) -> (Worker, Places) {
 }
 
 pub(super) fn housekeeping(mut t: Table<'_, '_>) -> (Housekeeping, Places) {
-    let queue = mapped(whole::<u16>(1..=4096, "results"), usize::from);
+    let queue = mapped(whole::<u16>(1..=1024, "results"), usize::from);
     let housekeeping = Housekeeping {
         core: t.key("core").or(core(), "0"),
         queue_results: t.key("queue-results").or(queue, "64"),

@@ -100,8 +100,8 @@ fn line(text: &mut String, header: &FileHeader, record: &ArchivedResultRecord) {
             seen.height_px,
         );
         let within = seen.within.to_native();
-        if within > 0 {
-            let _ = write!(text, " in box {within}");
+        if let Some(index) = within.checked_sub(1) {
+            let _ = write!(text, " within {index}");
         }
     }
     text.push('\n');

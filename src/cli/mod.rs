@@ -21,7 +21,7 @@ Exit codes:
   1  internal: the ledger does not close, or a thread died or hangs
   2  usage: the arguments
   3  profile: the board file
-  4  machine: cores, nodes, memory, rights
+  4  machine: cores, nodes, memory, rights, devices of outputs
   5  camera
   6  model
   7  storage: a file to be written or read back

@@ -20,7 +20,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     frames: u32,
     /// Where the picture goes (PNG): the whole of it as the camera has it, which is what the coordinates of
-    /// detections, zones and lines refer to, with a frame around the camera's region. Or a clip, *.y4m, of a
+    /// detections, zones and lines refer to, with a frame around the camera's region. One wider than 4096 pixels is halved, and it is said. Or a clip, *.y4m, of a
     /// camera with format = "MJPG" *.mjpeg
     out: PathBuf,
 }
@@ -42,13 +42,24 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .save_with_format(out, ImageFormat::Png)
         .map_err(|error| Failure::new(Exit::Storage, format!("{}: {error}", out.display())))?;
     super::print(&format!(
-        "camera {}: {}; frame {} is in {}{}\n",
+        "camera {}: {}; frame {} is in {}{}{}\n",
         arguments.camera,
         snapshot.format,
         snapshot.sequence,
         out.display(),
+        reduced(snapshot.reduced),
         said(&snapshot.view)
     ))
+}
+
+/// By how much the picture is smaller than the camera's.
+fn reduced(times: u32) -> String {
+    match times {
+        0 | 1 => String::new(),
+        times => {
+            format!(", {times} times smaller: multiply what you read from it by {times}")
+        }
+    }
 }
 
 /// What the models get of the picture, where that is not the whole as it is.

@@ -172,11 +172,6 @@ impl Scheduler {
         }))
     }
 
-    /// The workers turned out to be faster or slower.
-    pub fn set_service_ns(&mut self, service_ns: u64) {
-        self.pace.service_ns = service_ns;
-    }
-
     /// The first of the pending cameras.
     fn first(&self, pending: impl Iterator<Item = Camera> + Clone, now_ns: u64) -> Option<Camera> {
         let rank = |camera: &Camera| {

@@ -4,8 +4,9 @@
 //! point of the tensor lies in the camera's picture. Does not answer for: which frame it is (`infer`), or
 //! what the model makes of it.
 //!
-//! Everything that depends on the geometry, the colours and the tensor is worked out once, at arming, by
-//! [`Plan::prepared`]. [`Plan::run`] then reads the camera's buffer, and for each line of the picture mixes
+//! Everything that depends on the geometry, the colours and the tensor is worked out before a frame is read:
+//! once, at arming, by [`Plan::prepared`]; of a plan that can be moved ([`Plan::movable`]) for each part of the
+//! picture by [`Plan::aim`], in the memory that arming gave it. [`Plan::run`] then reads the camera's buffer, and for each line of the picture mixes
 //! the samples of the rows and columns that each element is made of, converts the mixture to colours, clamps
 //! them to the gamut and writes them: no intermediate picture, no allocation, no panic.
 //!

@@ -1,4 +1,4 @@
-//! The plan of one camera for one tensor: all that can be known before the first frame.
+//! The plan of one camera for one tensor.
 
 use super::colour::{Conversion, single, stored, stored_range};
 use super::sampling::Sampling;

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! capture ── LaneProducer ─► FrameRing (tap 0) ─► LaneTap ── Lease ─► worker
-//!    ▲             │     └─► FrameRing (tap 1) ─► LaneTap ── Lease ─► another reader
+//!    ▲             │     └─► FrameRing (tap 1) ─► LaneTap ── Lease ─► a second kind of reader (not in a run)
 //!    │             └─ Doorbell: ready bit, futex when somebody sleeps
 //!    └─ free slots: own books, and the bits of returned slots
 //! ```

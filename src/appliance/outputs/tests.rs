@@ -1,5 +1,5 @@
 use super::{Desk, Roster, Teller, relay_events, write_lines};
-use crate::appliance::messages::event_queue;
+use crate::appliance::messages::queue_of;
 use crate::board::GpioMode;
 use crate::event::output::{Link, Outlet, Port, Relay, Switch, Wire};
 use crate::event::{Event, Phase};
@@ -49,7 +49,7 @@ impl Wire for Receiver<()> {
 #[test]
 fn an_output_that_hangs_in_its_device_loses_its_own_events_and_holds_up_nobody() {
     let (go_on, hangs) = channel();
-    let (queue, receiver) = event_queue(16);
+    let (queue, receiver) = queue_of(16);
     let desk = Arc::new(Desk::new());
     let of_thread = Arc::clone(&desk);
     let link = Link::new(Hanging(Some(hangs)));
@@ -100,7 +100,7 @@ impl Switch for Lamp {
 #[test]
 fn a_level_follows_its_states_even_where_the_queue_is_full_and_ends_off() {
     let (lamp, seen) = channel();
-    let (queue, receiver) = event_queue(1);
+    let (queue, receiver) = queue_of(1);
     let desk = Arc::new(Desk::new());
     let mut teller = Teller {
         queue,
@@ -168,7 +168,7 @@ fn end_with(moves: usize) -> ((u64, u64), usize) {
         queued: Arc::clone(&queued),
         moves: Arc::new(AtomicUsize::new(moves)),
     };
-    let (queue, receiver) = event_queue(16);
+    let (queue, receiver) = queue_of(16);
     let desk = Arc::new(Desk::new());
     let mut teller = Teller {
         queue,

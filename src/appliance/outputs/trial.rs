@@ -30,9 +30,20 @@ pub struct Found {
 /// Looks at the device of an output, and neither switches nor sends.
 ///
 /// # Errors
-/// The device is not there, may not be used, or is in use.
+/// The device may not be used, or is in use. One that is not there is a warning: a run waits for it.
 pub fn check_output(output: &Output) -> Result<Found, Failure> {
     let refuse = |error: &dyn std::fmt::Display| refusal(&output.name, error);
+    let (Delivery::Gpio { device, .. } | Delivery::Serial { device, .. }) = &output.delivery;
+    if !device.exists() {
+        let device = device.display();
+        return Ok(Found {
+            what: format!("{device} is not there"),
+            warnings: vec![format!(
+                "output {}: a run starts without {device}, and its events are lost until it comes",
+                output.name
+            )],
+        });
+    }
     match &output.delivery {
         Delivery::Gpio {
             device,

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::board::{AbsentCamera, Board, Camera, Machine};
 use crate::frame::{ArenaLayout, CameraNeed};
+use crate::limits::queue_room;
 use crate::ring::{TapNeed, slots_needed};
 use crate::units::KIB;
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,7 +80,9 @@ pub fn plan(board: &Board, machine: &Machine, needs: &[FrameNeed], fixed: &Fixed
         |wanted: fn(&ThreadPlan) -> bool| threads.iter().filter(|t| wanted(t)).count() as u64;
     let hot = count(|thread| matches!(thread.role, Role::Capture | Role::Worker(_)));
     let arena_bytes = (board.memory.malloc_arena_kib * KIB).next_multiple_of(machine.page_bytes);
-    let queued = board.housekeeping.queue_results as u64 * board.workers.len() as u64;
+    // One place of a queue stays empty.
+    let places = queue_room(board.housekeeping.queue_results) as u64 + 1;
+    let queued = places * board.workers.len() as u64;
     lines.extend(
         [
             (Purpose::MallocArenas, arena_bytes * hot),

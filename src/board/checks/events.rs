@@ -278,12 +278,20 @@ fn rule_model<'m>(
 /// A rule looks at what some worker makes of its camera's frames with its model.
 fn seen(sink: &Sink<'_>, rule: &Rule, places: &Places, referred: &Referred<'_>) {
     let known = |(camera, at): &(Camera, Places)| at.sound(&["name"]) && camera.name == rule.camera;
-    let sound = |(_, at): &(Worker, Places)| at.sound(&["cameras"]);
+    let known_to = |(worker, at): &(Worker, Places)| {
+        at.sound(&["cameras"])
+            && worker.cameras.iter().all(|name| {
+                referred
+                    .cameras
+                    .iter()
+                    .any(|(camera, _)| camera.name == *name)
+            })
+    };
     let sees = |(worker, _): &(Worker, Places)| {
         worker.judges(&rule.camera) && worker.models().any(|model| model == rule.model)
     };
     if referred.cameras.iter().any(known)
-        && referred.workers.iter().all(sound)
+        && referred.workers.iter().all(known_to)
         && !referred.workers.iter().any(sees)
     {
         let found = format!(

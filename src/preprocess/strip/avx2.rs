@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::across::Across;
-use super::fetch::{Fetch, Places, REACH, Unpack};
+use super::fetch::{Fetch, REACH, Unpack, WINDOW};
 use super::{BLOCK, GROUP, Line, Out, RowTap, STRIP, Scratch, Strips, Tile, start};
 use crate::infer::TensorType;
 use crate::preprocess::plan::Plan;
@@ -28,6 +28,28 @@ pub(super) fn is_available() -> bool {
         && is_x86_feature_detected!("f16c")
 }
 
+/// How the windows of a block lie.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Places {
+    /// Both halves have one, the same.
+    Same,
+    /// The second half's follows the first's.
+    Next,
+    /// In any other way: two for each half.
+    Four,
+}
+
+impl Places {
+    const fn of(kind: &Fetch) -> Self {
+        let [[low, _], [high, _]] = kind.windows;
+        match (kind.double, high - low) {
+            (false, 0) => Self::Same,
+            (false, WINDOW) => Self::Next,
+            _ => Self::Four,
+        }
+    }
+}
+
 /// As [`super::portable::down`].
 pub(super) fn down(
     kind: &Fetch,
@@ -37,7 +59,7 @@ pub(super) fn down(
     strip: &mut [i16; STRIP],
 ) {
     debug_assert!(is_available());
-    let run = match (&kind.unpack, kind.places()) {
+    let run = match (&kind.unpack, Places::of(kind)) {
         (Unpack::Byte, Places::Same) => fetched::<BYTE, SAME>,
         (Unpack::Byte, Places::Next) => fetched::<BYTE, NEXT>,
         (Unpack::Byte, Places::Four) => fetched::<BYTE, FOUR>,

@@ -23,17 +23,6 @@ pub(super) enum Unpack {
     Packed10([u16; BLOCK]),
 }
 
-/// How the windows of a block lie.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Places {
-    /// Both halves have one, the same.
-    Same,
-    /// The second half's follows the first's.
-    Next,
-    /// In any other way: two for each half.
-    Four,
-}
-
 /// How one kind of sample is fetched: a block of sixteen, as two halves of eight; each from one or two
 /// windows of its bytes.
 #[derive(Clone, Debug, PartialEq)]
@@ -135,16 +124,6 @@ impl Fetch {
             unpack: unpack(store, sample),
             px: sample.px,
         })
-    }
-
-    /// How its windows lie.
-    pub(super) const fn places(&self) -> Places {
-        let [[low, _], [high, _]] = self.windows;
-        match (self.double, high - low) {
-            (false, 0) => Places::Same,
-            (false, WINDOW) => Places::Next,
-            _ => Places::Four,
-        }
     }
 
     /// Which strip of [`super::Strips::across`] it is.

@@ -5,7 +5,7 @@
 //! 1. **Down**: each kind of sample of the rows that the line is made of is fetched, sixteen at once, set to
 //!    sixteen bits, weighted and added up: a strip of 15-bit numbers, one for each sample.
 //! 2. **Across**: the strip's elements that a position is made of are weighted and added up in 32 bits,
-//!    eight positions at once.
+//!    eight positions at once; with AVX-512 sixteen, and thirty-two samples.
 //! 3. The sums are converted to colours, clamped to the gamut, and stored.
 //!
 //! Every format is fetched the same way: a table made at arming says which byte of which 16-byte window

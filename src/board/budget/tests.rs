@@ -50,9 +50,9 @@ fn a_1080p_nv12_camera_takes_what_can_be_counted_by_hand() {
     );
     assert_eq!(
         bytes(&budget, |p| matches!(p, Purpose::Results)),
-        [64 * 1_000]
+        [65 * 1_000]
     );
-    let all = 18 * MIB + 229_032 + 2 * 73_728 + 3 * 262_144 + 64_000 + 300_000 + 65_536;
+    let all = 18 * MIB + 229_032 + 2 * 73_728 + 3 * 262_144 + 65_000 + 300_000 + 65_536;
     assert_eq!(budget.total_bytes(), all);
 }
 
@@ -222,6 +222,17 @@ fn many_small_parts_of_one_purpose_are_named_before_a_larger_single_one() {
 }
 
 #[test]
+fn a_queue_is_budgeted_as_large_as_it_is() {
+    let mut board = board("", "", "", "");
+    board.housekeeping.queue_results = 65;
+    let budget = budget(&board, &machine(1, 2));
+    assert_eq!(
+        bytes(&budget, |p| matches!(p, Purpose::Results)),
+        [257 * 1_000]
+    );
+}
+
+#[test]
 fn a_budget_is_kept_to_the_byte() {
     let board = board("", "", "", "");
     let mut budget = budget(&board, &machine(1, 2));
@@ -243,10 +254,10 @@ headers of 12 slots                             0             768       0.00
 alignment to pages of 2048 KiB                  0          195840       0.18
 model of worker eyes                            0          229032       0.21
 stacks of threads                               -          786432       0.75
-queues of results                               -           64000       0.06
+queues of results                               -           65000       0.06
 latency histograms                              -          300000       0.28
 buffers of the recording                        -           65536       0.06
-total                                                    20319368      19.37
+total                                                    20320368      19.37
 budget-mib                                              268435456     256.00
 driver buffers (not ours) of camera side, 6     -         3686400       3.51
 

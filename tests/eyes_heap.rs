@@ -102,7 +102,7 @@ fn frames_become_detections_without_a_heap_call() {
     let pace = Pace::new([10; 2], 1);
     let share = Share {
         priority: 0,
-        max_gap_ns: pace.fair_gap_ns(2),
+        least_gap_ns: 0,
     };
     let scheduler = Scheduler::new(&[share; 2], pace).unwrap();
     let frame: Vec<u8> = (0..FORMAT.size_bytes)

@@ -107,11 +107,7 @@ impl Case {
         );
         let share = |&priority: &u8| Share {
             priority,
-            max_gap_ns: if self.bounded {
-                pace.fair_gap_ns(self.cameras).max(PERIOD)
-            } else {
-                u64::MAX
-            },
+            least_gap_ns: if self.bounded { PERIOD } else { u64::MAX },
         };
         let shares: Vec<_> = self.priorities.iter().map(share).collect();
         Scheduler::new(&shares, pace).unwrap()

@@ -253,7 +253,8 @@ impl Display for Proof {
         if self.inferences_overdue > 0 {
             writeln!(
                 f,
-                "  note: {} inferences ran past invoke-deadline-ms; their frames count as refused",
+                "  note: {} inferences ran past invoke-deadline-ms; the frame of a worker's own model counts as refused, a further \
+                 model gives no result of it",
                 self.inferences_overdue
             )?;
         }

@@ -330,27 +330,24 @@ fn build(
     let mut service_ns = time_of_one(&mut own.engine).map_err(|error| refuse(&error))?;
     for (of, (_, model)) in further.iter_mut().zip(seed.models.iter().skip(1)) {
         let one_ns = time_of_one(&mut of.engine).map_err(|error| refused(model, &error))?;
-        // With as many boxes as there may be: a gap that is promised has to be kept.
-        service_ns += one_ns * of.boxes.as_ref().map_or(1, |boxes| boxes.most as u64);
+        // How many boxes there are to look into will be learned.
+        service_ns += one_ns;
     }
     // A worker of other cameras may judge some of these as well: what it gives comes on top.
     let pace = Pace::new(
         judged().map(|(view, ..)| view.interval_ns),
         service_ns / seed.alike.max(1) as u64,
     );
-    let fair_gap_ns = pace.fair_gap_ns(judged().count());
     let share = |view: &Option<(ViewSeed, Plans, Option<Jpeg>)>| match view {
         Some((view, ..)) => Share {
             priority: view.priority,
             // A camera of few frames a second misses no deadline between them.
-            max_gap_ns: fair_gap_ns
-                .max(view.interval_ns)
-                .max(2 * view.allowance.gap_ns),
+            least_gap_ns: view.interval_ns.max(2 * view.allowance.gap_ns),
         },
         // Its bit never comes.
         None => Share {
             priority: 0,
-            max_gap_ns: u64::MAX,
+            least_gap_ns: u64::MAX,
         },
     };
     let shares: Vec<Share> = views.iter().map(share).collect();
@@ -388,6 +385,7 @@ fn build(
             .collect(),
         buffers: seed.buffers,
         scheduler,
+        alike: seed.alike.max(1) as u64,
         signals: seed.signals,
         pulses: seed.pulses,
         bell: seed.bell,

@@ -94,6 +94,8 @@ pub(super) struct Worker<E> {
     pub(super) views: Vec<Option<View>>,
     pub(super) buffers: Buffers,
     pub(super) scheduler: Scheduler,
+    /// Workers of the same cameras and this one.
+    pub(super) alike: u64,
     pub(super) signals: Signals,
     pub(super) pulses: Pulses,
     pub(super) bell: Arc<Doorbell>,
@@ -350,6 +352,8 @@ impl<E: Engine> Worker<E> {
                     // Whatever disturbed them has not kept the next frame waiting.
                     self.tally.last = look(queue, now_ns());
                 }
+                let took_ns = now_ns().saturating_sub(lease_ns);
+                self.scheduler.learn(took_ns / self.alike);
             }
             Judged::Stale | Judged::Damaged | Judged::Failed | Judged::Refused => {}
         }

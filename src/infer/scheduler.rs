@@ -15,12 +15,13 @@ use crate::limits::MAX_CAMERAS;
 use std::cmp::Reverse;
 
 /// What one camera may ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Share {
     /// Greater goes first, while all deadlines can be met.
     pub priority: u8,
-    /// Longest time between two frames taken of this camera while it has frames.
-    pub max_gap_ns: u64,
+    /// Its longest gap, from one frame taken to the next while it has frames, is the fair one
+    /// ([`Pace::fair_gap_ns`]), or this where this is longer.
+    pub least_gap_ns: u64,
 }
 
 /// What all cameras have in common.
@@ -30,6 +31,8 @@ pub struct Pace {
     pub service_ns: u64,
     /// Frames whose ages are so many whole windows count as equally fresh.
     pub window_ns: u64,
+    /// Cameras that share the time.
+    pub cameras: usize,
 }
 
 impl Pace {
@@ -41,26 +44,28 @@ impl Pace {
     pub fn new(intervals_ns: impl IntoIterator<Item = u64>, service_ns: u64) -> Self {
         /// Frames in so many nanoseconds are counted: some eleven days.
         const LONG_NS: u64 = 1_000_000_000_000_000;
-        let frames: u64 = intervals_ns
-            .into_iter()
-            .map(|interval_ns| LONG_NS.checked_div(interval_ns).unwrap_or(0))
-            .sum();
+        let (mut frames, mut cameras) = (0, 0);
+        for interval_ns in intervals_ns {
+            frames += LONG_NS.checked_div(interval_ns).unwrap_or(0);
+            cameras += 1;
+        }
         let spacing_ns = LONG_NS.checked_div(frames).unwrap_or(0);
         Self {
             service_ns,
             window_ns: spacing_ns + spacing_ns / 4,
+            cameras,
         }
     }
 
-    /// A gap that `cameras` cameras of equal rights can keep: twice their fair share, less half a service
+    /// A gap that cameras of equal rights can keep: twice their fair share, less half a service
     /// for one that takes longer.
     ///
     /// A camera that just missed its chance has the next one after nearly that time: a shorter gap would
     /// be kept with stale frames.
     #[must_use]
-    pub fn fair_gap_ns(&self, cameras: usize) -> u64 {
+    pub const fn fair_gap_ns(&self) -> u64 {
         self.service_ns
-            .saturating_mul(2 * cameras as u64)
+            .saturating_mul(2 * self.cameras as u64)
             .saturating_sub(self.service_ns / 2)
     }
 
@@ -95,19 +100,20 @@ pub enum Choice {
 #[derive(Clone, Copy, Debug)]
 struct Camera {
     index: usize,
-    share: Share,
+    priority: u8,
+    max_gap_ns: u64,
     seen: Seen,
 }
 
 impl Camera {
     const fn deadline_ns(&self) -> u64 {
-        self.seen.served_ns.saturating_add(self.share.max_gap_ns)
+        self.seen.served_ns.saturating_add(self.max_gap_ns)
     }
 
     /// How much of its longest gap is over.
     #[allow(clippy::cast_precision_loss)] // A proportion.
     fn hunger(&self, now_ns: u64) -> f64 {
-        now_ns.saturating_sub(self.seen.served_ns) as f64 / self.share.max_gap_ns.max(1) as f64
+        now_ns.saturating_sub(self.seen.served_ns) as f64 / self.max_gap_ns.max(1) as f64
     }
 }
 
@@ -147,13 +153,15 @@ impl Scheduler {
     /// better one; bits beyond the cameras are ignored, and `None` says that no other is set.
     #[must_use]
     pub fn next(&self, pending: u64, now_ns: u64, seen: impl Fn(usize) -> Seen) -> Option<Choice> {
+        let fair_gap_ns = self.pace.fair_gap_ns();
         let cameras: heapless::Vec<Camera, MAX_CAMERAS> = self
             .shares
             .iter()
             .enumerate()
             .map(|(index, &share)| Camera {
                 index,
-                share,
+                priority: share.priority,
+                max_gap_ns: fair_gap_ns.max(share.least_gap_ns),
                 seen: seen(index),
             })
             .collect();
@@ -172,12 +180,20 @@ impl Scheduler {
         }))
     }
 
+    /// A worker needed so long for one frame, divided by the workers of these cameras: taken for the usual time
+    /// by and by.
+    pub const fn learn(&mut self, service_ns: u64) {
+        let usual_ns = self.pace.service_ns;
+        // What takes long enough to overflow is no usual time.
+        self.pace.service_ns = usual_ns.saturating_mul(15).saturating_add(service_ns) / 16;
+    }
+
     /// The first of the pending cameras.
     fn first(&self, pending: impl Iterator<Item = Camera> + Clone, now_ns: u64) -> Option<Camera> {
         let rank = |camera: &Camera| {
             let age_ns = now_ns.saturating_sub(camera.seen.newest_ns);
             (
-                camera.share.priority,
+                camera.priority,
                 Reverse(age_ns / self.pace.window_ns.max(1)),
                 now_ns.saturating_sub(camera.seen.served_ns),
                 Reverse(camera.index),
@@ -217,13 +233,11 @@ impl Scheduler {
         let Pace {
             service_ns,
             window_ns,
+            ..
         } = self.pace;
         let expected_ns = awaited.seen.expected_ns;
         let wait_ns = expected_ns.checked_sub(now_ns).filter(|&ns| ns > 0)?;
-        if first.seen.newest_ns == 0
-            || wait_ns > service_ns
-            || awaited.share.priority < first.share.priority
-        {
+        if first.seen.newest_ns == 0 || wait_ns > service_ns || awaited.priority < first.priority {
             return None;
         }
         let age_ns = now_ns.saturating_sub(first.seen.newest_ns);

@@ -6,9 +6,11 @@ use gpiocdev_uapi::v2::{
     get_line_info, set_line_values,
 };
 use nix::errno::Errno;
+use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// A line that can be taken as an output, time and again.
@@ -135,12 +137,21 @@ impl GpioPort {
     }
 }
 
+/// Opens a chip's node. A FIFO that somebody made in its place is no chip, and is not waited for.
+fn open(node: &Path) -> Result<File, Errno> {
+    let opened = File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(node);
+    opened.map_err(|error| number(&error))
+}
+
 impl Outlet for GpioPort {
     type Switch = GpioLine;
 
     /// Takes the line as an output, and switches it off. Allocates nothing.
     fn open(&mut self) -> Result<GpioLine, Errno> {
-        let chip = File::open(&self.device).map_err(|error| number(&error))?;
+        let chip = open(&self.device)?;
         let mut flags = LineFlags::OUTPUT;
         flags.set(LineFlags::ACTIVE_LOW, self.active_low);
         let mut request = LineRequest {
@@ -189,7 +200,7 @@ impl Chip {
     /// # Errors
     /// It is not there, may not be opened, or is no GPIO chip (ENOTTY).
     pub fn open(node: &Path) -> Result<Self, Errno> {
-        let file = File::open(node).map_err(|error| number(&error))?;
+        let file = open(node)?;
         let info = get_chip_info(&file).map_err(|error| errno(&error))?;
         let line = |offset| {
             let info = get_line_info(&file, offset).ok()?;

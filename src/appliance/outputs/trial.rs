@@ -3,13 +3,15 @@
 use super::{refusal, serial_port};
 use crate::appliance::exit::{Exit, Failure};
 use crate::board::{Board, Delivery, GpioMode, Output};
-use crate::event::output::{
-    Link, Next, Outlet as _, Patience, Switch as _, Wire as _, Words, sentence,
-};
+use crate::event::output::{Link, Next, Outlet, Patience, Switch as _, Wire as _, Words, sentence};
 use crate::event::{Event, Phase};
 use crate::sys::clock::{now_ns, realtime_ns};
 use crate::sys::gpio::GpioPort;
 use crate::sys::serial::SerialPort;
+use crate::sys::signal::StopSignals;
+use crate::units::NS_PER_MS;
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
 use std::path::Path;
 use std::time::Duration;
 
@@ -97,12 +99,24 @@ pub fn try_output(board: &Path, name: &str) -> Result<String, Failure> {
                 GpioMode::Pulse { pulse_ms } => *pulse_ms,
                 GpioMode::Level => LEVEL_MS,
             };
-            let port = GpioPort::new(device.clone(), *gpio_line, *active_low);
-            pulse(port, on_ms).map_err(|error| refusal(name, &error))?;
+            // Before the line is on: a Ctrl-C ends the trial, and switches it off.
+            let signals = StopSignals::block().map_err(|error| refusal(name, &error))?;
+            let mut port = GpioPort::new(device.clone(), *gpio_line, *active_low);
+            let stopped = pulse(&mut port, on_ms * NS_PER_MS, &signals).map_err(|fault| {
+                let words = match fault {
+                    PulseFault::Open(errno) => port.explain(errno).to_string(),
+                    PulseFault::Set(errno) => format!("the line does not obey: {errno}"),
+                };
+                refusal(name, &words)
+            })?;
             let level = if *active_low { "low" } else { "high" };
             let device = device.display();
+            let length = match stopped {
+                None => format!("for {on_ms} ms"),
+                Some(signal) => format!("until {signal} came"),
+            };
             Ok(format!(
-                "line {gpio_line} of {device} was on ({level}) for {on_ms} ms, and is off"
+                "line {gpio_line} of {device} was on ({level}) {length}, and is off"
             ))
         }
         Delivery::Serial { device, rate_baud } => {
@@ -130,18 +144,29 @@ fn find<'a>(board: &'a Board, name: &str) -> Result<&'a Output, Failure> {
     })
 }
 
-/// On, for so long, and off.
-fn pulse(mut port: GpioPort, on_ms: u64) -> Result<(), String> {
-    let mut line = port
-        .open()
-        .map_err(|errno| port.explain(errno).to_string())?;
+/// Why a pulse was none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PulseFault {
+    Open(Errno),
+    Set(Errno),
+}
+
+/// On, for so long or until a signal to stop, and off. Gives the signal.
+fn pulse<O: Outlet>(
+    outlet: &mut O,
+    on_ns: u64,
+    signals: &StopSignals,
+) -> Result<Option<Signal>, PulseFault> {
+    let mut line = outlet.open().map_err(PulseFault::Open)?;
     let told = line.set(true);
-    if told.is_ok() {
-        std::thread::sleep(Duration::from_millis(on_ms));
-    }
+    // A wait that fails ends the pulse at once.
+    let stopped = match told {
+        Ok(()) => signals.wait(on_ns).unwrap_or_default(),
+        Err(_) => None,
+    };
     // Off in any case.
-    told.and(line.set(false))
-        .map_err(|errno| format!("the line does not obey: {errno}"))
+    told.and(line.set(false)).map_err(PulseFault::Set)?;
+    Ok(stopped)
 }
 
 /// Sends one line, and gives it once it has left.
@@ -179,5 +204,57 @@ fn send(port: SerialPort) -> Result<String, String> {
             ));
         }
         std::thread::sleep(LOOK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::output::Switch;
+    use crate::units::NS_PER_S;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Lamp(Arc<Mutex<Vec<bool>>>);
+
+    impl Outlet for Lamp {
+        type Switch = Self;
+        fn open(&mut self) -> Result<Self, Errno> {
+            Ok(self.clone())
+        }
+    }
+
+    impl Switch for Lamp {
+        fn set(&mut self, on: bool) -> Result<(), Errno> {
+            self.0.lock().unwrap().push(on);
+            Ok(())
+        }
+        fn check(&self) -> Result<(), Errno> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_signal_ends_the_trial_of_a_line_and_it_is_off() {
+        let signals = StopSignals::block().unwrap();
+        let mut lamp = Lamp::default();
+        assert_eq!(pulse(&mut lamp, 1, &signals), Ok(None));
+        nix::sys::signal::raise(Signal::SIGINT).unwrap();
+        let ended = pulse(&mut lamp, 600 * NS_PER_S, &signals);
+        assert_eq!(ended, Ok(Some(Signal::SIGINT)));
+        assert_eq!(*lamp.0.lock().unwrap(), [true, false, true, false]);
+    }
+
+    #[test]
+    fn a_fifo_in_a_chips_place_is_refused_and_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("gpiochip0");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let mut port = GpioPort::new(fifo, 3, false);
+        let Err(errno) = port.open() else {
+            panic!("it is no chip");
+        };
+        let words = port.explain(errno).to_string();
+        assert!(words.contains("not a GPIO chip"), "{words}");
     }
 }

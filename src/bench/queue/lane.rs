@@ -120,11 +120,7 @@ impl Lanes {
     ) -> Result<LaneSink, BenchError> {
         let cameras = self.taps.len();
         let pace = Pace::new(vec![interval_ns; cameras], service_ns);
-        let share = Share {
-            priority: 0,
-            max_gap_ns: pace.fair_gap_ns(cameras),
-        };
-        let scheduler = Scheduler::new(&vec![share; cameras], pace)
+        let scheduler = Scheduler::new(&vec![Share::default(); cameras], pace)
             .ok_or_else(|| BenchError::Setting(format!("{cameras} cameras, expected 1 to 64")))?;
         Ok(LaneSink {
             lanes: self,

@@ -4,11 +4,12 @@ use super::*;
 
 const UNBOUNDED: Share = Share {
     priority: 0,
-    max_gap_ns: u64::MAX,
+    least_gap_ns: u64::MAX,
 };
 const EAGER: Pace = Pace {
     service_ns: 1,
     window_ns: 0,
+    cameras: 0,
 };
 
 /// Frames of these stamps, of cameras that were served at these times; nothing is known of the next frames.
@@ -38,7 +39,7 @@ fn without_stamps_it_is_round_robin() {
         UNBOUNDED,
         Share {
             priority: 0,
-            max_gap_ns: 0,
+            least_gap_ns: 0,
         },
     ] {
         let scheduler = Scheduler::new(&[share; 3], EAGER).unwrap();
@@ -84,11 +85,12 @@ fn the_freshest_frame_goes_first_and_frames_in_the_window_by_their_wait() {
 fn a_pressing_deadline_goes_before_a_fresher_frame_and_a_greater_priority() {
     let share = |priority| Share {
         priority,
-        max_gap_ns: 50,
+        least_gap_ns: 50,
     };
     let pace = Pace {
         service_ns: 10,
         window_ns: 0,
+        cameras: 0,
     };
     let scheduler = Scheduler::new(&[share(0), share(9)], pace).unwrap();
     let next = |now| scheduler.next(0b11, now, captured(&[0, 1], &[0, 20]));
@@ -104,13 +106,14 @@ fn a_pressing_deadline_goes_before_a_fresher_frame_and_a_greater_priority() {
 /// comes in `wait_ns`. Camera 2, if pending, has to be served by then.
 fn choice(age_ns: u64, wait_ns: u64, priorities: [u8; 2], pending: u64) -> Choice {
     const NOW: u64 = 1_000_000;
-    let share = |priority, max_gap_ns| Share {
+    let share = |priority, least_gap_ns| Share {
         priority,
-        max_gap_ns,
+        least_gap_ns,
     };
     let pace = Pace {
         service_ns: 1_000,
         window_ns: 400,
+        cameras: 0,
     };
     let shares = [
         share(priorities[0], 10_000),
@@ -182,4 +185,26 @@ fn a_pace_counts_all_frames() {
 fn more_than_sixty_four_cameras_are_refused() {
     assert!(Scheduler::new(&[UNBOUNDED; 64], EAGER).is_some());
     assert!(Scheduler::new(&[UNBOUNDED; 65], EAGER).is_none());
+}
+
+#[test]
+fn what_an_inference_takes_is_learned_and_the_gaps_with_it() {
+    let pace = Pace::new([33; 4], 10_000);
+    let mut scheduler = Scheduler::new(&[Share::default(); 4], pace).unwrap();
+    // Camera 0 has the fresher frame, and camera 1 was served 2 500 ago.
+    let seen = |camera| Seen {
+        newest_ns: [5_000, 100, 0, 0][camera],
+        expected_ns: 0,
+        served_ns: [4_900, 2_500, 0, 0][camera],
+    };
+    let next = |scheduler: &Scheduler| scheduler.next(0b11, 5_000, seen);
+    assert_eq!(next(&scheduler), Some(Choice::Take(0)), "its gap is 75 000");
+    for _ in 0..100 {
+        scheduler.learn(300);
+    }
+    assert_eq!(
+        next(&scheduler),
+        Some(Choice::Take(1)),
+        "its gap is about 2 400"
+    );
 }

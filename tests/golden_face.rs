@@ -184,6 +184,39 @@ fn decoder(engine: &TfliteEngine) -> Decoder {
     Decoder::new(&settings, engine.input(), engine.outputs()).unwrap()
 }
 
+/// Every plan makes the reference's tensor of each frame, and the model finds the reference's faces in it.
+/// `element` is the number in the tensor's bytes whose place was `index` in the reference's; `rounding` is what its
+/// type may add to the tolerance.
+#[track_caller]
+fn finds_the_references(
+    engine: &mut TfliteEngine,
+    rounding: f32,
+    element: impl Fn(&[u8], usize) -> f32,
+) {
+    let mut decoder = decoder(engine);
+    let mut detections = Detections::new();
+    let mut faces = 0;
+    for (case, format, bytes) in cases() {
+        let name = &case.scene.name;
+        for plan in plans(format, engine) {
+            plan.run(bytes, engine.input_bytes()).unwrap();
+            for &(index, expected) in &case.tensor_samples {
+                let off = (element(engine.input_bytes(), index) - expected).abs();
+                let bound = element_tolerance(&plan) + rounding;
+                assert!(off <= bound, "{name}: element {index}");
+            }
+            engine.invoke().unwrap();
+            let stats = decoder
+                .decode(&outputs_of(engine), plan.mapping(), &mut detections)
+                .unwrap();
+            assert_eq!(stats.refused, 0, "{name}");
+            compare(name, &detections, &case.detections);
+            faces += detections.len();
+        }
+    }
+    assert!(faces >= 3, "{faces}");
+}
+
 #[test]
 fn a_model_of_planes_finds_the_same_faces() {
     const PLANE: usize = 128 * 128;
@@ -193,29 +226,9 @@ fn a_model_of_planes_finds_the_same_faces() {
             engine.input().to_string(),
             "\"planes\" float32 [1, 3, 128, 128]"
         );
-        let mut decoder = decoder(&engine);
-        let mut detections = Detections::new();
-        let mut faces = 0;
-        for (case, format, bytes) in cases() {
-            let name = &case.scene.name;
-            for plan in plans(format, &engine) {
-                plan.run(bytes, engine.input_bytes()).unwrap();
-                let elements = engine.input_bytes().as_chunks().0;
-                for &(index, expected) in &case.tensor_samples {
-                    let found = f32::from_ne_bytes(elements[index % 3 * PLANE + index / 3]);
-                    let off = (found - expected).abs();
-                    assert!(off <= element_tolerance(&plan), "{name}: element {index}");
-                }
-                engine.invoke().unwrap();
-                let stats = decoder
-                    .decode(&outputs_of(&engine), plan.mapping(), &mut detections)
-                    .unwrap();
-                assert_eq!(stats.refused, 0, "{name}");
-                compare(name, &detections, &case.detections);
-                faces += detections.len();
-            }
-        }
-        assert!(faces >= 3, "{faces}");
+        finds_the_references(&mut engine, 0.0, |bytes, index| {
+            f32::from_ne_bytes(bytes.as_chunks().0[index % 3 * PLANE + index / 3])
+        });
     }
 }
 
@@ -245,30 +258,10 @@ fn a_model_of_float16_finds_the_same_faces() {
                 "1 part by TfLiteXNNPackDelegate, 3 kernels of the library (CAST, DEQUANTIZE)"
             );
         }
-        let mut decoder = decoder(&engine);
-        let mut detections = Detections::new();
-        let mut faces = 0;
-        for (case, format, bytes) in cases() {
-            let name = &case.scene.name;
-            for plan in plans(format, &engine) {
-                plan.run(bytes, engine.input_bytes()).unwrap();
-                let elements = engine.input_bytes().as_chunks().0;
-                for &(index, expected) in &case.tensor_samples {
-                    let found = half::f16::from_ne_bytes(elements[index]).to_f32();
-                    // Up to 1 the numbers are at most 2^-11 apart.
-                    let bound = element_tolerance(&plan) + 2_f32.powi(-12);
-                    assert!((found - expected).abs() <= bound, "{name}: element {index}");
-                }
-                engine.invoke().unwrap();
-                let stats = decoder
-                    .decode(&outputs_of(&engine), plan.mapping(), &mut detections)
-                    .unwrap();
-                assert_eq!(stats.refused, 0, "{name}");
-                compare(name, &detections, &case.detections);
-                faces += detections.len();
-            }
-        }
-        assert!(faces >= 3, "{faces}");
+        // Up to 1 the numbers are at most 2^-11 apart.
+        finds_the_references(&mut engine, 2_f32.powi(-12), |bytes, index| {
+            half::f16::from_ne_bytes(bytes.as_chunks().0[index]).to_f32()
+        });
     }
 }
 

@@ -15,6 +15,7 @@ use crate::capture::SourceError;
 use crate::decode::{Jpeg, Samples};
 use crate::frame::StreamFormat;
 use crate::infer::{Allowance, Engine, Pace, Scheduler, Share, TensorInfo, outputs_of};
+use crate::latency::{AgeOfKnowledge, Histogram, StageHistograms, Usual};
 use crate::ledger::WorkerLedger;
 use crate::postprocess::{Decoder, Detections};
 use crate::preprocess::{Plan, Preparation};
@@ -362,25 +363,22 @@ fn build(
         views: views
             .into_iter()
             .map(|view| {
-                let (view, plans, jpeg) = view?;
-                let ViewSeed {
-                    tap,
-                    ledger,
-                    max_age_ns,
-                    interval_ns,
-                    shared,
-                    allowance,
-                    ..
-                } = view;
-                Some(View::new(
-                    tap,
+                let (view, (plan, plans), jpeg) = view?;
+                Some(View {
+                    tap: view.tap,
+                    plan,
                     plans,
                     jpeg,
-                    ledger,
-                    max_age_ns,
-                    (interval_ns, shared),
-                    allowance,
-                ))
+                    ledger: view.ledger,
+                    max_age_ns: view.max_age_ns,
+                    interval_ns: view.interval_ns,
+                    shared: view.shared,
+                    allowance: view.allowance,
+                    stages: StageHistograms::new(),
+                    age: AgeOfKnowledge::new(),
+                    inter_result: Histogram::new(),
+                    usual: Usual::new(),
+                })
             })
             .collect(),
         buffers: seed.buffers,

@@ -49,32 +49,6 @@ pub(super) struct View {
 }
 
 impl View {
-    pub(super) fn new(
-        tap: LaneTap,
-        (plan, plans): (Plan, Vec<Plan>),
-        jpeg: Option<Jpeg>,
-        ledger: WorkerLedger,
-        max_age_ns: u64,
-        (interval_ns, shared): (u64, bool),
-        allowance: Allowance,
-    ) -> Self {
-        Self {
-            tap,
-            plan,
-            plans,
-            jpeg,
-            ledger,
-            max_age_ns,
-            interval_ns,
-            shared,
-            allowance,
-            stages: StageHistograms::new(),
-            age: AgeOfKnowledge::new(),
-            inter_result: Histogram::new(),
-            usual: Usual::new(),
-        }
-    }
-
     /// Bytes of what one worker measures of one camera.
     pub(super) const fn measured_bytes() -> u64 {
         StageHistograms::bytes() + AgeOfKnowledge::bytes() + Histogram::bytes() + Usual::bytes()

@@ -181,6 +181,18 @@ impl Writer {
         slots
     }
 
+    /// An OperatorCode of the library's own.
+    pub(super) fn operator_code(&mut self, slot: usize, code: u8) {
+        // deprecated_builtin_code, custom_code, version, builtin_code
+        let fields = [
+            Field::Byte(code),
+            Field::Absent,
+            Field::Int(1),
+            Field::Int(code.into()),
+        ];
+        self.table(slot, &fields);
+    }
+
     pub(super) fn ints(&mut self, slot: usize, values: &[i32]) {
         self.point(slot, self.0.len());
         self.int(i32::try_from(values.len()).unwrap());

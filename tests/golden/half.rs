@@ -80,14 +80,7 @@ fn with_float16_ends(model: &[u8]) -> Vec<u8> {
     };
     let slots = new.vector(codes_slot, &codes);
     for (slot, code) in slots.into_iter().zip([DEQUANTIZE, CAST]) {
-        // deprecated_builtin_code, custom_code, version, builtin_code
-        let fields = [
-            Field::Byte(code),
-            Field::Absent,
-            Field::Int(1),
-            Field::Int(code.into()),
-        ];
-        new.table(slot, &fields);
+        new.operator_code(slot, code);
     }
     let slot = new.vector(graphs_slot, &[To::New])[0];
     // tensors, inputs, outputs, operators, name

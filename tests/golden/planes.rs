@@ -64,14 +64,7 @@ fn with_planes(model: &[u8]) -> Vec<u8> {
         unreachable!()
     };
     let slot = new.vector(codes_slot, &codes)[0];
-    // deprecated_builtin_code, custom_code, version, builtin_code
-    let fields = [
-        Field::Byte(TRANSPOSE),
-        Field::Absent,
-        Field::Int(1),
-        Field::Int(TRANSPOSE.into()),
-    ];
-    new.table(slot, &fields);
+    new.operator_code(slot, TRANSPOSE);
     let slot = new.vector(buffers_slot, &buffers)[0];
     let slot = new.table(slot, &[NEW])[0];
     new.data(slot, &[0, 2, 3, 1]);

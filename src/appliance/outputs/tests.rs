@@ -78,8 +78,9 @@ fn an_output_that_hangs_in_its_device_loses_its_own_events_and_holds_up_nobody()
     assert_eq!(desk.troubles().1, 1);
 }
 
+/// Tells what it is told.
 #[derive(Clone)]
-struct Lamp(Sender<bool>);
+pub(super) struct Lamp(pub(super) Sender<bool>);
 
 impl Outlet for Lamp {
     type Switch = Self;

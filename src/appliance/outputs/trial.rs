@@ -209,40 +209,24 @@ fn send(port: SerialPort) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::Lamp;
     use super::*;
-    use crate::event::output::Switch;
     use crate::units::NS_PER_S;
-    use std::sync::{Arc, Mutex};
-
-    #[derive(Clone, Default)]
-    struct Lamp(Arc<Mutex<Vec<bool>>>);
-
-    impl Outlet for Lamp {
-        type Switch = Self;
-        fn open(&mut self) -> Result<Self, Errno> {
-            Ok(self.clone())
-        }
-    }
-
-    impl Switch for Lamp {
-        fn set(&mut self, on: bool) -> Result<(), Errno> {
-            self.0.lock().unwrap().push(on);
-            Ok(())
-        }
-        fn check(&self) -> Result<(), Errno> {
-            Ok(())
-        }
-    }
+    use std::sync::mpsc::channel;
 
     #[test]
     fn a_signal_ends_the_trial_of_a_line_and_it_is_off() {
         let signals = StopSignals::block().unwrap();
-        let mut lamp = Lamp::default();
+        let (told, seen) = channel();
+        let mut lamp = Lamp(told);
         assert_eq!(pulse(&mut lamp, 1, &signals), Ok(None));
         nix::sys::signal::raise(Signal::SIGINT).unwrap();
         let ended = pulse(&mut lamp, 600 * NS_PER_S, &signals);
         assert_eq!(ended, Ok(Some(Signal::SIGINT)));
-        assert_eq!(*lamp.0.lock().unwrap(), [true, false, true, false]);
+        assert_eq!(
+            seen.try_iter().collect::<Vec<_>>(),
+            [true, false, true, false]
+        );
     }
 
     #[test]

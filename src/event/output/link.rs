@@ -1,7 +1,7 @@
 //! A line to another device, which may vanish and come back: opened again with growing pauses, whole lines
 //! only, and never a wait for whoever reads.
 
-use super::pauses::Pauses;
+use super::reopened::Reopened;
 use super::sentence::Sentence;
 use nix::errno::Errno;
 
@@ -65,14 +65,13 @@ pub enum Next {
 #[derive(Debug)]
 pub struct Link<P: Port> {
     port: P,
-    wire: Option<P::Wire>,
+    wire: Reopened<P::Wire>,
     /// The line being handed over, and how much of it is.
     line: Option<(Sentence, usize)>,
     /// The wire's last line was cut: the next one wants a line end before it.
     torn: bool,
-    pauses: Pauses,
-    errno: Errno,
-    counts: LinkCounts,
+    sent: u64,
+    bytes: u64,
 }
 
 impl<P: Port> Link<P> {
@@ -80,33 +79,24 @@ impl<P: Port> Link<P> {
     pub fn new(port: P) -> Self {
         Self {
             port,
-            wire: None,
+            wire: Reopened::new(),
             line: None,
             torn: false,
-            pauses: Pauses::new(),
-            errno: Errno::ENODEV,
-            counts: LinkCounts::default(),
+            sent: 0,
+            bytes: 0,
         }
     }
 
     /// Opens the device if it is time to, and hands over what it takes of the lines that `next` gives.
     pub fn step(&mut self, now_ns: u64, mut next: impl FnMut() -> Option<Sentence>) -> Next {
-        if self.wire.is_none() && self.pauses.is_due(now_ns) {
-            match self.port.open() {
-                Ok(wire) => {
-                    self.counts.opened += 1;
-                    self.wire = Some(wire);
-                }
-                Err(errno) => self.lose(now_ns, errno),
-            }
-        }
-        while let Some(wire) = &mut self.wire {
+        self.wire.open_if_due(now_ns, || self.port.open());
+        while let Some(wire) = self.wire.get_mut() {
             if self.torn {
                 // A single byte, which cannot be cut.
                 match wire.write(b"\n") {
                     Ok(count) => {
                         self.torn = count == 0;
-                        self.counts.bytes += count as u64;
+                        self.bytes += count as u64;
                     }
                     Err(Errno::EAGAIN) => return Next::Room,
                     Err(errno) => {
@@ -129,39 +119,33 @@ impl<P: Port> Link<P> {
             match wire.write(line.as_bytes().get(*done..).unwrap_or_default()) {
                 Ok(count) => {
                     *done += count;
-                    self.counts.bytes += count as u64;
+                    self.bytes += count as u64;
                     if *done >= line.len() {
                         self.line = None;
-                        self.counts.sent += 1;
-                        self.pauses.worked();
+                        self.sent += 1;
+                        self.wire.worked();
                     }
                 }
                 Err(Errno::EAGAIN) => return Next::Room,
                 Err(errno) => self.lose(now_ns, errno),
             }
         }
-        Next::Retry {
-            at_ns: self.pauses.at_ns(),
-            errno: self.errno,
-        }
+        self.wire.retry()
     }
 
     /// The device is gone, or cannot be opened. What it had of a line is worth nothing: the line is sent
     /// again from its beginning, and arrives twice where its line end alone was missing.
     fn lose(&mut self, now_ns: u64, errno: Errno) {
-        self.counts.failures += 1;
-        self.wire = None;
         if let Some((_, done)) = &mut self.line {
             self.torn |= *done > 0;
             *done = 0;
         }
-        self.errno = errno;
-        self.pauses.failed(now_ns);
+        self.wire.lose(now_ns, errno);
     }
 
     /// The open wire.
     pub const fn wire(&self) -> Option<&P::Wire> {
-        self.wire.as_ref()
+        self.wire.get()
     }
 
     /// A line that is not handed over yet.
@@ -173,20 +157,25 @@ impl<P: Port> Link<P> {
     /// Bytes of whole lines that the wire took and has yet to send.
     pub fn unsent(&self) -> usize {
         let cut = self.line.as_ref().map_or(0, |(_, done)| *done);
-        let unsent = self.wire.as_ref().map_or(0, Wire::unsent);
+        let unsent = self.wire.get().map_or(0, Wire::unsent);
         unsent.saturating_sub(cut)
     }
 
     /// What it did.
     #[must_use]
     pub const fn counts(&self) -> LinkCounts {
-        self.counts
+        LinkCounts {
+            sent: self.sent,
+            failures: self.wire.failures(),
+            opened: self.wire.opened(),
+            bytes: self.bytes,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::pauses::{FIRST_PAUSE_NS, LONGEST_PAUSE_NS};
+    use super::super::reopened::{FIRST_PAUSE_NS, LONGEST_PAUSE_NS};
     use super::{Link, Next, Port, Sentence, Wire};
     use nix::errno::Errno;
     use proptest::prelude::*;

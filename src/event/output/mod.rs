@@ -6,7 +6,7 @@
 
 mod link;
 mod patience;
-mod pauses;
+mod reopened;
 mod sentence;
 mod switch;
 mod trail;

@@ -2,7 +2,7 @@
 //! again with growing pauses, and is then what it should be.
 
 use super::link::Next;
-use super::pauses::Pauses;
+use super::reopened::Reopened;
 use crate::board::GpioMode;
 use crate::event::{Event, Phase};
 use crate::units::NS_PER_MS;
@@ -50,14 +50,12 @@ pub struct RelayCounts {
 #[derive(Debug)]
 pub struct Relay<O: Outlet> {
     outlet: O,
-    switch: Option<O::Switch>,
+    switch: Reopened<O::Switch>,
     mode: GpioMode,
     on: bool,
     /// End of the pulse.
     off_ns: Option<u64>,
-    pauses: Pauses,
-    errno: Errno,
-    counts: RelayCounts,
+    switched_on: u64,
 }
 
 impl<O: Outlet> Relay<O> {
@@ -66,13 +64,11 @@ impl<O: Outlet> Relay<O> {
     pub fn new(outlet: O, mode: GpioMode) -> Self {
         Self {
             outlet,
-            switch: None,
+            switch: Reopened::new(),
             mode,
             on: false,
             off_ns: None,
-            pauses: Pauses::new(),
-            errno: Errno::ENODEV,
-            counts: RelayCounts::default(),
+            switched_on: 0,
         }
     }
 
@@ -88,15 +84,8 @@ impl<O: Outlet> Relay<O> {
     /// Opens the switch if it is time to, and brings it to where it should be; `holds` says whether one of
     /// its rules' states does. [`Next::Event`]: it is there.
     pub fn step(&mut self, holds: bool, now_ns: u64) -> Next {
-        if self.switch.is_none() && self.pauses.is_due(now_ns) {
-            match self.outlet.open() {
-                Ok(switch) => {
-                    self.counts.opened += 1;
-                    self.on = false;
-                    self.switch = Some(switch);
-                }
-                Err(errno) => self.lose(now_ns, errno),
-            }
+        if self.switch.open_if_due(now_ns, || self.outlet.open()) {
+            self.on = false;
         }
         let wanted = match self.mode {
             GpioMode::Pulse { .. } => self.off_ns.is_some_and(|off_ns| now_ns < off_ns),
@@ -105,7 +94,7 @@ impl<O: Outlet> Relay<O> {
         if !wanted {
             self.off_ns = None;
         }
-        if let Some(switch) = &mut self.switch {
+        if let Some(switch) = self.switch.get_mut() {
             let outcome = if wanted == self.on {
                 switch.check()
             } else {
@@ -113,25 +102,15 @@ impl<O: Outlet> Relay<O> {
             };
             match outcome {
                 Ok(()) => {
-                    self.counts.switched_on += u64::from(wanted && !self.on);
+                    self.switched_on += u64::from(wanted && !self.on);
                     self.on = wanted;
-                    self.pauses.worked();
+                    self.switch.worked();
                     return Next::Event;
                 }
-                Err(errno) => self.lose(now_ns, errno),
+                Err(errno) => self.switch.lose(now_ns, errno),
             }
         }
-        Next::Retry {
-            at_ns: self.pauses.at_ns(),
-            errno: self.errno,
-        }
-    }
-
-    fn lose(&mut self, now_ns: u64, errno: Errno) {
-        self.counts.failures += 1;
-        self.switch = None;
-        self.errno = errno;
-        self.pauses.failed(now_ns);
+        self.switch.retry()
     }
 
     /// End of the pulse that is on.
@@ -151,13 +130,17 @@ impl<O: Outlet> Relay<O> {
     /// What it did.
     #[must_use]
     pub const fn counts(&self) -> RelayCounts {
-        self.counts
+        RelayCounts {
+            switched_on: self.switched_on,
+            failures: self.switch.failures(),
+            opened: self.switch.opened(),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::pauses::FIRST_PAUSE_NS;
+    use super::super::reopened::FIRST_PAUSE_NS;
     use super::{Next, Outlet, Relay, Switch};
     use crate::board::GpioMode;
     use crate::event::{Event, Phase};

@@ -14,6 +14,7 @@ use std::arch::x86_64::{
     _mm512_permutexvar_epi8, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_si512,
     _mm512_slli_epi32, _mm512_storeu_ps,
 };
+use std::ops::Range;
 
 /// As [`crate::preprocess::strip::portable::across`].
 pub(in crate::preprocess::strip) fn across(
@@ -28,6 +29,52 @@ pub(in crate::preprocess::strip) fn across(
     if windows.iter().any(|windows| windows.reach.is_none()) {
         return avx2::across(strips, plan, tile, scratch, line);
     }
+    let Scratch { samples, mixtures } = scratch;
+    let groups = tile.group..tile.end;
+    let mix = |sixteens: Range<usize>, mixtures: &mut Mixtures| {
+        for (index, fetch) in strips.fetches.iter().enumerate() {
+            let windows = &windows[fetch.class()];
+            mix(
+                windows,
+                sixteens.clone(),
+                &samples[index],
+                &mut mixtures[index],
+            );
+        }
+    };
+    write(strips, plan, &strips.channels, groups, mixtures, line, mix);
+}
+
+/// A line straight from the frame.
+pub(in crate::preprocess::strip) fn direct(
+    strips: &Strips,
+    tables: &Tables,
+    plan: &Plan,
+    down: usize,
+    frame: &[u8],
+    scratch: &mut Scratch,
+    line: &mut Line<'_>,
+) {
+    let Some(direct) = &tables.direct else { return };
+    let groups = 0..line.count.div_ceil(LANES) * 2;
+    let mix = |sixteens: Range<usize>, mixtures: &mut Mixtures| {
+        direct.mix(strips, down, frame, sixteens, mixtures);
+    };
+    let mixtures = &mut scratch.mixtures;
+    write(strips, plan, &direct.channels, groups, mixtures, line, mix);
+}
+
+/// Writes the pixels of `groups` of mixtures, which `mix` makes.
+#[inline(always)]
+fn write(
+    strips: &Strips,
+    plan: &Plan,
+    channels: &[Channel; 3],
+    groups: Range<usize>,
+    mixtures: &mut Mixtures,
+    line: &mut Line<'_>,
+    mix: impl Fn(Range<usize>, &mut Mixtures),
+) {
     let run = match (strips.fetches.len(), plan.channels, plan.planes) {
         (1, 1, _) => colours_as::<1, 1, 1>(plan.kind),
         (1, _, 1) => colours_as::<1, 3, 1>(plan.kind),
@@ -39,20 +86,16 @@ pub(in crate::preprocess::strip) fn across(
         (_, _, 1) => colours_as::<4, 3, 1>(plan.kind),
         (_, _, _) => colours_as::<4, 3, 3>(plan.kind),
     };
-    let Scratch { samples, mixtures } = scratch;
     let pixels = LANES * plan.pixel_bytes();
-    line.write(tile.group..tile.end, |groups, out| {
+    line.write(groups, |groups, out| {
         let sixteens = (groups.start / 2..groups.end / 2).step_by(BATCH);
         let mut outs = out.map(|out| out.chunks_mut(BATCH * pixels));
         for first in sixteens {
             let out = outs.each_mut().map(|out| out.next().unwrap_or_default());
             let some = first..first + out[0].len() / pixels;
-            for (index, fetch) in strips.fetches.iter().enumerate() {
-                let windows = &windows[fetch.class()];
-                mix(windows, some.clone(), &samples[index], &mut mixtures[index]);
-            }
+            mix(some, mixtures);
             // SAFETY: there are tables only where `is_available` said so.
-            unsafe { run(&strips.channels, mixtures, out) };
+            unsafe { run(channels, mixtures, out) };
         }
     });
 }

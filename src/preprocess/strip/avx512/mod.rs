@@ -5,18 +5,21 @@
 #![allow(unsafe_code)]
 
 mod across;
+mod direct;
 mod down;
 mod fetch;
 mod mix;
 mod windows;
 
-pub(super) use across::across;
+pub(super) use across::{across, direct};
 pub(super) use down::down;
 pub(super) use mix::{Mixtures, NO_MIXTURES};
 
 use super::across::Across;
-use super::avx2;
+use super::{Channel, avx2};
 use crate::preprocess::sampling::Sampling;
+use crate::preprocess::taps::Taps;
+use direct::Direct;
 use fetch::Fetch;
 use std::arch::x86_64::{__m512i, _mm512_loadu_si512};
 use windows::Windows;
@@ -27,26 +30,48 @@ pub(super) struct Tables {
     fetches: Box<[Fetch]>,
     /// Of samples of each column, and of those that two columns share.
     windows: [Windows; 2],
+    /// `None` where the format's samples are not read straight from the frame.
+    direct: Option<Direct>,
 }
 
 impl Tables {
     /// With room for so many positions of at most `most` columns each. `None` where this machine lacks the
     /// instructions, or a format's samples lie too far apart.
-    pub(super) fn with_room(sampling: &Sampling, positions: usize, most: usize) -> Option<Self> {
+    pub(super) fn with_room(
+        sampling: &Sampling,
+        positions: usize,
+        most: usize,
+        channels: &[Channel; 3],
+    ) -> Option<Self> {
         if !is_available() {
             return None;
         }
         Some(Self {
             fetches: fetch::fetches(sampling)?,
             windows: [(); 2].map(|()| Windows::with_room(positions, most)),
+            direct: Direct::with_room(sampling, positions, channels),
         })
     }
 
     /// Makes them those of other tables, in the memory that is there.
-    pub(super) fn aim(&mut self, across: &[Across; 2]) {
+    pub(super) fn aim(
+        &mut self,
+        across: &[Across; 2],
+        sampling: &Sampling,
+        taps: &Taps,
+        most_rows: usize,
+    ) {
         for (windows, across) in self.windows.iter_mut().zip(across) {
             windows.aim(across);
         }
+        if let Some(direct) = &mut self.direct {
+            direct.aim(sampling, taps, most_rows);
+        }
+    }
+
+    /// Whether pictures are made straight from the frame.
+    pub(super) fn are_direct(&self) -> bool {
+        self.direct.as_ref().is_some_and(|direct| direct.aimed)
     }
 }
 

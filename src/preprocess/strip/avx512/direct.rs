@@ -1,0 +1,395 @@
+//! Positions of at most two columns of at most two lines, straight from the frame: no strip lies between.
+//!
+//! The two columns of sixteen positions are picked out of a window of each row, and weighted with the share of
+//! column and row in one. A picture that is made smaller leaves most of a row's samples out: they are not even
+//! unpacked. Only samples of one byte are read so.
+
+use super::mix::{Lanes, Numbers};
+use super::windows::LANES;
+use super::{load, load_words};
+use crate::frame::{MAX_SAMPLES, Sample, Store};
+use crate::preprocess::sampling::Sampling;
+use crate::preprocess::strip::across::{elements, weight};
+use crate::preprocess::strip::fetch::bytes;
+use crate::preprocess::strip::{Channel, RowTap, Strips};
+use crate::preprocess::taps::{Taps, put};
+use std::arch::x86_64::{
+    __m512i, _mm512_cvtepi32_ps, _mm512_dpwssd_epi32, _mm512_loadu_si512,
+    _mm512_maskz_permutex2var_epi8, _mm512_maskz_permutexvar_epi8, _mm512_mulhrs_epi16,
+    _mm512_or_si512, _mm512_set1_epi16, _mm512_setzero_si512, _mm512_store_ps, _mm512_sub_epi16,
+};
+use std::ops::Range;
+
+/// Bytes of a register.
+const WIDTH: usize = 64;
+/// Bytes from which the columns of some positions are picked: two registers.
+const WINDOW: usize = 2 * WIDTH;
+/// The lower byte of each word.
+const LOWER: u64 = 0x5555_5555_5555_5555;
+/// What a mixture of the strips is of one of these: samples there have fifteen bits, and here eight.
+const FINER: f32 = 128.0;
+
+/// How the columns of sixteen positions lie in a row.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+enum Reach {
+    /// In one register.
+    One,
+    /// In two.
+    Two,
+    /// Those of each eight in two of their own.
+    TwoEach,
+}
+
+impl Reach {
+    /// Bytes that are read from a start.
+    const fn bytes(self) -> usize {
+        match self {
+            Self::One => WIDTH,
+            Self::Two | Self::TwoEach => WINDOW,
+        }
+    }
+}
+
+/// For each byte of the two words of sixteen positions the byte of the window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C, align(64))]
+struct Table([u8; WIDTH]);
+
+/// The shares of the two columns of sixteen positions, of 32768.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C, align(64))]
+struct Weights([i16; 2 * LANES]);
+
+/// Samples that lie in the same rows, and are picked out of the same windows.
+#[derive(Clone, Debug, PartialEq)]
+struct Group {
+    samples: Range<usize>,
+    /// Which of the weights are those of the first, and of the others.
+    classes: [usize; 2],
+    reach: Reach,
+    /// Bytes from a row's start to the windows of each eight of sixteen positions.
+    starts: Vec<[u32; 2]>,
+    /// Bytes from a row's start to the end of the last window.
+    end: usize,
+    /// Of each sixteen positions, of each sample.
+    tables: Vec<Table>,
+}
+
+/// What this way goes by.
+///
+/// Holding them proves that each window lies inside its row.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Direct {
+    groups: Box<[Group]>,
+    /// Of samples of each column, and of those that two columns share: of each sixteen positions.
+    weights: [Vec<Weights>; 2],
+    pub channels: [Channel; 3],
+    /// The tables are those of the plan's taps.
+    pub aimed: bool,
+}
+
+/// Whether two samples lie in the same rows.
+fn is_beside(one: &Sample, other: &Sample) -> bool {
+    (one.plane, one.rows, one.line) == (other.plane, other.rows, other.line)
+}
+
+impl Direct {
+    /// None, with room for so many positions. `None` where samples are not of one byte.
+    pub(super) fn with_room(
+        sampling: &Sampling,
+        positions: usize,
+        channels: &[Channel; 3],
+    ) -> Option<Self> {
+        if sampling.store() != Store::Byte {
+            return None;
+        }
+        let samples = sampling.samples();
+        let sixteens = positions.div_ceil(LANES);
+        let mut groups = Vec::new();
+        let mut at = 0;
+        while let Some((first, rest)) = samples.get(at..).and_then(<[_]>::split_first) {
+            let others = rest.iter().take_while(|other| is_beside(first, other));
+            let count = 1 + others.count().min(2);
+            let others = rest.get(..count - 1)?;
+            let px = others.first().unwrap_or(first).px;
+            let is_alike = others.iter().all(|other| other.px == px);
+            // Of two, the second has the weights of the first.
+            let count = match count {
+                2 if px == first.px => 2,
+                3 if is_alike => 3,
+                _ => 1,
+            };
+            groups.push(Group {
+                samples: at..at + count,
+                classes: [first.px - 1, px - 1],
+                reach: Reach::One,
+                starts: Vec::with_capacity(sixteens),
+                end: 0,
+                tables: Vec::with_capacity(sixteens * count),
+            });
+            at += count;
+        }
+        Some(Self {
+            groups: groups.into(),
+            weights: [(); 2].map(|()| Vec::with_capacity(sixteens)),
+            channels: channels.map(|channel| Channel {
+                gain: channel.gain.map(|gain| gain * FINER),
+                ..channel
+            }),
+            aimed: false,
+        })
+    }
+
+    /// Makes them those of other taps, in the memory that is there. They serve where each position has at most
+    /// two columns, each line at most two rows, and the columns lie close enough together.
+    pub(super) fn aim(&mut self, sampling: &Sampling, across: &Taps, most_rows: usize) {
+        self.aimed = most_rows <= 2 && self.filled(sampling, across).is_some();
+    }
+
+    fn filled(&mut self, sampling: &Sampling, across: &Taps) -> Option<()> {
+        let sixteens = across.len().div_ceil(LANES);
+        for (weights, px) in self.weights.iter_mut().zip(1..) {
+            weights.clear();
+            for sixteen in 0..sixteens {
+                let mut of_sixteen = [0; 2 * LANES];
+                for (lane, pair) in of_sixteen.chunks_exact_mut(2).enumerate() {
+                    let position = elements(across, 0, px, sixteen * LANES + lane);
+                    if position.1.len() > pair.len() {
+                        return None;
+                    }
+                    for (element, slot) in pair.iter_mut().enumerate() {
+                        *slot = weight(&position, element);
+                    }
+                }
+                put(weights, Weights(of_sixteen))?;
+            }
+        }
+        self.groups
+            .iter_mut()
+            .try_for_each(|group| group.filled(sampling, across))
+    }
+
+    /// The mixtures of `sixteens` of positions of a line.
+    pub(super) fn mix(
+        &self,
+        strips: &Strips,
+        down: usize,
+        frame: &[u8],
+        sixteens: Range<usize>,
+        out: &mut [Numbers; MAX_SAMPLES],
+    ) {
+        for group in &self.groups {
+            let taps = strips.taps(down, group.samples.start);
+            let Some(out) = out.get_mut(group.samples.clone()) else {
+                continue;
+            };
+            let weights = group.classes.map(|class| &self.weights[class][..]);
+            let run = match group.samples.len() {
+                1 => mixed_as::<1>(group.reach, taps.len()),
+                2 => mixed_as::<2>(group.reach, taps.len()),
+                _ => mixed_as::<3>(group.reach, taps.len()),
+            };
+            // SAFETY: there are tables only where `is_available` said so.
+            unsafe { run(group, weights, taps, frame, sixteens.clone(), out) }
+        }
+    }
+}
+
+impl Group {
+    /// `None` where positions are too wide, or a row too short.
+    fn filled(&mut self, sampling: &Sampling, across: &Taps) -> Option<()> {
+        let span = sampling.span(self.samples.start);
+        let samples = sampling.samples().get(self.samples.clone())?;
+        // The bytes of the two columns of a position; of one column twice the same. What is missing of the last
+        // sixteen is as the last position.
+        let places = |sample: &Sample, index: usize| -> Option<[usize; 2]> {
+            let (first, shares) = across.get(index.min(across.len().checked_sub(1)?));
+            let last = first + shares.len().checked_sub(1)?;
+            let at = |column| bytes(Store::Byte, sample, column / sample.px)[1];
+            Some([at(first)?, at(last)?])
+        };
+        let ends = |positions: Range<usize>| -> Option<[usize; 2]> {
+            let (mut least, mut end) = (usize::MAX, 0);
+            for sample in samples {
+                for index in positions.clone() {
+                    let [one, other] = places(sample, index)?;
+                    least = least.min(one.min(other));
+                    end = end.max(one.max(other) + 1);
+                }
+            }
+            Some([least, end])
+        };
+        let sixteens = || (0..across.len()).step_by(LANES);
+        self.reach = Reach::One;
+        for first in sixteens() {
+            let fits = |[least, end]: [usize; 2], reach: Reach| end - least <= reach.bytes();
+            let all = ends(first..first + LANES)?;
+            let this = if fits(all, Reach::One) {
+                Reach::One
+            } else if fits(all, Reach::Two) {
+                Reach::Two
+            } else {
+                let half = first + LANES / 2;
+                let halves = [ends(first..half)?, ends(half..first + LANES)?];
+                if !halves.iter().all(|half| fits(*half, Reach::TwoEach)) {
+                    return None;
+                }
+                Reach::TwoEach
+            };
+            self.reach = if this > self.reach { this } else { self.reach };
+        }
+        let most = span.checked_sub(self.reach.bytes())?;
+        self.starts.clear();
+        self.tables.clear();
+        self.end = 0;
+        for first in sixteens() {
+            let half = first + LANES / 2;
+            let halves = match self.reach {
+                Reach::TwoEach => [first..half, half..first + LANES],
+                Reach::One | Reach::Two => [(); 2].map(|()| first..first + LANES),
+            };
+            let mut starts = [0; 2];
+            for (start, positions) in starts.iter_mut().zip(halves) {
+                let [least, end] = ends(positions)?;
+                // In whole cache lines, where that reaches far enough.
+                let aligned = least / WIDTH * WIDTH;
+                let reaches = aligned + self.reach.bytes() >= end;
+                *start = if reaches { aligned } else { least }.min(most);
+                self.end = self.end.max(*start + self.reach.bytes());
+            }
+            for sample in samples {
+                let mut table = [0; WIDTH];
+                for (lane, four) in table.chunks_exact_mut(4).enumerate() {
+                    let start = starts[lane / (LANES / 2)];
+                    let places = places(sample, first + lane)?;
+                    for (slot, place) in four.iter_mut().step_by(2).zip(places) {
+                        *slot = u8::try_from(place.checked_sub(start)?).ok()?;
+                    }
+                }
+                put(&mut self.tables, Table(table))?;
+            }
+            let [low, high] = starts.map(u32::try_from);
+            put(&mut self.starts, [low.ok()?, high.ok()?])?;
+        }
+        Some(())
+    }
+}
+
+/// What mixes the samples of a group.
+type Run = unsafe fn(&Group, [&[Weights]; 2], &[RowTap], &[u8], Range<usize>, &mut [Numbers]);
+
+fn mixed_as<const N: usize>(reach: Reach, rows: usize) -> Run {
+    match (reach, rows) {
+        (Reach::One, 1) => mixed::<N, ONE, 1>,
+        (Reach::One, _) => mixed::<N, ONE, 2>,
+        (Reach::Two, 1) => mixed::<N, TWO, 1>,
+        (Reach::Two, _) => mixed::<N, TWO, 2>,
+        (Reach::TwoEach, 1) => mixed::<N, TWO_EACH, 1>,
+        (Reach::TwoEach, _) => mixed::<N, TWO_EACH, 2>,
+    }
+}
+
+/// The kinds of [`Reach`].
+const ONE: u8 = 0;
+const TWO: u8 = 1;
+const TWO_EACH: u8 = 2;
+
+/// `N` samples of a group, out of `T` rows.
+#[target_feature(enable = "avx512bw,avx512vl,avx512vbmi,avx512vnni")]
+fn mixed<const N: usize, const R: u8, const T: usize>(
+    group: &Group,
+    weights: [&[Weights]; 2],
+    taps: &[RowTap],
+    frame: &[u8],
+    sixteens: Range<usize>,
+    out: &mut [Numbers],
+) {
+    let (Some(taps), Some(out)) = (taps.first_chunk::<T>(), out.first_chunk_mut::<N>()) else {
+        return;
+    };
+    let rows = taps.map(|tap| tap.at);
+    if rows.iter().any(|row| row + group.end > frame.len()) {
+        return;
+    }
+    let share = _mm512_set1_epi16(taps.last().map_or(0, |tap| tap.weight.cast_signed()));
+    let starts = group.starts.get(sixteens.clone()).unwrap_or_default();
+    let tables = group.tables.as_chunks::<N>().0;
+    let tables = tables.get(sixteens.clone()).unwrap_or_default();
+    let [weights, others] = weights.map(|of| of.get(sixteens.clone()).unwrap_or_default());
+    let all = starts.iter().zip(tables).zip(weights.iter().zip(others));
+    for (index, ((starts, tables), (weights, others))) in all.enumerate() {
+        // SAFETY: the windows of this group end at `end`, which is inside the frame in each of these rows.
+        let windows = rows.map(|row| unsafe { windows::<R>(frame, row, starts) });
+        let mut shares = shared::<T>(weights, share);
+        for sample in 0..N {
+            if N == 3 && sample == 1 {
+                shares = shared::<T>(others, share);
+            }
+            let table = load(&tables[sample].0);
+            let mut sum = _mm512_setzero_si512();
+            for row in 0..T {
+                sum = _mm512_dpwssd_epi32(sum, picked::<R>(table, windows[row]), shares[row]);
+            }
+            if let Some(Lanes(out)) = out[sample].get_mut(index) {
+                let numbers = _mm512_cvtepi32_ps(sum);
+                // SAFETY: 64 writable bytes, aligned as `Lanes` are.
+                unsafe { _mm512_store_ps(out.as_mut_ptr(), numbers) }
+            }
+        }
+    }
+}
+
+/// The weights of the columns in each row, the second of which has this share.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vbmi,avx512vnni")]
+fn shared<const T: usize>(Weights(weights): &Weights, share: __m512i) -> [__m512i; T] {
+    let whole = load_words(weights);
+    let mut shares = [whole; T];
+    if let [first, second] = &mut shares[..] {
+        *second = _mm512_mulhrs_epi16(whole, share);
+        *first = _mm512_sub_epi16(whole, *second);
+    }
+    shares
+}
+
+/// The registers of a row.
+///
+/// # Safety
+/// The bytes that this reach reads from `row` and each start lie inside `frame`.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vbmi,avx512vnni")]
+unsafe fn windows<const R: u8>(frame: &[u8], row: usize, starts: &[u32; 2]) -> [__m512i; 4] {
+    let register = |at: usize| {
+        debug_assert!(at + WIDTH <= frame.len());
+        // SAFETY: inside `frame`, by this function's requirement.
+        let at = unsafe { frame.as_ptr().add(at) };
+        // SAFETY: 64 readable bytes, by this function's requirement; the load needs no alignment.
+        unsafe { _mm512_loadu_si512(at.cast()) }
+    };
+    let [low, high] = starts.map(|start| row + start as usize);
+    let first = register(low);
+    match R {
+        ONE => [first; 4],
+        TWO => [first, register(low + WIDTH), first, first],
+        _ => [
+            first,
+            register(low + WIDTH),
+            register(high),
+            register(high + WIDTH),
+        ],
+    }
+}
+
+/// The two columns of sixteen positions.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vbmi,avx512vnni")]
+fn picked<const R: u8>(table: __m512i, [low, above, high, last]: [__m512i; 4]) -> __m512i {
+    match R {
+        ONE => _mm512_maskz_permutexvar_epi8(LOWER, table, low),
+        TWO => _mm512_maskz_permutex2var_epi8(LOWER, low, table, above),
+        _ => _mm512_or_si512(
+            _mm512_maskz_permutex2var_epi8(LOWER & u64::MAX >> 32, low, table, above),
+            _mm512_maskz_permutex2var_epi8(LOWER & u64::MAX << 32, high, table, last),
+        ),
+    }
+}

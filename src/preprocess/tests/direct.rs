@@ -1,0 +1,70 @@
+//! Pictures that are made straight from the frame, against the plain computation, and those that cannot be.
+
+use super::{HD, bound, demo, format, kernels, noise, reference, simple, steps_off, tensor};
+use crate::board::{Fit, Resample};
+use crate::frame::PixelFormat;
+use crate::infer::TensorType;
+use crate::preprocess::{Kernel, Plan};
+
+/// Whether this machine makes pictures straight from the frame.
+fn is_there() -> bool {
+    kernels(&demo())[0].kernel() == Kernel::Avx512Direct
+}
+
+fn plan(pixel: PixelFormat, width_px: u32, side: usize, resample: Resample) -> Plan {
+    let stride = u32::try_from(pixel.row_bytes(width_px)).unwrap();
+    let format = format(pixel, width_px, 96, stride, HD);
+    let info = tensor(12, side, 3, TensorType::F32);
+    let preparation = simple(Fit::Stretch, resample);
+    let plan = Plan::prepared(&format, &info, &preparation).unwrap();
+    let frame = noise(plan.frame_bytes(), 7);
+    let expected = reference(&format, &info, &preparation, &frame);
+    for plan in kernels(&plan) {
+        let off = steps_off(&plan, &info, preparation.range, &frame, &expected);
+        let bound = bound(plan.kernel(), resample, info.kind);
+        assert!(
+            off <= bound,
+            "{pixel:?} {side} {}: {off}",
+            plan.kernel().name()
+        );
+    }
+    plan
+}
+
+#[test]
+fn samples_of_a_byte_come_straight_from_the_frame_wherever_their_columns_lie() {
+    use PixelFormat::{Grey, Nv12, Rgb24, Sbggr8, Uyvy, Yu12, Yuyv};
+    // Enlarged, one register, two, two of each eight positions; the last of a row's windows ends with it.
+    for pixel in [Nv12, Yuyv, Uyvy, Yu12, Rgb24, Grey, Sbggr8] {
+        for side in [2200, 1920, 640, 304, 136] {
+            for resample in [Resample::Bilinear, Resample::Nearest] {
+                let plan = plan(pixel, 1920, side, resample);
+                // Eight positions of 136 span 101 pixels, those of 304 span 47.
+                let is_near = match pixel {
+                    Rgb24 => side > 304,
+                    Yuyv | Uyvy => side > 136,
+                    _ => true,
+                };
+                let is_direct = plan.kernel() == Kernel::Avx512Direct;
+                assert_eq!(is_direct, is_there() && is_near, "{pixel:?} {side}");
+            }
+        }
+    }
+}
+
+#[test]
+fn short_rows_many_rows_and_words_go_by_the_strips() {
+    for (pixel, width_px, side, resample) in [
+        (PixelFormat::Nv12, 62, 24, Resample::Bilinear),
+        (PixelFormat::Nv12, 1920, 304, Resample::Area),
+        (PixelFormat::Y16, 1920, 304, Resample::Bilinear),
+    ] {
+        let plan = plan(pixel, width_px, side, resample);
+        assert_ne!(
+            plan.kernel(),
+            Kernel::Avx512Direct,
+            "{pixel:?} {resample:?}"
+        );
+        assert!(plan.with_kernel(Kernel::Avx512Direct).is_none());
+    }
+}

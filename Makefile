@@ -127,11 +127,9 @@ bench-preprocess: setup ## camera buffer to tensor beside OpenCV, yuv and fast_i
 	@.cache/bench-venv/bin/python -c 'import cv2, numpy' 2> /dev/null \
 		|| .cache/bench-venv/bin/pip install -q --disable-pip-version-check opencv-python-headless==5.0.0.93 numpy==2.4.6
 	@mkdir -p $(BENCH)
-	$(call step,ours)
-	$(PINSIGHT) bench preprocess --json $(BENCH)/preprocess.json --svg $(BENCH)/preprocess.svg
-	$(call step,the peers)
-	.cache/bench-venv/bin/python benches/preprocess_peers.py --json $(BENCH)/preprocess-opencv.json \
-		--rust $(TARGET)/peers/release/preprocess-peers --ours $(BENCH)/preprocess.json
+	$(call step,ours and the peers take turns)
+	.cache/bench-venv/bin/python benches/preprocess_peers.py --ours $(PINSIGHT) \
+		--rust $(TARGET)/peers/release/preprocess-peers --folder $(BENCH)
 
 clean: ## remove what was built; the fetched files stay in .cache
 	cargo clean

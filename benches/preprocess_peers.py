@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """The peers beside `pinsight bench preprocess`: the same pictures to the same tensors, on one thread.
 
-usage: preprocess_peers.py [--passes N] [--rust PROGRAM] [--ours FILE.json] [--json FILE]
+usage: preprocess_peers.py --ours PINSIGHT --rust PROGRAM --folder FOLDER [--passes N] [--rounds N]
 
 OpenCV takes the steps of an ordinary pipeline: cvtColor to RGB, resize, then float32 or float16 with 1/255.
-PROGRAM is what benches/preprocess-peers builds: `yuv` and `fast_image_resize`, without float16. With the figures of
-ours, the ratios.
+PROGRAM is what benches/preprocess-peers builds: `yuv` and `fast_image_resize`, without float16.
+
+Ours and the peers take turns, round after round, so that a machine that is slower for some seconds is so for all of
+them. Of each case the median of the rounds' P50 is told. FOLDER gets preprocess.json, ours, and
+preprocess-opencv.json, the peers.
 """
 import argparse
 import json
@@ -50,35 +53,60 @@ def passes_of(form, side, mode, kind, passes):
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--ours", required=True)
+    arguments.add_argument("--rust", required=True)
+    arguments.add_argument("--folder", required=True)
     arguments.add_argument("--passes", type=int, default=41)
-    arguments.add_argument("--rust")
-    arguments.add_argument("--ours")
-    arguments.add_argument("--json")
+    arguments.add_argument("--rounds", type=int, default=5)
     arguments = arguments.parse_args()
     # The last core, as ours.
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    cores = os.sched_getaffinity(0)
     cv2.setNumThreads(1)
+    ours, peers = os.path.join(arguments.folder, "preprocess.json"), []
+    reports = []
+    for number in range(1, arguments.rounds + 1):
+        print(f"round {number} of {arguments.rounds}", flush=True)
+        subprocess.run([arguments.ours, "bench", "preprocess", "--json", ours], check=True, stdout=subprocess.DEVNULL)
+        with open(ours, encoding="utf-8") as file:
+            reports.append(json.load(file))
+        run = subprocess.run([arguments.rust, str(arguments.passes)], check=True, text=True, stdout=subprocess.PIPE)
+        os.sched_setaffinity(0, {max(cores)})
+        peers.append([json.loads(line) for line in run.stdout.splitlines()] + opencv(arguments.passes))
+        os.sched_setaffinity(0, cores)
+    report = reports[-1]
+    report["rows"] = combined([report["rows"] for report in reports])
+    rows = combined(peers)
+    p50_ns = {case_of(row): row["p50_ns"] for row in report["rows"]}
+    show(rows, p50_ns)
+    with open(ours, "w", encoding="utf-8") as out:
+        json.dump(report, out, indent=1)
+    with open(os.path.join(arguments.folder, "preprocess-opencv.json"), "w", encoding="utf-8") as out:
+        json.dump({"bench": "preprocess-peers", "version": cv2.__version__, "rows": rows}, out, indent=1)
+
+
+def opencv(passes):
     rows = []
     for kind in ("float32", "float16", "uint8"):
         for mode in MODES:
             for form in CODES:
                 for side in (300, 640):
-                    p50_ns, least_ns = passes_of(form, side, mode, kind, arguments.passes)
+                    p50_ns, least_ns = passes_of(form, side, mode, kind, passes)
                     rows.append({"design": "opencv", "format": form, "side_px": side, "tensor": kind,
                                  "resample": mode, "p50_ns": p50_ns, "least_ns": least_ns})
-    if arguments.rust:
-        run = subprocess.run([arguments.rust, str(arguments.passes)], check=True, text=True, stdout=subprocess.PIPE)
-        rows += [json.loads(line) for line in run.stdout.splitlines()]
-    ours = {}
-    if arguments.ours:
-        with open(arguments.ours, encoding="utf-8") as file:
-            ours = {case_of(row): row["p50_ns"] for row in json.load(file)["rows"]}
-    for row in rows:
-        row["ours_over_it"] = ours.get(case_of(row), 0) / row["p50_ns"] or None
-    show(rows, ours)
-    if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as out:
-            json.dump({"bench": "preprocess-peers", "version": cv2.__version__, "rows": rows}, out, indent=1)
+    return rows
+
+
+def combined(rounds):
+    """The rows of the last round, each with the median of what the rounds measured, and the least."""
+    out = []
+    for rows in zip(*rounds):
+        row = dict(rows[-1])
+        for key in ("p50_ns", "limit_ns"):
+            if key in row:
+                row[key] = statistics.median_low([row[key] for row in rows])
+        row["least_ns"] = min(row["least_ns"] for row in rows)
+        out.append(row)
+    return out
 
 
 def case_of(row):

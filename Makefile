@@ -116,7 +116,7 @@ bench: setup ## every claim of the design beside what it replaces; writes benche
 	@$(MAKE) bench-preprocess
 	$(call step,ring and doorbell beside their peers)
 	cargo bench --bench ring --bench doorbell
-	@BENCH_CONDITIONS="$$(date -u +%F), commit $$(git rev-parse --short HEAD)$$(git diff --quiet HEAD -- src benches || echo ' and changes'), $$(rustc --version), cargo's release profile$${RUSTFLAGS:+ with RUSTFLAGS $$RUSTFLAGS}" \
+	@BENCH_CONDITIONS="$$(date -u +%F), commit $$(git rev-parse --short HEAD)$$(git diff --quiet HEAD -- src benches ':!benches/queue.svg' || echo ' and changes'), $$(rustc --version), cargo's release profile$${RUSTFLAGS:+ with RUSTFLAGS $$RUSTFLAGS}" \
 		cargo bench --quiet --bench table
 
 bench-preprocess: setup ## camera buffer to tensor beside OpenCV, yuv and fast_image_resize

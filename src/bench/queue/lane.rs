@@ -189,6 +189,8 @@ impl Sink for LaneSink {
                 let payload = lease.verify().map_or(&[][..], |()| lease.payload());
                 self.served_ns[camera] = begun_ns;
                 judge(camera, lease.header().capture_ns, payload);
+                // As a worker does.
+                self.scheduler.learn(now_ns() - begun_ns);
                 return true;
             }
         }

@@ -1,32 +1,35 @@
-//! The inference thread: whose frame is next, claim it, tensor, model, detections.
+//! The inference thread: whose frame is next, claim it, have it judged.
+
+mod claimed;
+mod judge;
 
 use super::decoding::Buffers;
-use super::further::{self, Further, Held, KeptSlot, Round, Turn};
+use super::further::{self, Further, Round, Turn};
 use super::messages::{Note, NoteSender, ResultSender};
-use super::pulse::{Pulse, Pulses};
-use super::signals::{Signal, Signals};
+use super::pulse::Pulses;
+use super::signals::Signals;
 use super::stop::Stop;
-use crate::decode::{Damage, Jpeg};
-use crate::infer::{Allowance, Choice, Engine, Scheduler, Seen, outputs_of};
+use crate::decode::Jpeg;
+use crate::infer::{Allowance, Choice, Engine, Scheduler, Seen};
 use crate::latency::{
-    AgeOfKnowledge, Coming, Disturbance, Histogram, Looks, Observed, Remarks, Sight, Stage,
-    StageHistograms, Stamps, Tail, Usual,
+    AgeOfKnowledge, Coming, Disturbance, Histogram, Looks, Observed, Remarks, Sight,
+    StageHistograms, Tail, Usual,
 };
 use crate::ledger::{Outcome, WorkerLedger};
 use crate::postprocess::Decoder;
 use crate::preprocess::Plan;
 use crate::record::FrameResult;
-use crate::ring::{Doorbell, LaneTap, Lease, Waiting};
+use crate::ring::{Doorbell, LaneTap, Waiting};
 use crate::sync::Arc;
 use crate::sys::clock::now_ns;
 use crate::sys::heap::HotThread;
 use crate::sys::thread::{RunQueue, UsageProbe, sight};
-use crate::units::{NS_PER_MS, NS_PER_US};
+use crate::units::NS_PER_MS;
+use claimed::Claimed;
+use judge::{Judge, Judged};
 
 /// Longest wait between two looks at the stop flag.
 const LOOK_NS: u64 = 250 * NS_PER_MS;
-/// A worker that has its frame so soon after the bell was not kept from it by another thread for longer.
-const PROMPT_NS: u64 = 100 * NS_PER_US;
 
 /// One camera, as a worker sees it.
 pub(super) struct View {
@@ -97,16 +100,6 @@ pub(super) struct Tally {
     last: Sight,
     pub(super) results_lost: u64,
     pub(super) notes_lost: u64,
-}
-
-/// How one claimed frame ended.
-enum Judged {
-    Inferred,
-    Stale,
-    Damaged,
-    Failed,
-    /// Enough results were given.
-    Refused,
 }
 
 impl<E: Engine> Worker<E> {
@@ -334,83 +327,6 @@ impl<E: Engine> Worker<E> {
     }
 }
 
-/// A claimed frame. It ends in one column, as a failed one if judging it panics; a frame whose model does
-/// not return in time is refused by housekeeping (`pulse`).
-struct Claimed<'view> {
-    ledger: &'view WorkerLedger,
-    signal: &'view Signal,
-    pulse: &'view Pulse,
-    given_back: bool,
-    begun: bool,
-    settled: bool,
-}
-
-impl<'view> Claimed<'view> {
-    const fn new(ledger: &'view WorkerLedger, signal: &'view Signal, pulse: &'view Pulse) -> Self {
-        Self {
-            ledger,
-            signal,
-            pulse,
-            given_back: false,
-            begun: false,
-            settled: false,
-        }
-    }
-
-    fn slot_given_back(&mut self) {
-        self.given_back = true;
-        self.signal.judging();
-    }
-
-    /// The slot goes back when what is given is dropped, at the latest when the frame's further models are done.
-    fn slot_goes_back<'frame>(&mut self, lease: Lease<'frame>) -> KeptSlot<'frame>
-    where
-        'view: 'frame,
-    {
-        self.given_back = true;
-        KeptSlot::new(lease, self.signal)
-    }
-
-    /// The model begins.
-    fn model_begins(&mut self, camera: u16, now_ns: u64) {
-        self.begun = true;
-        self.pulse.begin(camera, now_ns);
-    }
-
-    /// Counts the frame; `false` when it was given up while its model ran, and counted then.
-    fn ends(mut self, outcome: Outcome) -> bool {
-        self.settle(outcome)
-    }
-
-    fn settle(&mut self, outcome: Outcome) -> bool {
-        self.settled = true;
-        if self.begun && !self.pulse.end() {
-            return false;
-        }
-        self.ledger.count(outcome, 1);
-        if self.given_back {
-            self.signal.judged();
-        }
-        true
-    }
-}
-
-impl Drop for Claimed<'_> {
-    fn drop(&mut self) {
-        if !self.settled {
-            self.settle(Outcome::Failed);
-        }
-    }
-}
-
-/// Why a frame did not become a tensor.
-enum Untensored {
-    /// Its bytes are not a picture.
-    Damaged(Damage),
-    /// The picture is not what was planned for.
-    Failed,
-}
-
 /// What a worker saw while it judged a frame.
 #[derive(Debug, Default)]
 pub(super) struct Work {
@@ -425,270 +341,5 @@ fn look(queue: &RunQueue, now: u64) -> Sight {
     Sight {
         queued_ns: queue.waited_ns(),
         ..sight(now)
-    }
-}
-
-/// What judging one frame needs of a worker, beside the lease.
-struct Judge<'worker, 'view, E> {
-    claimed: &'worker mut Claimed<'view>,
-    index: u16,
-    model: u16,
-    engine: &'worker mut E,
-    decoder: &'worker mut Decoder,
-    further: &'worker mut [Further<E>],
-    plan: &'worker Plan,
-    /// Of the further models.
-    plans: &'worker [Plan],
-    jpeg: Option<&'worker Jpeg>,
-    usual: &'worker Usual,
-    stop: &'worker Stop,
-    hot: &'worker HotThread,
-    queue: &'worker RunQueue,
-    notes: &'worker mut NoteSender,
-    notes_lost: &'worker mut u64,
-    coming: Coming,
-    /// This thread's counters after the last result.
-    last: &'worker Sight,
-    work: &'worker mut Work,
-    result: &'worker mut FrameResult,
-}
-
-impl<'view, E: Engine> Judge<'_, 'view, E> {
-    /// Judges a frame, and gives what is left of it for the further models.
-    fn judge<'frame>(
-        mut self,
-        lease: Lease<'frame>,
-        lease_ns: u64,
-        max_age_ns: u64,
-        buffers: &'frame mut Buffers,
-    ) -> (Judged, Held<'frame>)
-    where
-        'view: 'frame,
-    {
-        let mut held = Held::Nothing;
-        let judged = self.column(lease, lease_ns, max_age_ns, buffers, &mut held);
-        (judged, held)
-    }
-
-    fn column<'frame>(
-        &mut self,
-        lease: Lease<'frame>,
-        lease_ns: u64,
-        max_age_ns: u64,
-        buffers: &'frame mut Buffers,
-        held: &mut Held<'frame>,
-    ) -> Judged
-    where
-        'view: 'frame,
-    {
-        let header = lease.header();
-        let camera = header.camera;
-        if lease.verify().is_err() {
-            self.note(Note::HeaderTorn {
-                camera,
-                sequence: lease.sequence(),
-            });
-            lease.discard();
-            return Judged::Damaged;
-        }
-        if lease_ns.saturating_sub(header.capture_ns) > max_age_ns {
-            lease.discard();
-            return Judged::Stale;
-        }
-        let mut stamps = Stamps {
-            capture_ns: header.capture_ns,
-            dequeue_ns: header.dequeue_ns,
-            lease_ns,
-            ..Stamps::default()
-        };
-        self.result.camera = camera;
-        self.result.worker = self.index;
-        self.result.model = self.model;
-        self.result.sequence = header.sequence;
-        self.result.driver_sequence = header.driver_sequence;
-        let leased = self.leased(lease_ns);
-        *self.work = Work {
-            remarks: Remarks::of(header.stamp),
-            waiting: self.last.until(&leased),
-            looks: Looks::leased(leased),
-        };
-        let before = self.hot.counts();
-        let tensor = self.tensor(lease, buffers, held);
-        stamps.preprocessed_ns = now_ns();
-        self.look(Stage::Preprocess, &stamps, stamps.preprocessed_ns);
-        match tensor {
-            Ok(()) => self.claimed.signal.sound(),
-            Err(Untensored::Damaged(damage)) => {
-                self.claimed.signal.spoil();
-                self.note(Note::FrameSpoilt { camera, damage });
-                return Judged::Damaged;
-            }
-            Err(Untensored::Failed) => {
-                self.note(Note::PreprocessFailed {
-                    worker: self.index,
-                    camera,
-                });
-                return Judged::Failed;
-            }
-        }
-        self.claimed.model_begins(camera, stamps.preprocessed_ns);
-        if let Err(error) = self.engine.invoke() {
-            self.note(Note::InferenceFailed {
-                worker: self.index,
-                error,
-            });
-            return Judged::Failed;
-        }
-        stamps.invoked_ns = now_ns();
-        self.look(Stage::Invoke, &stamps, stamps.invoked_ns);
-        let drawn = self.hot.counts().since(&before);
-        if drawn.arena_overdrawn + drawn.arena_refused > 0 {
-            // The reserve let the model end: this inference had more than its share.
-            self.note(Note::ArenaExhausted { worker: self.index });
-            return Judged::Failed;
-        }
-        let outputs = outputs_of(self.engine);
-        let decoded =
-            self.decoder
-                .decode(&outputs, self.plan.mapping(), &mut self.result.detections);
-        drop(outputs);
-        self.result.summaries.clone_from(self.decoder.summaries());
-        stamps.result_ns = now_ns();
-        self.look(Stage::Postprocess, &stamps, stamps.result_ns);
-        self.result.stamps = stamps;
-        match decoded {
-            Ok(stats) if stats.refused > 0 => {
-                self.note(Note::OutputNotFinite {
-                    worker: self.index,
-                    values: stats.refused,
-                });
-            }
-            Ok(_) => {}
-            Err(_) => return Judged::Failed,
-        }
-        // A frame that was given up is refused already, and no result of the run.
-        if self.claimed.pulse.is_given_up() {
-            return Judged::Refused;
-        }
-        if self.stop.count_result() {
-            Judged::Inferred
-        } else {
-            Judged::Refused
-        }
-    }
-
-    /// Makes the inputs of all models that see the whole picture. The slot goes back as soon as its bytes are not
-    /// needed: before the first model runs, unless a further one looks into boxes of the picture that lies
-    /// in it. `held` is what that one reads.
-    fn tensor<'frame>(
-        &mut self,
-        lease: Lease<'frame>,
-        buffers: &'frame mut Buffers,
-        held: &mut Held<'frame>,
-    ) -> Result<(), Untensored>
-    where
-        'view: 'frame,
-    {
-        let Some(jpeg) = self.jpeg else {
-            let made = self.run_plans(lease.payload());
-            let kept = self.claimed.slot_goes_back(lease);
-            if made.is_ok() && self.looks_into_boxes() {
-                *held = Held::Slot(kept);
-            }
-            return made;
-        };
-        let taken = match buffers.take(jpeg, lease.payload()) {
-            Ok(taken) => taken,
-            Err(damage) => {
-                lease.discard();
-                self.claimed.slot_given_back();
-                return Err(Untensored::Damaged(damage));
-            }
-        };
-        drop(self.claimed.slot_goes_back(lease));
-        let picture = buffers.decode(jpeg, taken).map_err(Untensored::Damaged)?;
-        self.run_plans(picture)?;
-        if self.looks_into_boxes() {
-            *held = Held::Decoded(picture);
-        }
-        Ok(())
-    }
-
-    fn looks_into_boxes(&self) -> bool {
-        self.further.iter().any(|model| model.boxes.is_some())
-    }
-
-    /// The tensors of the models that see the whole picture.
-    fn run_plans(&mut self, picture: &[u8]) -> Result<(), Untensored> {
-        self.plan
-            .run(picture, self.engine.input_bytes())
-            .map_err(|_| Untensored::Failed)?;
-        for (model, plan) in self.further.iter_mut().zip(self.plans) {
-            if model.boxes.is_none() {
-                plan.run(picture, model.engine.input_bytes())
-                    .map_err(|_| Untensored::Failed)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// This thread's counters at the lease. Its time in line for the core is read only if there can have
-    /// been some: else it is that of the last look.
-    fn leased(&self, lease_ns: u64) -> Sight {
-        let mut leased = sight(lease_ns);
-        let called_ns = self.coming.rung_ns.max(self.coming.free_ns);
-        let undisturbed = leased.involuntary_switches == self.last.involuntary_switches
-            && lease_ns.saturating_sub(called_ns) < PROMPT_NS;
-        leased.queued_ns = if undisturbed {
-            self.last.queued_ns
-        } else {
-            self.queue.waited_ns()
-        };
-        leased
-    }
-
-    /// Looks at what happened if `stage`, which has just ended at `now`, took longer than it usually does.
-    fn look(&mut self, stage: Stage, stamps: &Stamps, now: u64) {
-        if self.usual.is_long(stage, stage.of(stamps)) {
-            self.work.looks.slow(stage, look(self.queue, now));
-        }
-    }
-
-    fn note(&mut self, note: Note) {
-        if self.notes.enqueue(note).is_err() {
-            *self.notes_lost += 1;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Claimed, Outcome, Pulse, Signal};
-    use crate::ledger::ledger;
-
-    #[test]
-    fn a_claimed_frame_ends_in_one_column_even_if_its_model_panics_and_is_in_flight_if_it_hangs() {
-        let (mut capture, worker, view) = ledger();
-        let (signal, pulse) = (Signal::default(), Pulse::default());
-        for number in 0..3 {
-            capture.frame(number);
-        }
-        assert!(Claimed::new(&worker, &signal, &pulse).ends(Outcome::Inferred));
-        let dies = std::panic::catch_unwind(|| {
-            let mut claimed = Claimed::new(&worker, &signal, &pulse);
-            claimed.slot_given_back();
-            panic!("in the model");
-        });
-        assert!(dies.is_err());
-        let mut hangs = Claimed::new(&worker, &signal, &pulse);
-        hangs.slot_given_back();
-        let snapshot = view.snapshot(|| u64::try_from(signal.being_judged()).unwrap());
-        assert_eq!((snapshot.inferred, snapshot.dropped.failed), (1, 1));
-        assert_eq!(snapshot.in_flight, 1);
-        assert!(snapshot.identity_holds(), "{snapshot:?}");
-        assert!(hangs.ends(Outcome::Stale));
-        let snapshot = view.snapshot(|| u64::try_from(signal.being_judged()).unwrap());
-        assert_eq!((snapshot.dropped.stale, snapshot.in_flight), (1, 0));
-        assert!(snapshot.identity_holds(), "{snapshot:?}");
     }
 }

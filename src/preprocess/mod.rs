@@ -27,6 +27,7 @@
 
 mod colour;
 mod fault;
+mod geometry;
 mod mapping;
 mod plan;
 mod sampling;

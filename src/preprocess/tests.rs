@@ -508,6 +508,34 @@ fn extreme_crops_are_right_on_each_kernel() {
 }
 
 #[test]
+fn a_line_of_many_rows_is_no_brighter_than_its_rows_on_each_kernel() {
+    // Shares of 64 rows are powers of two, of 60 they are not.
+    for rows in [64, 60, 32, 17] {
+        for pixel in [PixelFormat::Nv12, PixelFormat::Y16, PixelFormat::Y10] {
+            let stride = u32::try_from(pixel.row_bytes(96)).unwrap();
+            let format = format(pixel, 96, rows, stride, HD);
+            let info = tensor(1, 48, 3, TensorType::F32);
+            let preparation = simple(Fit::Stretch, Resample::Area);
+            let plan = Plan::prepared(&format, &info, &preparation).unwrap();
+            let frame = noise(plan.frame_bytes(), u64::from(rows));
+            let expected = reference(&format, &info, &preparation, &frame);
+            for plan in kernels(&plan) {
+                let mut out = vec![0; plan.tensor_bytes()];
+                plan.run(&frame, &mut out).unwrap();
+                let off = reals(&info, &out);
+                let off = off
+                    .iter()
+                    .zip(&expected)
+                    .map(|(found, expected)| found - expected);
+                let mean = off.sum::<f64>() / expected.len() as f64 * 255.0;
+                let name = plan.kernel().name();
+                assert!(mean.abs() < 0.02, "{pixel:?} {rows} {name}: {mean} steps");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_line_of_as_many_rows_as_a_fast_kernel_takes_is_right_of_bayer_squares_too() {
     let info = tensor(1, 1, 1, TensorType::F32);
     let preparation = simple(Fit::Stretch, Resample::Area);

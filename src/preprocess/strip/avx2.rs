@@ -102,6 +102,7 @@ fn fetched<const U: u8, const P: u8>(
         Unpack::Word { right: r, left: l } => (right, left) = (*r as i32, *l as i32),
         Unpack::Packed10(table) => factors = load(&table.map(u16::cast_signed)),
     }
+    let begin = weight(start(taps, kind.unpack.zeros()));
     let tables = Tables {
         first: load_bytes(&kind.tables[0]),
         second: load_bytes(&kind.tables[1]),
@@ -141,7 +142,7 @@ fn fetched<const U: u8, const P: u8>(
             _ => {
                 for (index, out) in out.iter_mut().enumerate() {
                     let at = at + index * kind.advance;
-                    let mut sum = weight(start(taps));
+                    let mut sum = begin;
                     for tap in taps {
                         // SAFETY: as above.
                         let a = unsafe { sixteen::<U, P>(kind, &tables, frame, tap.at + at) };
@@ -153,7 +154,7 @@ fn fetched<const U: u8, const P: u8>(
         }
     }
     for (block, out) in (whole..blocks.end).zip(ends) {
-        let mut sum = weight(start(taps));
+        let mut sum = begin;
         for tap in taps {
             let mut end = [0; REACH];
             let row = frame.get(tap.at..tap.at + kind.span).unwrap_or_default();

@@ -23,6 +23,17 @@ pub(super) enum Unpack {
     Packed10([u16; BLOCK]),
 }
 
+impl Unpack {
+    /// Lowest bits of a sample that are 0 once it is set to sixteen.
+    pub(super) const fn zeros(&self) -> u32 {
+        match self {
+            Self::Byte => 8,
+            Self::Word { left, .. } => *left,
+            Self::Packed10(_) => 6,
+        }
+    }
+}
+
 /// How one kind of sample is fetched: a block of sixteen, as two halves of eight; each from one or two
 /// windows of its bytes.
 #[derive(Clone, Debug, PartialEq)]

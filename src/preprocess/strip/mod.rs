@@ -57,13 +57,16 @@ struct RowTap {
     weight: u16,
 }
 
-/// What a sum of rows starts from: each product loses half a unit on average. Full-scale samples lose at
-/// least a whole one, so that the sum stays below 2^15.
-fn start(taps: &[RowTap]) -> u16 {
-    match taps.len() {
-        0..=2 => 0,
-        count => u16::try_from(count / 2).unwrap_or(0),
+/// What a sum of rows starts from: what its products lose on average, of samples of which the lowest `zeros`
+/// bits are 0. Full-scale samples lose at least a whole unit a product, so that the sum stays below 2^15.
+fn start(taps: &[RowTap], zeros: u32) -> u16 {
+    if taps.len() <= 2 {
+        return 0;
     }
+    // The sixteen bits that a product loses are a multiple of a power of two, each about as often as the next.
+    let lost = |tap: &RowTap| 0x1_0000 - (1 << (tap.weight.trailing_zeros() + zeros).min(16));
+    let twice: u32 = taps.iter().map(lost).sum();
+    u16::try_from((twice + 0x1_0000) >> 17).unwrap_or(0)
 }
 
 /// Positions whose elements fit into one set of strips.

@@ -54,9 +54,10 @@ fn fetched<const U: u8, const DOUBLE: bool>(
     let whole = blocks.end.min(kind.whole()).max(blocks.start);
     // The rows of whole blocks end inside the frame, or there are none.
     let inside = taps.iter().all(|tap| tap.at + kind.span <= frame.len());
+    let start = start(taps, kind.unpack.zeros());
     for (block, out) in blocks.zip(strip.as_chunks_mut::<BLOCK>().0) {
         // SAFETY: NEON is part of the architecture.
-        let mut sum = unsafe { [vdupq_n_u16(start(taps)); 2] };
+        let mut sum = unsafe { [vdupq_n_u16(start); 2] };
         for tap in taps {
             let sample = if block < whole && inside {
                 let at = tap.at + block * kind.advance;

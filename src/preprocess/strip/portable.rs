@@ -40,8 +40,9 @@ pub(super) fn down(
     blocks: Range<usize>,
     strip: &mut [i16; STRIP],
 ) {
+    let start = start(taps, kind.unpack.zeros());
     for (block, out) in blocks.zip(strip.as_chunks_mut::<BLOCK>().0) {
-        let mut sums = [start(taps); BLOCK];
+        let mut sums = [start; BLOCK];
         for tap in taps {
             let row = frame.get(tap.at..tap.at + kind.span).unwrap_or_default();
             let mut end = [0; REACH];

@@ -105,6 +105,7 @@ fn fetched<const U: u8, const T: usize, const W: u8>(
         left: _mm_cvtsi32_si128(left),
         factors: load_words(&fetch.factors),
     };
+    let begin = weight(start(taps, fetch.unpack.zeros()));
     let start = blocks.start * fetch.advance + fetch.least;
     let (count, advance) = match W {
         NEXT => (blocks.len().div_ceil(2), 2 * fetch.advance),
@@ -118,7 +119,7 @@ fn fetched<const U: u8, const T: usize, const W: u8>(
     };
     for index in 0..whole {
         let at = start + index * advance;
-        let words = summed::<T>(taps, |tap| {
+        let words = summed::<T>(taps, begin, |tap| {
             // SAFETY: the last of these windows ends inside the frame, and the others before it.
             let window = unsafe { window::<U>(frame, tap.at + at) };
             picked::<U>(&picker, window)
@@ -127,15 +128,21 @@ fn fetched<const U: u8, const T: usize, const W: u8>(
     }
     for index in whole..count {
         let at = start + index * advance;
-        let words = summed::<T>(taps, |tap| picked::<U>(&picker, end(frame, tap.at + at)));
+        let words = summed::<T>(taps, begin, |tap| {
+            picked::<U>(&picker, end(frame, tap.at + at))
+        });
         store::<W>(strip, other, index, words);
     }
 }
 
-/// The sum of what the row taps bring, each with its weight.
+/// The sum of `begin` and what the row taps bring, each with its weight. One or two bring all of it.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vbmi,avx512vnni")]
-fn summed<const T: usize>(taps: &[RowTap], of: impl Fn(&RowTap) -> __m512i) -> __m512i {
+fn summed<const T: usize>(
+    taps: &[RowTap],
+    begin: __m512i,
+    of: impl Fn(&RowTap) -> __m512i,
+) -> __m512i {
     match (T, taps) {
         (1, [one]) => _mm512_srli_epi16::<1>(of(one)),
         (2, [one, other]) => _mm512_add_epi16(
@@ -143,7 +150,7 @@ fn summed<const T: usize>(taps: &[RowTap], of: impl Fn(&RowTap) -> __m512i) -> _
             upper_halves(of(other), weight(other.weight)),
         ),
         _ => {
-            let mut sum = weight(start(taps));
+            let mut sum = begin;
             for tap in taps {
                 sum = _mm512_add_epi16(sum, upper_halves(of(tap), weight(tap.weight)));
             }

@@ -30,6 +30,7 @@ mod fault;
 mod geometry;
 mod mapping;
 mod plan;
+mod room;
 mod sampling;
 mod scalar;
 mod strip;

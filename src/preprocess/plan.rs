@@ -29,7 +29,8 @@ pub enum Kernel {
     Avx2,
     /// The same with the AVX-512 of Ice Lake, Zen 4 and later: BW, VL, VBMI and VNNI.
     Avx512,
-    /// The same, straight from the frame: samples of one byte, at most two rows and two columns a pixel.
+    /// The same, straight from the frame: samples of one byte, at most two rows and two columns a pixel, which
+    /// lie close enough together in a row that is long enough.
     Avx512Direct,
     /// 64-bit ARM.
     Neon,
@@ -308,6 +309,7 @@ impl Plan {
         let rows = self
             .strips
             .as_ref()
+            .filter(|strips| strips.serves(Kernel::Portable))
             .map(|strips| strips.rows_read(&self.sampling));
         rows.unwrap_or_default().iter().map(|row| row.1).sum()
     }

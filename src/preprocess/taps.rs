@@ -1,5 +1,6 @@
 //! What each position along one side of the tensor reads of one side of the camera's grid.
 
+use super::room::Room;
 use crate::board::Resample;
 
 /// The part of a side of the grid that is read: `count` positions over `size` pixels from `start`, of
@@ -28,19 +29,14 @@ struct Span {
 /// their sum is 1.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Taps {
-    spans: Vec<Span>,
-    weights: Vec<f64>,
+    spans: Room<Span>,
+    weights: Room<f64>,
 }
 
 /// Most pixels of one position whose shares are made whole numbers.
 pub(super) const MOST_TAPS: usize = 64;
 /// Most places from a position's first pixel to its last one: of a Bayer sample's rows every other one is there.
 pub(super) const MOST_PLACES: usize = 2 * MOST_TAPS;
-
-/// Adds to a list that never grows; `None` where it is full.
-pub(super) fn put<T>(list: &mut Vec<T>, value: T) -> Option<()> {
-    (list.len() < list.capacity()).then(|| list.push(value))
-}
 
 /// The pixels of one position before what is nothing is left out.
 #[derive(Clone, Copy, Debug)]
@@ -139,8 +135,8 @@ impl Taps {
             Resample::Area => length as usize + 2 * count,
         };
         Self {
-            spans: Vec::with_capacity(count),
-            weights: Vec::with_capacity(weights),
+            spans: Room::of(count),
+            weights: Room::of(weights),
         }
     }
 
@@ -158,26 +154,26 @@ impl Taps {
             let sum: f64 = kept().sum();
             let at = weights.len();
             for share in kept() {
-                put(weights, share / sum)?;
+                weights.put(share / sum)?;
             }
             let span = Span {
                 first: extent.first + shares.first + before,
                 at,
                 count: weights.len() - at,
             };
-            put(spans, span)?;
+            spans.put(span)?;
         }
         Some(())
     }
 
     /// Shares that there is room for.
     pub(super) fn room(&self) -> usize {
-        self.weights.capacity()
+        self.weights.room()
     }
 
     /// Positions that there is room for.
     pub(super) fn positions(&self) -> usize {
-        self.spans.capacity()
+        self.spans.room()
     }
 
     /// Most pixels of a position.

@@ -1,7 +1,8 @@
 //! Which elements of a strip a position is made of.
 
 use super::{BLOCK, GROUP, STRIP, Tile, merged};
-use crate::preprocess::taps::{MOST_PLACES, Taps, put, quantised};
+use crate::preprocess::room::Room;
+use crate::preprocess::taps::{MOST_PLACES, Taps, quantised};
 
 /// Sum of a position's weights; of the only one, 32767 stands for the whole.
 pub(super) const WHOLE: u32 = 1 << 15;
@@ -10,14 +11,14 @@ pub(super) const WHOLE: u32 = 1 << 15;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Across {
     /// First element of each position.
-    pub starts: Vec<[u32; GROUP]>,
+    pub starts: Room<[u32; GROUP]>,
     /// Weights of the first and the second element, in the lower and the upper half; empty where a position
     /// has more than two.
-    pub pairs: Vec<[i32; GROUP]>,
+    pub pairs: Room<[i32; GROUP]>,
     /// Runs of eight elements of a position; 0 where two elements are enough.
     pub chunks: usize,
     /// Weights of each group, of each chunk, of the positions 0 4 1 5 2 6 3 7.
-    pub weights: Vec<[i16; 8]>,
+    pub weights: Room<[i16; 8]>,
 }
 
 /// Which weights of a chunk are those of position `lane`: the order in which 256-bit registers take them.
@@ -58,10 +59,10 @@ impl Across {
     pub(super) fn with_room(positions: usize, most: usize) -> Self {
         let pairs = positions.div_ceil(2 * GROUP);
         Self {
-            starts: Vec::with_capacity(2 * pairs),
-            pairs: Vec::with_capacity(2 * pairs),
+            starts: Room::of(2 * pairs),
+            pairs: Room::of(2 * pairs),
             chunks: 0,
-            weights: Vec::with_capacity(2 * GROUP * pairs * chunks_of(most)),
+            weights: Room::of(2 * GROUP * pairs * chunks_of(most)),
         }
     }
 
@@ -95,7 +96,7 @@ impl Across {
                 most = most.max(weights.len());
                 *start = u32::try_from(at).ok()?;
             }
-            put(starts, of_group)?;
+            starts.put(of_group)?;
         }
         *chunks = chunks_of(most);
         let reach = 8 * (*chunks).max(1);
@@ -112,12 +113,12 @@ impl Across {
             if *chunks == 0 {
                 let pair =
                     |of: &Elements| i32::from(weight(of, 0)) | i32::from(weight(of, 1)) << 16;
-                put(pairs, std::array::from_fn(|lane| pair(&of_group[lane])))?;
+                pairs.put(std::array::from_fn(|lane| pair(&of_group[lane])))?;
                 continue;
             }
             let at = weights.len();
             for _ in 0..*chunks * GROUP {
-                put(weights, [0; 8])?;
+                weights.put([0; 8])?;
             }
             for (lane, position) in of_group.iter().enumerate() {
                 for chunk in 0..*chunks {

@@ -26,8 +26,9 @@ mod portable;
 
 use super::colour::{Conversion, single};
 use super::plan::{Kernel, Plan};
+use super::room::Room;
 use super::sampling::Sampling;
-use super::taps::{MOST_PLACES, MOST_TAPS, Taps, put, quantised};
+use super::taps::{MOST_PLACES, MOST_TAPS, Taps, quantised};
 use crate::frame::MAX_SAMPLES;
 use across::{Across, WHOLE};
 use fetch::Fetch;
@@ -99,9 +100,9 @@ struct Channel {
 pub(super) struct Strips {
     fetches: Box<[Fetch]>,
     /// Of every line, of every sample: where its row taps start; and where the last one's end.
-    lines: Vec<u32>,
-    rows: Vec<RowTap>,
-    tiles: Vec<Tile>,
+    lines: Room<u32>,
+    rows: Room<RowTap>,
+    tiles: Room<Tile>,
     /// Of samples of each column, and of those that two columns share.
     across: [Across; 2],
     channels: [Channel; 3],
@@ -232,10 +233,10 @@ impl Strips {
             fetches: (0..samples)
                 .map(|sample| Fetch::new(sampling, sample))
                 .collect::<Option<_>>()?,
-            lines: Vec::with_capacity(down.positions() * samples + 1),
-            rows: Vec::with_capacity(down.room() * samples),
+            lines: Room::of(down.positions() * samples + 1),
+            rows: Room::of(down.room() * samples),
             across: [(); 2].map(|()| Across::with_room(positions, most.min(MOST_TAPS))),
-            tiles: Vec::with_capacity(positions.div_ceil(2 * GROUP)),
+            tiles: Room::of(positions.div_ceil(2 * GROUP)),
             channels,
             #[cfg(target_arch = "x86_64")]
             avx512: avx512::Tables::with_room(sampling, positions, most.min(MOST_TAPS), &channels),
@@ -317,7 +318,7 @@ impl Strips {
             }
             return;
         }
-        for tile in &self.tiles {
+        for tile in self.tiles.iter() {
             for down in 0..plan.down.len() {
                 self.down(kernel, tile, down, frame, &mut scratch);
                 line.at = plan.pixel_at(0, down);
@@ -402,7 +403,7 @@ impl Strips {
 }
 
 /// As few tiles as the strips' length allows; `None` where a group does not fit.
-fn tiles(across: &Taps, tiles: &mut Vec<Tile>) -> Option<()> {
+fn tiles(across: &Taps, tiles: &mut Room<Tile>) -> Option<()> {
     tiles.clear();
     // By twos, as the widest kernel takes them.
     for group in (0..across.len().div_ceil(GROUP)).step_by(2) {
@@ -427,15 +428,12 @@ fn tiles(across: &Taps, tiles: &mut Vec<Tile>) -> Option<()> {
                 };
             }
             _ if to - from > COLUMNS => return None,
-            _ => put(
-                tiles,
-                Tile {
-                    group,
-                    end: group + 2,
-                    column: from,
-                    columns: to - from,
-                },
-            )?,
+            _ => tiles.put(Tile {
+                group,
+                end: group + 2,
+                column: from,
+                columns: to - from,
+            })?,
         }
     }
     Some(())
@@ -445,26 +443,26 @@ fn tiles(across: &Taps, tiles: &mut Vec<Tile>) -> Option<()> {
 fn rows(
     sampling: &Sampling,
     down: &Taps,
-    lines: &mut Vec<u32>,
-    rows: &mut Vec<RowTap>,
+    lines: &mut Room<u32>,
+    rows: &mut Room<RowTap>,
 ) -> Option<()> {
     lines.clear();
     rows.clear();
     for (first, shares) in down.iter() {
         for sample in 0..sampling.samples().len() {
-            put(lines, u32::try_from(rows.len()).ok()?)?;
+            lines.put(u32::try_from(rows.len()).ok()?)?;
             let row = |y: usize| sampling.plane_row(sample, first + y);
             let merged = merged(shares, |y| row(y) - row(0));
             for (index, weight) in quantised(&merged, 1 << 15).into_iter().enumerate() {
                 let weight = u16::try_from(weight).ok()?;
                 if weight > 0 {
                     let at = sampling.row_start(sample, row(0) + index);
-                    put(rows, RowTap { at, weight })?;
+                    rows.put(RowTap { at, weight })?;
                 }
             }
         }
     }
-    put(lines, u32::try_from(rows.len()).ok()?)
+    lines.put(u32::try_from(rows.len()).ok()?)
 }
 
 /// Shares of those that several positions share: `of` says which one, counted from the first's.

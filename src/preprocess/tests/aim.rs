@@ -66,6 +66,27 @@ proptest! {
 }
 
 #[test]
+fn a_clone_of_a_plan_has_as_much_room_to_be_moved_in() {
+    let format = format(PixelFormat::Nv12, 1920, 1080, 1920, Colour::default());
+    let info = tensor(128, 128, 3, TensorType::F32);
+    let mut preparation = simple(Fit::Letterbox, Resample::Bilinear);
+    let mut plan = Plan::movable(&format, &info, &preparation).unwrap();
+    plan.aim([0, 0, 128, 1000]).unwrap();
+    let mut clone = plan.clone();
+    clone.aim([0, 0, 1000, 128]).unwrap();
+    preparation.view.region_px = Some([0, 0, 1000, 128]);
+    let made = Plan::prepared(&format, &info, &preparation).unwrap();
+    assert_eq!(clone.kernel(), made.kernel());
+    let frame = noise(made.frame_bytes(), 3);
+    let run = |plan: &Plan| {
+        let mut out = vec![0; plan.tensor_bytes()];
+        plan.run(&frame, &mut out).unwrap();
+        out
+    };
+    assert!(run(&clone) == run(&made));
+}
+
+#[test]
 fn a_part_that_reaches_beyond_the_view_is_cut_and_one_outside_it_is_refused() {
     let format = format(PixelFormat::Nv12, 640, 480, 640, Colour::default());
     let info = tensor(64, 64, 3, TensorType::F32);

@@ -8,7 +8,27 @@ use crate::preprocess::{Kernel, Plan};
 
 /// Whether this machine makes pictures straight from the frame.
 fn is_there() -> bool {
-    kernels(&demo())[0].kernel() == Kernel::Avx512Direct
+    is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512vbmi")
+        && is_x86_feature_detected!("avx512vnni")
+}
+
+#[test]
+fn the_kernels_of_a_machine_are_those_of_its_instructions() {
+    let names: Vec<&str> = kernels(&demo())
+        .iter()
+        .map(|plan| plan.kernel().name())
+        .collect();
+    if is_there() {
+        let all = ["avx512-direct", "avx512", "avx2", "portable", "scalar"];
+        assert_eq!(names, all);
+    } else {
+        assert!(names.iter().all(|name| !name.starts_with("avx512")));
+    }
 }
 
 fn plan(pixel: PixelFormat, width_px: u32, side: usize, resample: Resample) -> Plan {

@@ -8,11 +8,12 @@ use super::mix::{Lanes, Numbers};
 use super::windows::LANES;
 use super::{load, load_words};
 use crate::frame::{MAX_SAMPLES, Sample, Store};
+use crate::preprocess::room::Room;
 use crate::preprocess::sampling::Sampling;
 use crate::preprocess::strip::across::{elements, weight};
 use crate::preprocess::strip::fetch::bytes;
 use crate::preprocess::strip::{Channel, RowTap, Strips};
-use crate::preprocess::taps::{Taps, put};
+use crate::preprocess::taps::Taps;
 use std::arch::x86_64::{
     __m512i, _mm512_cvtepi32_ps, _mm512_dpwssd_epi32, _mm512_loadu_si512,
     _mm512_maskz_permutex2var_epi8, _mm512_maskz_permutexvar_epi8, _mm512_mulhrs_epi16,
@@ -68,21 +69,21 @@ struct Group {
     classes: [usize; 2],
     reach: Reach,
     /// Bytes from a row's start to the windows of each eight of sixteen positions.
-    starts: Vec<[u32; 2]>,
+    starts: Room<[u32; 2]>,
     /// Bytes from a row's start to the end of the last window.
     end: usize,
     /// Of each sixteen positions, of each sample.
-    tables: Vec<Table>,
+    tables: Room<Table>,
 }
 
 /// What this way goes by.
 ///
-/// Holding them proves that each window lies inside its row.
+/// Each window lies inside its row, at all times: a group's starts and its reach are changed together.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Direct {
     groups: Box<[Group]>,
     /// Of samples of each column, and of those that two columns share: of each sixteen positions.
-    weights: [Vec<Weights>; 2],
+    weights: [Room<Weights>; 2],
     pub channels: [Channel; 3],
     /// The tables are those of the plan's taps.
     pub aimed: bool,
@@ -123,15 +124,15 @@ impl Direct {
                 samples: at..at + count,
                 classes: [first.px - 1, px - 1],
                 reach: Reach::One,
-                starts: Vec::with_capacity(sixteens),
+                starts: Room::of(sixteens),
                 end: 0,
-                tables: Vec::with_capacity(sixteens * count),
+                tables: Room::of(sixteens * count),
             });
             at += count;
         }
         Some(Self {
             groups: groups.into(),
-            weights: [(); 2].map(|()| Vec::with_capacity(sixteens)),
+            weights: [(); 2].map(|()| Room::of(sixteens)),
             channels: channels.map(|channel| Channel {
                 gain: channel.gain.map(|gain| gain * FINER),
                 ..channel
@@ -141,8 +142,10 @@ impl Direct {
     }
 
     /// Makes them those of other taps, in the memory that is there. They serve where each position has at most
-    /// two columns, each line at most two rows, and the columns lie close enough together.
+    /// two columns, each line at most two rows, the columns lie close enough together, and a row is as long as
+    /// the registers that are read of it.
     pub(super) fn aim(&mut self, sampling: &Sampling, across: &Taps, most_rows: usize) {
+        self.aimed = false;
         self.aimed = most_rows <= 2 && self.filled(sampling, across).is_some();
     }
 
@@ -161,7 +164,7 @@ impl Direct {
                         *slot = weight(&position, element);
                     }
                 }
-                put(weights, Weights(of_sixteen))?;
+                weights.put(Weights(of_sixteen))?;
             }
         }
         self.groups
@@ -220,6 +223,10 @@ impl Group {
             Some([least, end])
         };
         let sixteens = || (0..across.len()).step_by(LANES);
+        // No starts: no window.
+        self.starts.clear();
+        self.tables.clear();
+        self.end = 0;
         self.reach = Reach::One;
         for first in sixteens() {
             let fits = |[least, end]: [usize; 2], reach: Reach| end - least <= reach.bytes();
@@ -239,9 +246,6 @@ impl Group {
             self.reach = if this > self.reach { this } else { self.reach };
         }
         let most = span.checked_sub(self.reach.bytes())?;
-        self.starts.clear();
-        self.tables.clear();
-        self.end = 0;
         for first in sixteens() {
             let half = first + LANES / 2;
             let halves = match self.reach {
@@ -266,10 +270,10 @@ impl Group {
                         *slot = u8::try_from(place.checked_sub(start)?).ok()?;
                     }
                 }
-                put(&mut self.tables, Table(table))?;
+                self.tables.put(Table(table))?;
             }
             let [low, high] = starts.map(u32::try_from);
-            put(&mut self.starts, [low.ok()?, high.ok()?])?;
+            self.starts.put([low.ok()?, high.ok()?])?;
         }
         Some(())
     }

@@ -1,8 +1,8 @@
 //! Which elements of a strip sixteen positions are made of, as permutations of one or two registers.
 
+use crate::preprocess::room::Room;
 use crate::preprocess::strip::across::Across;
 use crate::preprocess::strip::{GROUP, STRIP};
-use crate::preprocess::taps::put;
 
 /// Positions that are mixed at once.
 pub(super) const LANES: usize = 2 * GROUP;
@@ -38,10 +38,10 @@ pub(super) struct Windows {
     /// How those lie that lie furthest apart; `None` where that is too far.
     pub reach: Option<Reach>,
     /// First element of the registers, for each group of the sixteen.
-    pub starts: Vec<[u32; 2]>,
+    pub starts: Room<[u32; 2]>,
     /// Picks of each sixteen positions.
     pub steps: usize,
-    pub picks: Vec<Pick>,
+    pub picks: Room<Pick>,
 }
 
 /// Picks of sixteen positions that there is room for: positions of more elements seldom lie close enough.
@@ -53,9 +53,9 @@ impl Windows {
         let sixteens = positions.div_ceil(LANES);
         Self {
             reach: None,
-            starts: Vec::with_capacity(sixteens),
+            starts: Room::of(sixteens),
             steps: 1,
-            picks: Vec::with_capacity(sixteens * most.div_ceil(2).min(MOST_STEPS)),
+            picks: Room::of(sixteens * most.div_ceil(2).min(MOST_STEPS)),
         }
     }
 
@@ -93,7 +93,7 @@ impl Windows {
                 Reach::TwoEach => [from(&starts[0]), from(&starts[1])],
                 Reach::One | Reach::Two => [from(starts.as_flattened()); 2],
             };
-            put(&mut self.starts, at)?;
+            self.starts.put(at)?;
             for step in 0..self.steps {
                 let mut pick = Pick {
                     index: [0; WORDS],
@@ -109,7 +109,7 @@ impl Windows {
                         *index = i16::try_from(place.checked_sub(at[half] as usize)?).ok()?;
                     }
                 }
-                put(&mut self.picks, pick)?;
+                self.picks.put(pick)?;
             }
         }
         Some(reach)

@@ -30,7 +30,7 @@ pub enum Kernel {
     /// The same with the AVX-512 of Ice Lake, Zen 4 and later: BW, VL, VBMI and VNNI.
     Avx512,
     /// The same, straight from the frame: samples of one byte, at most two rows and two columns a pixel, which
-    /// lie close enough together in a row that is long enough.
+    /// lie close enough together in a row that is long enough; not enlarged.
     Avx512Direct,
     /// 64-bit ARM.
     Neon,
@@ -409,6 +409,11 @@ impl Plan {
     /// Bytes of a pixel in a plane.
     pub(super) const fn pixel_bytes(&self) -> usize {
         self.channels / self.planes * self.kind.bytes()
+    }
+
+    /// The camera's rows are the tensor's columns.
+    pub(super) const fn is_sideways(&self) -> bool {
+        self.sideways
     }
 
     /// Bytes of a plane: the whole tensor where there is one.

@@ -20,9 +20,11 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod fetch;
+mod line;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
+mod sideways;
 
 use super::colour::{Conversion, single};
 use super::plan::{Kernel, Plan};
@@ -32,6 +34,7 @@ use super::taps::{MOST_PLACES, MOST_TAPS, Taps, quantised};
 use crate::frame::MAX_SAMPLES;
 use across::{Across, WHOLE};
 use fetch::Fetch;
+use line::{Line, Out};
 use std::ops::Range;
 
 /// Positions of a group.
@@ -44,10 +47,6 @@ const COLUMNS: usize = 2048;
 const STRIP: usize = COLUMNS + 128;
 /// Tiles start at whole blocks of samples that two columns share.
 const ALIGN: usize = 2 * BLOCK;
-/// Bytes of a group's pixels at most.
-const GROUP_BYTES: usize = GROUP * 12;
-/// Groups that are written before their pixels are put to their places, where these do not lie together.
-const BATCH: usize = 8;
 
 /// A row that a line is made of.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -119,89 +118,6 @@ struct Scratch {
     samples: [[i16; STRIP]; MAX_SAMPLES],
     #[cfg(target_arch = "x86_64")]
     mixtures: avx512::Mixtures,
-}
-
-/// Where the pixels of a line go.
-struct Line<'a> {
-    tensor: &'a mut [u8],
-    /// Bytes of a plane, of which the tensor has one for each channel, or one for all.
-    plane: usize,
-    /// Byte of a plane at which the first pixel is.
-    at: usize,
-    /// Bytes from pixel to pixel.
-    step: usize,
-    /// Bytes of a pixel in a plane.
-    pixel: usize,
-    /// Pixels.
-    count: usize,
-}
-
-/// The bytes of some pixels in each plane; of one plane the first has them, and the others none.
-type Out<'a> = [&'a mut [u8]; 3];
-
-impl Line<'_> {
-    /// Has `run` write the pixels of `groups`: it is given some of them, an even number where `groups` is
-    /// one, and their bytes. Pixels that do not lie together are put to their places afterwards.
-    #[inline(always)]
-    fn write(&mut self, groups: Range<usize>, mut run: impl FnMut(Range<usize>, Out<'_>)) {
-        let whole = if self.step == self.pixel {
-            self.count / (2 * GROUP) * 2
-        } else {
-            0
-        };
-        let whole = whole.clamp(groups.start, groups.end);
-        let bytes = GROUP * self.pixel;
-        let at = self.at + groups.start * bytes;
-        let out = parts(self.tensor, self.plane, at, (whole - groups.start) * bytes);
-        run(groups.start..whole, out);
-        for first in (whole..groups.end).step_by(BATCH) {
-            let mut pixels = [0; BATCH * GROUP_BYTES];
-            let some = first..groups.end.min(first + BATCH);
-            let length = some.len() * bytes;
-            // Pixels of three planes are a third as long.
-            let room = pixels.len() / (self.tensor.len() / self.plane);
-            run(some, parts(&mut pixels, room, 0, length));
-            for (plane, pixels) in pixels.chunks_exact(room).enumerate() {
-                self.place(plane, first, pixels.get(..length).unwrap_or_default());
-            }
-        }
-    }
-
-    /// Puts pixels of a plane, those of `group` first, to their places.
-    fn place(&mut self, plane: usize, group: usize, pixels: &[u8]) {
-        let first = group * GROUP;
-        let at = plane * self.plane + self.at + first * self.step;
-        if self.step == self.pixel {
-            let bytes = pixels
-                .len()
-                .min(self.count.saturating_sub(first) * self.pixel);
-            if let (Some(out), Some(pixels)) =
-                (self.tensor.get_mut(at..at + bytes), pixels.get(..bytes))
-            {
-                out.copy_from_slice(pixels);
-            }
-            return;
-        }
-        let pixels = pixels.chunks_exact(self.pixel);
-        for (index, pixel) in (0..self.count.saturating_sub(first)).zip(pixels) {
-            let at = at + index * self.step;
-            if let Some(out) = self.tensor.get_mut(at..at + self.pixel) {
-                out.copy_from_slice(pixel);
-            }
-        }
-    }
-}
-
-/// So many bytes of each plane, from byte `at` of it.
-#[inline(always)]
-fn parts(planes: &mut [u8], plane: usize, at: usize, length: usize) -> Out<'_> {
-    let mut planes = planes.chunks_exact_mut(plane);
-    [(); 3].map(|()| {
-        let part = planes
-            .next()
-            .and_then(|plane| plane.get_mut(at..at + length));
-        part.unwrap_or_default()
-    })
 }
 
 impl Strips {
@@ -301,28 +217,49 @@ impl Strips {
             #[cfg(target_arch = "x86_64")]
             mixtures: avx512::NO_MIXTURES,
         };
-        let step = plan.pixel_at(1, 0).abs_diff(plan.pixel_at(0, 0));
+        if plan.is_sideways() {
+            return sideways::write(self, plan, kernel, frame, tensor, &mut scratch);
+        }
         let mut line = Line {
             at: 0,
-            step,
             plane: plan.plane_bytes(),
             pixel: plan.pixel_bytes(),
             count: plan.across.len(),
             tensor,
         };
+        let at = |down| plan.pixel_at(0, down);
+        let lines = 0..plan.down.len();
+        self.write_lines(plan, kernel, lines, frame, &mut scratch, &mut line, at);
+    }
+
+    /// Writes some lines, the pixels of each from the byte that `at` gives.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what a line is made of, and where it goes"
+    )]
+    fn write_lines(
+        &self,
+        plan: &Plan,
+        kernel: Kernel,
+        lines: Range<usize>,
+        frame: &[u8],
+        scratch: &mut Scratch,
+        line: &mut Line<'_>,
+        at: impl Fn(usize) -> usize,
+    ) {
         #[cfg(target_arch = "x86_64")]
         if let (Kernel::Avx512Direct, Some(tables)) = (kernel, &self.avx512) {
-            for down in 0..plan.down.len() {
-                line.at = plan.pixel_at(0, down);
-                avx512::direct(self, tables, plan, down, frame, &mut scratch, &mut line);
+            for down in lines {
+                line.at = at(down);
+                avx512::direct(self, tables, plan, down, frame, scratch, line);
             }
             return;
         }
         for tile in self.tiles.iter() {
-            for down in 0..plan.down.len() {
-                self.down(kernel, tile, down, frame, &mut scratch);
-                line.at = plan.pixel_at(0, down);
-                self.across(kernel, plan, tile, &mut scratch, &mut line);
+            for down in lines.clone() {
+                line.at = at(down);
+                self.down(kernel, tile, down, frame, scratch);
+                self.across(kernel, plan, tile, scratch, line);
             }
         }
     }

@@ -54,15 +54,17 @@ fn plan(pixel: PixelFormat, width_px: u32, side: usize, resample: Resample) -> P
 #[test]
 fn samples_of_a_byte_come_straight_from_the_frame_wherever_their_columns_lie() {
     use PixelFormat::{Grey, Nv12, Rgb24, Sbggr8, Uyvy, Yu12, Yuyv};
-    // Enlarged, one register, two, two of each eight positions; the last of a row's windows ends with it.
+    // As it is, one register, two, two of each eight positions; the last of a row's windows ends with it.
     for pixel in [Nv12, Yuyv, Uyvy, Yu12, Rgb24, Grey, Sbggr8] {
-        for side in [2200, 1920, 640, 304, 136] {
+        for side in [1920, 1300, 640, 304, 136] {
             for resample in [Resample::Bilinear, Resample::Nearest] {
                 let plan = plan(pixel, 1920, side, resample);
                 // Eight positions of 136 span 101 pixels, those of 304 span 47.
                 let is_near = match pixel {
                     Rgb24 => side > 304,
                     Yuyv | Uyvy => side > 136,
+                    // Its squares are 960.
+                    Sbggr8 => side <= 960,
                     _ => true,
                 };
                 let is_direct = plan.kernel() == Kernel::Avx512Direct;
@@ -73,9 +75,10 @@ fn samples_of_a_byte_come_straight_from_the_frame_wherever_their_columns_lie() {
 }
 
 #[test]
-fn short_rows_many_rows_and_words_go_by_the_strips() {
+fn short_rows_many_rows_words_and_enlarged_pictures_go_by_the_strips() {
     for (pixel, width_px, side, resample) in [
         (PixelFormat::Nv12, 62, 24, Resample::Bilinear),
+        (PixelFormat::Nv12, 304, 320, Resample::Bilinear),
         (PixelFormat::Nv12, 1920, 304, Resample::Area),
         (PixelFormat::Y16, 1920, 304, Resample::Bilinear),
     ] {

@@ -89,6 +89,16 @@ pub(super) struct Direct {
     pub aimed: bool,
 }
 
+/// Whether there are more positions than columns.
+fn is_enlarged(across: &Taps) -> bool {
+    let (mut from, mut to) = (usize::MAX, 0);
+    for (first, shares) in across.iter() {
+        from = from.min(first);
+        to = to.max(first + shares.len());
+    }
+    across.len() > to.saturating_sub(from)
+}
+
 /// Whether two samples lie in the same rows.
 fn is_beside(one: &Sample, other: &Sample) -> bool {
     (one.plane, one.rows, one.line) == (other.plane, other.rows, other.line)
@@ -143,10 +153,12 @@ impl Direct {
 
     /// Makes them those of other taps, in the memory that is there. They serve where each position has at most
     /// two columns, each line at most two rows, the columns lie close enough together, and a row is as long as
-    /// the registers that are read of it.
+    /// the registers that are read of it; and where the picture is not enlarged: then a strip, of which each sample
+    /// is unpacked once, takes less.
     pub(super) fn aim(&mut self, sampling: &Sampling, across: &Taps, most_rows: usize) {
         self.aimed = false;
-        self.aimed = most_rows <= 2 && self.filled(sampling, across).is_some();
+        self.aimed =
+            most_rows <= 2 && !is_enlarged(across) && self.filled(sampling, across).is_some();
     }
 
     fn filled(&mut self, sampling: &Sampling, across: &Taps) -> Option<()> {

@@ -637,11 +637,13 @@ fn the_fastest_kernel_of_the_machine_is_chosen_and_tested() {
         .map(|plan| plan.kernel().name())
         .collect();
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-        assert!(
-            names.ends_with(&["avx2", "portable", "scalar"]),
-            "{names:?}"
-        );
+    match (direct::is_there(), direct::has_avx2()) {
+        (true, _) => assert_eq!(
+            names,
+            ["avx512-direct", "avx512", "avx2", "portable", "scalar"]
+        ),
+        (false, true) => assert_eq!(names, ["avx2", "portable", "scalar"]),
+        (false, false) => assert_eq!(names, ["portable", "scalar"]),
     }
     #[cfg(target_arch = "aarch64")]
     assert_eq!(names, ["neon", "portable", "scalar"]);

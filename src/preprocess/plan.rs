@@ -18,7 +18,8 @@ pub(super) const MOST_PIXEL_BYTES: usize = 12;
 
 /// The code that runs a plan. The fast kernels add the same whole numbers and differ from each other in the
 /// last bits of the colours; but [`Kernel::Avx512Direct`] rounds once where they round twice. All are less than
-/// a tenth of a step of 1/255 from the plain one, of `area` less than a third.
+/// a tenth of a step of 1/255 from the plain one; of `area` less than a whole one, where 64 rows of one colour are
+/// made one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernel {
     /// Plain Rust in double precision, on every machine: slow, and what the others are held against.

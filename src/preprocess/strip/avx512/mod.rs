@@ -1,7 +1,7 @@
 //! The strips for x86-64 with the AVX-512 of Ice Lake, Zen 4 and later: BW, VL, VBMI and VNNI. Bytes of a
 //! row and elements of a strip are picked by permutations of whole registers.
 //!
-//! Where two columns and two rows are enough there is no strip between ([`direct`]); positions that lie too far
+//! Where two columns and two rows are enough and nothing is enlarged there is no strip between ([`direct`]); positions that lie too far
 //! apart for that go by the strips, and where they lie too far apart in these they are mixed by [`super::avx2`].
 #![allow(unsafe_code)]
 

@@ -2,6 +2,7 @@
 
 use super::room::Room;
 use crate::board::Resample;
+use std::ops::Range;
 
 /// The part of a side of the grid that is read: `count` positions over `size` pixels from `start`, of
 /// `length` pixels that are looked at, the first of which is the grid's `first`.
@@ -193,6 +194,18 @@ impl Taps {
         };
         let weights = self.weights.get(span.at..span.at + span.count);
         (span.first, weights.unwrap_or_default())
+    }
+
+    /// The pixels from the first to the last of some positions. Positions that are missing are as the last one.
+    pub(super) fn pixels(&self, positions: Range<usize>) -> Range<usize> {
+        let count = self.len();
+        let some = positions.start.min(count.saturating_sub(1))..positions.end.min(count);
+        let (mut from, mut to) = (usize::MAX, 0);
+        for span in self.spans.get(some).unwrap_or_default() {
+            from = from.min(span.first);
+            to = to.max(span.first + span.count);
+        }
+        from.min(to)..to
     }
 
     /// First pixel of each position, with the shares.

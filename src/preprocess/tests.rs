@@ -393,6 +393,28 @@ proptest! {
     }
 }
 
+/// The plan on each kernel, all of which are as close to the plain computation as they have to be.
+#[track_caller]
+fn close(
+    format: &StreamFormat,
+    info: &TensorInfo,
+    preparation: &Preparation,
+    frame: &[u8],
+    what: &str,
+) -> Vec<Plan> {
+    let plan = Plan::prepared(format, info, preparation).unwrap();
+    // Not a byte more than it needs.
+    let frame = &frame[..plan.frame_bytes()];
+    let expected = reference(format, info, preparation, frame);
+    let kernels = kernels(&plan);
+    for plan in &kernels {
+        let off = steps_off(plan, info, preparation.range, frame, &expected);
+        let bound = bound(plan.kernel(), preparation.resample, info.kind);
+        assert!(off <= bound, "{what} {}: {off}", plan.kernel().name());
+    }
+    kernels
+}
+
 fn simple(fit: Fit, resample: Resample) -> Preparation {
     Preparation {
         fit,
@@ -435,9 +457,8 @@ fn each_format_is_right_at_its_least_size_odd_sizes_and_the_longest_rows_on_each
                     info = planar(info);
                 }
                 let preparation = simple(Fit::Stretch, resample);
-                let plan = Plan::prepared(&format, &info, &preparation).unwrap();
-                let expected = reference(&format, &info, &preparation, &frame);
-                let kernels = kernels(&plan);
+                let what = format!("{pixel:?} {width} {resample:?}");
+                let kernels = close(&format, &info, &preparation, &frame, &what);
                 // Positions of more than 64 columns are none's but the plain one's.
                 let wide = if resample == Resample::Area {
                     5000
@@ -448,16 +469,7 @@ fn each_format_is_right_at_its_least_size_odd_sizes_and_the_longest_rows_on_each
                     kernels.len() + 1 >= fast || width > wide,
                     "{pixel:?} {width}"
                 );
-                for plan in kernels {
-                    let off = steps_off(&plan, &info, preparation.range, &frame, &expected);
-                    let bound = bound(plan.kernel(), resample, kind);
-                    assert!(
-                        off <= bound,
-                        "{pixel:?} {width} {resample:?} {}: {off}",
-                        plan.kernel().name()
-                    );
-                    runs += 1;
-                }
+                runs += kernels.len();
             }
         }
     }
@@ -491,18 +503,8 @@ fn extreme_crops_are_right_on_each_kernel() {
             }
             let mut preparation = simple(Fit::Stretch, resample);
             preparation.view.region_px = Some(region);
-            let plan = Plan::prepared(&format, &info, &preparation).unwrap();
-            let expected = reference(&format, &info, &preparation, &frame);
-            for plan in kernels(&plan) {
-                let off = steps_off(&plan, &info, preparation.range, &frame, &expected);
-                let bound = bound(plan.kernel(), resample, info.kind);
-                assert!(
-                    off <= bound,
-                    "{name} {region:?} {resample:?} {}: {off}",
-                    plan.kernel().name()
-                );
-                runs += 1;
-            }
+            let what = format!("{name} {region:?} {resample:?}");
+            runs += close(&format, &info, &preparation, &frame, &what).len();
         }
     }
     assert!(runs >= 5 * 3 * 2);

@@ -30,13 +30,12 @@ pub(super) const fn slot(lane: usize) -> usize {
 /// follow.
 type Elements = (usize, heapless::Vec<u32, MOST_PLACES>);
 
-/// The elements of position `index`, of samples that `px` columns share, in a strip that starts at `column`. What is
-/// missing of the last groups is
+/// The elements of position `index`, of samples that `px` columns share. What is missing of the last groups is
 /// as the last position.
-pub(super) fn elements(taps: &Taps, column: usize, px: usize, index: usize) -> Elements {
+fn elements(taps: &Taps, tile: &Tile, px: usize, index: usize) -> Elements {
     let (first, shares) = taps.get(index.min(taps.len().saturating_sub(1)));
     let merged = merged(shares, |column| (first + column) / px - first / px);
-    (first / px - column / px, quantised(&merged, WHOLE))
+    (first / px - tile.column / px, quantised(&merged, WHOLE))
 }
 
 /// Runs of eight elements that hold `most`; 0 where two elements are enough.
@@ -49,7 +48,7 @@ const fn chunks_of(most: usize) -> usize {
 }
 
 /// The weight of element `at` of a position; 0 where it has fewer.
-pub(super) fn weight((_, weights): &Elements, at: usize) -> i16 {
+fn weight((_, weights): &Elements, at: usize) -> i16 {
     let weight = weights.get(at).map_or(0, |&weight| weight.min(WHOLE - 1));
     i16::try_from(weight).unwrap_or(i16::MAX)
 }
@@ -85,9 +84,8 @@ impl Across {
                 .map(of_tile)
                 .flat_map(|(groups, tile)| groups.map(move |group| (group, tile)))
         };
-        let position = |group: usize, tile: &Tile, lane: usize| {
-            elements(taps, tile.column, px, group * GROUP + lane)
-        };
+        let position =
+            |group: usize, tile: &Tile, lane: usize| elements(taps, tile, px, group * GROUP + lane);
         let mut most = 0;
         for (group, tile) in groups() {
             let mut of_group = [0; GROUP];

@@ -175,9 +175,7 @@ impl Strips {
         }
         #[cfg(target_arch = "x86_64")]
         if let Some(tables) = &mut self.avx512 {
-            let counts = self.lines.windows(2).map(|ends| ends[1] - ends[0]);
-            let most_rows = counts.max().unwrap_or(0) as usize;
-            tables.aim(&self.across, sampling, across, most_rows);
+            tables.aim(&self.across, sampling, taps);
         }
         self.aimed = true;
         Some(())
@@ -344,13 +342,8 @@ fn tiles(across: &Taps, tiles: &mut Room<Tile>) -> Option<()> {
     tiles.clear();
     // By twos, as the widest kernel takes them.
     for group in (0..across.len().div_ceil(GROUP)).step_by(2) {
-        let taps = (group * GROUP..((group + 2) * GROUP).min(across.len())).map(|i| across.get(i));
-        let (mut from, mut to) = (usize::MAX, 0);
-        for (first, shares) in taps {
-            from = from.min(first);
-            to = to.max(first + shares.len());
-        }
-        let from = from / ALIGN * ALIGN;
+        let columns = across.pixels(group * GROUP..(group + 2) * GROUP);
+        let (from, to) = (columns.start / ALIGN * ALIGN, columns.end);
         let grown = tiles.last().map(|tile| {
             let column = tile.column.min(from);
             (column, to.max(tile.column + tile.columns) - column)

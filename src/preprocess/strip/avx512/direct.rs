@@ -4,15 +4,14 @@
 //! column and row in one. A picture that is made smaller leaves most of a row's samples out: they are not even
 //! unpacked. Only samples of one byte are read so.
 
+use super::load;
 use super::mix::{Lanes, Numbers};
-use super::windows::LANES;
-use super::{load, load_words};
+use super::windows::{LANES, ONE, Reach, TWO, TWO_EACH};
 use crate::frame::{MAX_SAMPLES, Sample, Store};
 use crate::preprocess::room::Room;
 use crate::preprocess::sampling::Sampling;
-use crate::preprocess::strip::across::{elements, weight};
 use crate::preprocess::strip::fetch::bytes;
-use crate::preprocess::strip::{Channel, RowTap, Strips};
+use crate::preprocess::strip::{Channel, GROUP, RowTap, Strips};
 use crate::preprocess::taps::Taps;
 use std::arch::x86_64::{
     __m512i, _mm512_cvtepi32_ps, _mm512_dpwssd_epi32, _mm512_loadu_si512,
@@ -23,43 +22,19 @@ use std::ops::Range;
 
 /// Bytes of a register.
 const WIDTH: usize = 64;
-/// Bytes from which the columns of some positions are picked: two registers.
-const WINDOW: usize = 2 * WIDTH;
 /// The lower byte of each word.
 const LOWER: u64 = 0x5555_5555_5555_5555;
 /// What a mixture of the strips is of one of these: samples there have fifteen bits, and here eight.
 const FINER: f32 = 128.0;
-
-/// How the columns of sixteen positions lie in a row.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-enum Reach {
-    /// In one register.
-    One,
-    /// In two.
-    Two,
-    /// Those of each eight in two of their own.
-    TwoEach,
-}
-
-impl Reach {
-    /// Bytes that are read from a start.
-    const fn bytes(self) -> usize {
-        match self {
-            Self::One => WIDTH,
-            Self::Two | Self::TwoEach => WINDOW,
-        }
-    }
-}
 
 /// For each byte of the two words of sixteen positions the byte of the window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(C, align(64))]
 struct Table([u8; WIDTH]);
 
-/// The shares of the two columns of sixteen positions, of 32768.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[repr(C, align(64))]
-struct Weights([i16; 2 * LANES]);
+/// The shares of the two columns of each of sixteen positions, as [`crate::preprocess::strip::across::Across`]
+/// pairs them.
+type Weights = [[i32; GROUP]; 2];
 
 /// Samples that lie in the same rows, and are picked out of the same windows.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,21 +57,9 @@ struct Group {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Direct {
     groups: Box<[Group]>,
-    /// Of samples of each column, and of those that two columns share: of each sixteen positions.
-    weights: [Room<Weights>; 2],
     pub channels: [Channel; 3],
     /// The tables are those of the plan's taps.
     pub aimed: bool,
-}
-
-/// Whether there are more positions than columns.
-fn is_enlarged(across: &Taps) -> bool {
-    let (mut from, mut to) = (usize::MAX, 0);
-    for (first, shares) in across.iter() {
-        from = from.min(first);
-        to = to.max(first + shares.len());
-    }
-    across.len() > to.saturating_sub(from)
 }
 
 /// Whether two samples lie in the same rows.
@@ -142,7 +105,6 @@ impl Direct {
         }
         Some(Self {
             groups: groups.into(),
-            weights: [(); 2].map(|()| Room::of(sixteens)),
             channels: channels.map(|channel| Channel {
                 gain: channel.gain.map(|gain| gain * FINER),
                 ..channel
@@ -155,33 +117,15 @@ impl Direct {
     /// two columns, each line at most two rows, the columns lie close enough together, and a row is as long as
     /// the registers that are read of it; and where the picture is not enlarged: then a strip, of which each sample
     /// is unpacked once, takes less.
-    pub(super) fn aim(&mut self, sampling: &Sampling, across: &Taps, most_rows: usize) {
-        self.aimed = false;
-        self.aimed =
-            most_rows <= 2 && !is_enlarged(across) && self.filled(sampling, across).is_some();
-    }
-
-    fn filled(&mut self, sampling: &Sampling, across: &Taps) -> Option<()> {
-        let sixteens = across.len().div_ceil(LANES);
-        for (weights, px) in self.weights.iter_mut().zip(1..) {
-            weights.clear();
-            for sixteen in 0..sixteens {
-                let mut of_sixteen = [0; 2 * LANES];
-                for (lane, pair) in of_sixteen.chunks_exact_mut(2).enumerate() {
-                    let position = elements(across, 0, px, sixteen * LANES + lane);
-                    if position.1.len() > pair.len() {
-                        return None;
-                    }
-                    for (element, slot) in pair.iter_mut().enumerate() {
-                        *slot = weight(&position, element);
-                    }
-                }
-                weights.put(Weights(of_sixteen))?;
-            }
-        }
-        self.groups
-            .iter_mut()
-            .try_for_each(|group| group.filled(sampling, across))
+    pub(super) fn aim(&mut self, sampling: &Sampling, [across, down]: [&Taps; 2]) {
+        let is_enlarged = across.len() > across.pixels(0..across.len()).len();
+        self.aimed = !is_enlarged
+            && across.most() <= 2
+            && down.most() <= 2
+            && self
+                .groups
+                .iter_mut()
+                .all(|group| group.filled(sampling, across).is_some());
     }
 
     /// The mixtures of `sixteens` of positions of a line.
@@ -198,7 +142,9 @@ impl Direct {
             let Some(out) = out.get_mut(group.samples.clone()) else {
                 continue;
             };
-            let weights = group.classes.map(|class| &self.weights[class][..]);
+            let weights = group
+                .classes
+                .map(|class| strips.across[class].pairs.as_chunks().0);
             let run = match group.samples.len() {
                 1 => mixed_as::<1>(group.reach, taps.len()),
                 2 => mixed_as::<2>(group.reach, taps.len()),
@@ -215,24 +161,20 @@ impl Group {
     fn filled(&mut self, sampling: &Sampling, across: &Taps) -> Option<()> {
         let span = sampling.span(self.samples.start);
         let samples = sampling.samples().get(self.samples.clone())?;
-        // The bytes of the two columns of a position; of one column twice the same. What is missing of the last
-        // sixteen is as the last position.
-        let places = |sample: &Sample, index: usize| -> Option<[usize; 2]> {
-            let (first, shares) = across.get(index.min(across.len().checked_sub(1)?));
-            let last = first + shares.len().checked_sub(1)?;
-            let at = |column| bytes(Store::Byte, sample, column / sample.px)[1];
-            Some([at(first)?, at(last)?])
-        };
-        let ends = |positions: Range<usize>| -> Option<[usize; 2]> {
-            let (mut least, mut end) = (usize::MAX, 0);
+        let at = |sample: &Sample, column: usize| bytes(Store::Byte, sample, column / sample.px)[1];
+        // The bytes that some positions touch.
+        let touched = |positions: Range<usize>| {
+            let columns = across.pixels(positions);
+            let (mut start, mut end) = (usize::MAX, 0);
             for sample in samples {
-                for index in positions.clone() {
-                    let [one, other] = places(sample, index)?;
-                    least = least.min(one.min(other));
-                    end = end.max(one.max(other) + 1);
-                }
+                start = start.min(at(sample, columns.start)?);
+                end = end.max(at(sample, columns.end.checked_sub(1)?)? + 1);
             }
-            Some([least, end])
+            Some(start..end)
+        };
+        let halves_from = |first: usize| {
+            let half = first + GROUP;
+            Some([touched(first..half)?, touched(half..half + GROUP)?])
         };
         let sixteens = || (0..across.len()).step_by(LANES);
         // No starts: no window.
@@ -241,45 +183,34 @@ impl Group {
         self.end = 0;
         self.reach = Reach::One;
         for first in sixteens() {
-            let fits = |[least, end]: [usize; 2], reach: Reach| end - least <= reach.bytes();
-            let all = ends(first..first + LANES)?;
-            let this = if fits(all, Reach::One) {
-                Reach::One
-            } else if fits(all, Reach::Two) {
-                Reach::Two
-            } else {
-                let half = first + LANES / 2;
-                let halves = [ends(first..half)?, ends(half..first + LANES)?];
-                if !halves.iter().all(|half| fits(*half, Reach::TwoEach)) {
-                    return None;
-                }
-                Reach::TwoEach
-            };
-            self.reach = if this > self.reach { this } else { self.reach };
+            self.reach = self.reach.max(Reach::of(&halves_from(first)?, WIDTH)?);
         }
-        let most = span.checked_sub(self.reach.bytes())?;
+        let bytes = self.reach.registers() * WIDTH;
+        let most = span.checked_sub(bytes)?;
         for first in sixteens() {
-            let half = first + LANES / 2;
             let halves = match self.reach {
-                Reach::TwoEach => [first..half, half..first + LANES],
-                Reach::One | Reach::Two => [(); 2].map(|()| first..first + LANES),
+                Reach::TwoEach => halves_from(first)?,
+                Reach::One | Reach::Two => {
+                    let all = touched(first..first + LANES)?;
+                    [all.clone(), all]
+                }
             };
-            let mut starts = [0; 2];
-            for (start, positions) in starts.iter_mut().zip(halves) {
-                let [least, end] = ends(positions)?;
+            let starts = halves.map(|Range { start, end }| {
                 // In whole cache lines, where that reaches far enough.
-                let aligned = least / WIDTH * WIDTH;
-                let reaches = aligned + self.reach.bytes() >= end;
-                *start = if reaches { aligned } else { least }.min(most);
-                self.end = self.end.max(*start + self.reach.bytes());
-            }
+                let aligned = start / WIDTH * WIDTH;
+                let reaches = aligned + bytes >= end;
+                if reaches { aligned } else { start }.min(most)
+            });
+            self.end = self.end.max(starts[0].max(starts[1]) + bytes);
             for sample in samples {
                 let mut table = [0; WIDTH];
                 for (lane, four) in table.chunks_exact_mut(4).enumerate() {
-                    let start = starts[lane / (LANES / 2)];
-                    let places = places(sample, first + lane)?;
-                    for (slot, place) in four.iter_mut().step_by(2).zip(places) {
-                        *slot = u8::try_from(place.checked_sub(start)?).ok()?;
+                    // Of one column twice the same.
+                    let columns = across.pixels(first + lane..first + lane + 1);
+                    let columns = [columns.start, columns.end.checked_sub(1)?];
+                    for (slot, column) in four.iter_mut().step_by(2).zip(columns) {
+                        let place = at(sample, column)?.checked_sub(starts[lane / GROUP])?;
+                        *slot = u8::try_from(place).ok()?;
                     }
                 }
                 self.tables.put(Table(table))?;
@@ -304,11 +235,6 @@ fn mixed_as<const N: usize>(reach: Reach, rows: usize) -> Run {
         (Reach::TwoEach, _) => mixed::<N, TWO_EACH, 2>,
     }
 }
-
-/// The kinds of [`Reach`].
-const ONE: u8 = 0;
-const TWO: u8 = 1;
-const TWO_EACH: u8 = 2;
 
 /// `N` samples of a group, out of `T` rows.
 #[target_feature(enable = "avx512bw,avx512vl,avx512vbmi,avx512vnni")]
@@ -358,8 +284,9 @@ fn mixed<const N: usize, const R: u8, const T: usize>(
 /// The weights of the columns in each row, the second of which has this share.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vbmi,avx512vnni")]
-fn shared<const T: usize>(Weights(weights): &Weights, share: __m512i) -> [__m512i; T] {
-    let whole = load_words(weights);
+fn shared<const T: usize>(weights: &Weights, share: __m512i) -> [__m512i; T] {
+    // SAFETY: 64 readable bytes; the load needs no alignment.
+    let whole = unsafe { _mm512_loadu_si512(weights.as_ptr().cast()) };
     let mut shares = [whole; T];
     if let [first, second] = &mut shares[..] {
         *second = _mm512_mulhrs_epi16(whole, share);

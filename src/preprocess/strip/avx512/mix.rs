@@ -1,7 +1,7 @@
 //! Elements of the strips to mixtures: sixteen positions at once.
 
 use super::load_words;
-use super::windows::{LANES, Pick, Reach, WORDS, Windows};
+use super::windows::{LANES, ONE, Pick, Reach, TWO, TWO_EACH, WORDS, Windows};
 use crate::preprocess::strip::{MAX_SAMPLES, STRIP};
 use std::arch::x86_64::{
     __m512i, _mm512_cvtepi32_ps, _mm512_dpwssd_epi32, _mm512_mask_blend_epi32,
@@ -45,11 +45,6 @@ pub(super) fn mix(
     // SAFETY: there are tables only where `is_available` said so.
     unsafe { run(windows, sixteens, strip, out) }
 }
-
-/// The kinds of [`Reach`].
-const ONE: u8 = 0;
-const TWO: u8 = 1;
-const TWO_EACH: u8 = 2;
 
 /// `T` is the number of steps: 1, or 0 for any other.
 #[target_feature(enable = "avx512bw,avx512vl,avx512vbmi,avx512vnni")]

@@ -55,18 +55,12 @@ impl Tables {
     }
 
     /// Makes them those of other tables, in the memory that is there.
-    pub(super) fn aim(
-        &mut self,
-        across: &[Across; 2],
-        sampling: &Sampling,
-        taps: &Taps,
-        most_rows: usize,
-    ) {
+    pub(super) fn aim(&mut self, across: &[Across; 2], sampling: &Sampling, taps: [&Taps; 2]) {
         for (windows, across) in self.windows.iter_mut().zip(across) {
             windows.aim(across);
         }
         if let Some(direct) = &mut self.direct {
-            direct.aim(sampling, taps, most_rows);
+            direct.aim(sampling, taps);
         }
     }
 

@@ -3,14 +3,15 @@
 use crate::preprocess::room::Room;
 use crate::preprocess::strip::across::Across;
 use crate::preprocess::strip::{GROUP, STRIP};
+use std::ops::Range;
 
 /// Positions that are mixed at once.
 pub(super) const LANES: usize = 2 * GROUP;
 /// Elements of a register.
 pub(super) const WORDS: usize = 32;
 
-/// How the elements of sixteen positions lie in the strip.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+/// How what sixteen positions are made of lies in the strip, or in the row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reach {
     /// In one register.
     One,
@@ -18,6 +19,33 @@ pub(super) enum Reach {
     Two,
     /// Of each group of eight positions in two of their own.
     TwoEach,
+}
+
+/// The kinds of [`Reach`], for the compiler.
+pub(super) const ONE: u8 = 0;
+pub(super) const TWO: u8 = 1;
+pub(super) const TWO_EACH: u8 = 2;
+
+impl Reach {
+    /// How each eight of sixteen positions lie in registers of `width`; `None` where they lie too far apart.
+    pub(super) fn of([low, high]: &[Range<usize>; 2], width: usize) -> Option<Self> {
+        let whole = low.end.max(high.end) - low.start.min(high.start);
+        if whole <= width {
+            Some(Self::One)
+        } else if whole <= 2 * width {
+            Some(Self::Two)
+        } else {
+            (low.len().max(high.len()) <= 2 * width).then_some(Self::TwoEach)
+        }
+    }
+
+    /// Registers that are read from a start.
+    pub(super) const fn registers(self) -> usize {
+        match self {
+            Self::One => 1,
+            Self::Two | Self::TwoEach => 2,
+        }
+    }
 }
 
 /// Two elements of each of sixteen positions.
@@ -77,15 +105,19 @@ impl Windows {
         };
         let (mut reach, mut most) = (Reach::One, 1);
         for (sixteen, starts) in sixteens() {
-            let mut ends = [[0; GROUP]; 2];
+            let mut halves = starts.map(|starts| from(&starts) as usize..0);
             for lane in 0..LANES {
                 let (half, lane) = (lane / GROUP, lane % GROUP);
                 let count = count(2 * sixteen + half, lane);
                 most = most.max(count);
-                ends[half][lane] = starts[half][lane] as usize + count;
+                let end = starts[half][lane] as usize + count;
+                halves[half].end = halves[half].end.max(end);
             }
-            let this = reach_of(starts, &ends)?;
-            reach = if this > reach { this } else { reach };
+            reach = reach.max(Reach::of(&halves, WORDS)?);
+            // Two registers are read, whether or not one is enough.
+            if halves.iter().any(|half| half.start + 2 * WORDS > STRIP) {
+                return None;
+            }
         }
         self.steps = most.div_ceil(2);
         for (sixteen, starts) in sixteens() {
@@ -119,24 +151,4 @@ impl Windows {
 /// The first element of them all.
 fn from(starts: &[u32]) -> u32 {
     starts.iter().copied().min().unwrap_or(0)
-}
-
-/// How the elements of sixteen positions lie; `None` where they lie too far apart.
-fn reach_of(starts: &[[u32; GROUP]; 2], ends: &[[usize; GROUP]; 2]) -> Option<Reach> {
-    let lie_in = |starts: &[u32], ends: &[usize], words: usize| {
-        let at = from(starts) as usize;
-        let end = ends.iter().copied().max().unwrap_or(0);
-        // Two registers are read, whether or not one is enough.
-        end <= at + words && at + 2 * WORDS <= STRIP
-    };
-    let both = |words| lie_in(starts.as_flattened(), ends.as_flattened(), words);
-    if both(WORDS) {
-        Some(Reach::One)
-    } else if both(2 * WORDS) {
-        Some(Reach::Two)
-    } else {
-        let mut each = starts.iter().zip(ends);
-        let fits = each.all(|(starts, ends)| lie_in(starts, ends, 2 * WORDS));
-        fits.then_some(Reach::TwoEach)
-    }
 }

@@ -29,7 +29,7 @@ mod muster;
 mod outputs;
 mod proof;
 mod pulse;
-mod report;
+mod running;
 mod signals;
 mod snapshot;
 mod station;
@@ -43,7 +43,7 @@ pub use exit::{Exit, Failure};
 pub use fitting::{Fitted, check_model, fit};
 pub use outputs::{Found, check_output, try_output};
 pub use proof::Proof;
-pub use report::Ended;
+pub use running::Ended;
 pub use snapshot::{Recorded, Snapshot, clip, snapshot};
 
 use crate::board::Feed;

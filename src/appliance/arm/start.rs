@@ -1,0 +1,286 @@
+//! The threads of a run, started one by one, each on its cores.
+
+use super::Shared;
+use super::wiring::Wiring;
+use crate::appliance::absent::{Wanted, look_for};
+use crate::appliance::alerts::Alerts;
+use crate::appliance::exit::{Exit, Failure};
+use crate::appliance::files::Files;
+use crate::appliance::fitting::STACK_BYTES;
+use crate::appliance::furnish::Lane;
+use crate::appliance::housekeeping::{Housekeeping, LiveLine, Names};
+use crate::appliance::messages::{NoteReceiver, ResultReceiver, Said};
+use crate::appliance::outputs::{self, Roster, Teller};
+use crate::appliance::pulse::Watchdog;
+use crate::appliance::running::{CaptureThread, OutputAccount, Running};
+use crate::appliance::station::Station;
+use crate::appliance::threads::{Armed, WorkerSeed, capture_thread, worker_thread};
+use crate::board::Board;
+use crate::board::budget::LOOKER;
+use crate::capture::FrameSource as _;
+use crate::sync::Arc;
+use crate::sys::clock::{now_ns, realtime_ns};
+use crate::sys::coreset::CoreSet;
+use crate::sys::thread::{Children, Policy, Spawned, ThreadError, ThreadSpec, spawn};
+use crate::units::NS_PER_S;
+use std::io::IsTerminal as _;
+use std::os::fd::AsFd as _;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+/// Outputs, housekeeping, workers, capture: in this order, so that whoever is told something exists.
+pub(super) fn start_threads(
+    run: &mut Running,
+    shared: &Shared,
+    mut files: Files,
+    lanes: Vec<Lane>,
+) -> Result<(), Failure> {
+    let board = run.fitted.board.clone();
+    let sizes_px: Vec<_> = lanes
+        .iter()
+        .map(|lane| lane.source.format())
+        .map(|format| (format.width_px, format.height_px))
+        .collect();
+    let outputs = start_outputs(run, &board)?;
+    let alerts = Alerts::new(&board, &sizes_px, files.alerts.take(), outputs).map_err(|rule| {
+        let fault = format!("rule {rule} refers to what the board does not have");
+        Failure::new(Exit::Internal, fault)
+    })?;
+    let Wiring {
+        seeds,
+        stations,
+        results,
+        notes,
+        watchdog,
+    } = Wiring::lay(&run.fitted, &mut run.cameras, shared, lanes)?;
+    let reports = Reports {
+        names: names(&board),
+        results,
+        notes,
+        alerts,
+        watchdog,
+    };
+    start_housekeeping(run, shared, files, reports)?;
+    for seed in seeds {
+        start_worker(run, shared, seed)?;
+    }
+    for (core, station) in stations {
+        start_capture(run, shared, core, station)?;
+    }
+    Ok(())
+}
+
+/// A thread of the plan, as `sys` is asked for it.
+fn spec(
+    board: &Board,
+    name: &str,
+    cores: &[usize],
+    priority: u32,
+    children: Children,
+) -> ThreadSpec {
+    ThreadSpec {
+        name: name.to_owned(),
+        cores: cores.iter().copied().collect::<CoreSet>(),
+        policy: if priority == 0 {
+            Policy::Other
+        } else {
+            Policy::Fifo(priority)
+        },
+        children,
+        policy_required: board.strict,
+        stack_bytes: STACK_BYTES,
+    }
+}
+
+fn placed<T>(spawned: Result<Spawned<T>, ThreadError>) -> Result<Spawned<T>, Failure> {
+    spawned.map_err(|error| Failure::new(Exit::Machine, error))
+}
+
+/// The thread that looks for the cameras that are not there, where there are such.
+pub(super) fn start_looking(
+    run: &mut Running,
+    shared: &Shared,
+    wanted: Vec<Wanted>,
+) -> Result<(), Failure> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let board = &run.fitted.board;
+    let cores = [board.housekeeping.core];
+    let spec = spec(board, LOOKER, &cores, 0, Children::Reset);
+    let stop = Arc::clone(&shared.stop);
+    run.looking = Some(placed(spawn(spec, move |_| {
+        look_for(wanted, &stop, now_ns);
+    }))?);
+    Ok(())
+}
+
+/// One capture thread. Its streams start when the gate says so.
+fn start_capture(
+    run: &mut Running,
+    shared: &Shared,
+    core: usize,
+    station: Station,
+) -> Result<(), Failure> {
+    let board = &run.fitted.board;
+    let (ready, told) = mpsc::sync_channel(1);
+    let gate = Arc::clone(&shared.gate);
+    let cameras = u32::try_from(station.posts.len()).unwrap_or(u32::MAX);
+    let name = format!("capture{core}");
+    let spec = spec(
+        board,
+        &name,
+        &[core],
+        board.capture.fifo_priority,
+        Children::Reset,
+    );
+    let thread = placed(spawn(spec, move |_| capture_thread(station, &ready, &gate)))?;
+    run.capture.push(CaptureThread {
+        thread,
+        started: told,
+        cameras,
+    });
+    Ok(())
+}
+
+/// Time that a worker gets for each step of arming: building its model, and warming up on one camera.
+const STEP_NS: u64 = 60 * NS_PER_S;
+
+fn start_worker(run: &mut Running, shared: &Shared, seed: WorkerSeed) -> Result<(), Failure> {
+    let (ready, told) = mpsc::channel();
+    let name = seed.worker.name.clone();
+    let gate = Arc::clone(&shared.gate);
+    let spec = spec(
+        &run.fitted.board,
+        &seed.worker.name,
+        &seed.worker.cores,
+        seed.worker.fifo_priority,
+        Children::Inherit,
+    );
+    let thread = placed(spawn(spec, move |_| worker_thread(seed, &ready, &gate)))?;
+    run.workers.push(thread);
+    let found = loop {
+        match told.recv_timeout(Duration::from_nanos(STEP_NS)) {
+            Ok(Armed::Step) => {}
+            Ok(Armed::Less(warning)) => run.warnings.push(warning),
+            Ok(Armed::Ready(outcome)) => return outcome,
+            Err(RecvTimeoutError::Disconnected) => break "died; please report it".to_owned(),
+            Err(RecvTimeoutError::Timeout) => {
+                let seconds = STEP_NS / NS_PER_S;
+                break format!(
+                    "has not built its model, or warmed up on one camera, within {seconds} s"
+                );
+            }
+        }
+    };
+    Err(Failure::new(
+        Exit::Internal,
+        format!("worker {name} {found}"),
+    ))
+}
+
+/// The outputs' devices tried, and their threads. Gives housekeeping's ends of them.
+fn start_outputs(run: &mut Running, board: &Board) -> Result<Vec<Teller>, Failure> {
+    let roster = Arc::new(Roster::new(board));
+    let mut tellers = Vec::new();
+    for output in &board.outputs {
+        let made = outputs::make(output, &roster)?;
+        let core = board.housekeeping.core;
+        let spec = spec(board, &made.name, &[core], 0, Children::Reset);
+        let body = made.body;
+        run.outputs.push(OutputAccount {
+            name: made.name,
+            kind: output.delivery.name(),
+            desk: made.desk,
+            thread: Some(placed(spawn(spec, move |_| body()))?),
+        });
+        tellers.push(made.teller);
+    }
+    Ok(tellers)
+}
+
+/// What the board calls its parts, by their places in it.
+fn names(board: &Board) -> Names {
+    Names {
+        cameras: board
+            .cameras
+            .iter()
+            .map(|camera| camera.name.clone())
+            .collect(),
+        workers: board
+            .workers
+            .iter()
+            .map(|worker| worker.name.clone())
+            .collect(),
+        models: board.models.iter().map(|m| m.name.clone()).collect(),
+        labels: board.models.iter().map(|m| m.labels.clone()).collect(),
+        chains: board
+            .workers
+            .iter()
+            .map(|worker| board.models_of(worker).map(|(model, _)| model).collect())
+            .collect(),
+    }
+}
+
+/// What housekeeping is told, and what it tells.
+struct Reports {
+    names: Names,
+    results: Vec<ResultReceiver>,
+    notes: Vec<NoteReceiver>,
+    alerts: Alerts,
+    watchdog: Watchdog,
+}
+
+fn start_housekeeping(
+    run: &mut Running,
+    shared: &Shared,
+    files: Files,
+    reports: Reports,
+) -> Result<(), Failure> {
+    let Reports {
+        names,
+        results,
+        notes,
+        alerts,
+        watchdog,
+    } = reports;
+    let board = &run.fitted.board;
+    let Files {
+        events, recording, ..
+    } = files;
+    let terminal = std::io::stderr();
+    let live = if terminal.is_terminal() {
+        terminal
+            .as_fd()
+            .try_clone_to_owned()
+            .ok()
+            .map(|fd| LiveLine::new(fd.into()))
+    } else {
+        None
+    };
+    let keeping = Housekeeping {
+        names,
+        results,
+        notes,
+        bell: Arc::clone(&shared.house),
+        events,
+        alerts,
+        recording,
+        live,
+        finish: Arc::clone(&run.finish),
+        counters: Arc::clone(&run.counters),
+        said: Said::new(),
+        watchdog,
+    };
+    let spec = spec(
+        board,
+        "housekeeping",
+        &[board.housekeeping.core],
+        0,
+        Children::Reset,
+    );
+    run.housekeeping = Some(placed(spawn(spec, move |_| {
+        keeping.run(now_ns, realtime_ns)
+    }))?);
+    Ok(())
+}

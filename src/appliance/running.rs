@@ -1,0 +1,330 @@
+//! A run with its threads: the gate opened, the end awaited, the threads joined. What they leave behind
+//! becomes the proof in [`books`].
+
+mod books;
+
+use super::arm::Shared;
+use super::exit::{Exit, Failure};
+use super::fitting::Fitted;
+use super::gate::{Gate, Phase};
+use super::housekeeping::Counters;
+use super::muster::Muster;
+use super::outputs::Desk;
+use super::proof::{self, Proof};
+use super::signals::{Signal, Signals};
+use super::station::INFERENCE_TAP;
+use super::stop::Stop;
+use super::threads::{CaptureEnd, NotStarted, WorkerEnd};
+use crate::board::OnShortage;
+use crate::ledger::LedgerView;
+use crate::ring::{Doorbell, LaneView};
+use crate::sync::{Arc, AtomicBool, Ordering};
+use crate::sys::arena::Arena;
+use crate::sys::clock::{now_ns, process_start_ns};
+use crate::sys::heap;
+use crate::sys::memory::{exempt_from_collapse, lock_all, locked_bytes};
+use crate::sys::thread::Spawned;
+use crate::units::{NS_PER_MS, NS_PER_S};
+use books::Left;
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+/// One camera's books.
+pub(super) struct CameraAccount {
+    pub(super) name: String,
+    pub(super) io: String,
+    pub(super) format: String,
+    pub(super) ledger: LedgerView,
+    pub(super) lane: LaneView,
+    pub(super) signals: Signals,
+}
+
+impl CameraAccount {
+    /// Frames that have not ended: in the ring, leased, or in a model that has given the slot back.
+    fn in_flight(&self) -> u64 {
+        let signal = self.signals.get(usize::from(self.lane.camera()));
+        let live = u64::from(self.lane.live(INFERENCE_TAP));
+        live.saturating_add_signed(signal.map_or(0, Signal::being_judged))
+    }
+}
+
+/// Time that one camera gets to start its stream. Slow ones, on a bus that is reset first, take some.
+const START_NS: u64 = 10 * NS_PER_S;
+
+/// A capture thread, and what it says when its streams have started.
+pub(super) struct CaptureThread {
+    pub(super) thread: Spawned<Option<CaptureEnd>>,
+    pub(super) started: Receiver<Result<(), NotStarted>>,
+    /// Cameras that it serves.
+    pub(super) cameras: u32,
+}
+
+/// A run that is over.
+#[derive(Debug)]
+pub struct Ended {
+    /// What it did, as far as it can be told.
+    pub proof: Proof,
+    /// A thread died or did not end: the proof lacks what it measured.
+    pub failure: Option<Failure>,
+}
+
+/// One output, and its thread until that has ended.
+pub(super) struct OutputAccount {
+    pub(super) name: String,
+    pub(super) kind: &'static str,
+    pub(super) desk: Arc<Desk>,
+    pub(super) thread: Option<Spawned<()>>,
+}
+
+/// A run with its threads.
+pub(super) struct Running {
+    pub(super) fitted: Fitted,
+    pub(super) cameras: Vec<CameraAccount>,
+    pub(super) workers: Vec<Spawned<Option<WorkerEnd>>>,
+    pub(super) capture: Vec<CaptureThread>,
+    pub(super) housekeeping: Option<Spawned<proof::Events>>,
+    /// Looks for cameras that are not there.
+    pub(super) looking: Option<Spawned<()>>,
+    pub(super) outputs: Vec<OutputAccount>,
+    pub(super) finish: Arc<AtomicBool>,
+    pub(super) counters: Arc<Counters>,
+    arenas: BTreeMap<usize, Arena>,
+    pub(super) warnings: Vec<String>,
+    stop: Arc<Stop>,
+    gate: Arc<Gate>,
+    house: Arc<Doorbell>,
+    ready_ns: u64,
+    locked_bytes: u64,
+    /// Heap calls of the other threads before ready.
+    others_before: heap::HeapCounts,
+    /// While it is held, heap calls are counted.
+    guard: Option<heap::Guard>,
+}
+
+impl Running {
+    pub(super) fn new(
+        fitted: Fitted,
+        arenas: BTreeMap<usize, Arena>,
+        warnings: Vec<String>,
+        shared: &Shared,
+    ) -> Self {
+        Self {
+            fitted,
+            cameras: Vec::new(),
+            workers: Vec::new(),
+            capture: Vec::new(),
+            housekeeping: None,
+            looking: None,
+            outputs: Vec::new(),
+            finish: Arc::new(AtomicBool::new(false)),
+            counters: Arc::new(Counters::default()),
+            arenas,
+            warnings,
+            stop: Arc::clone(&shared.stop),
+            gate: Arc::clone(&shared.gate),
+            house: Arc::clone(&shared.house),
+            ready_ns: 0,
+            locked_bytes: 0,
+            others_before: heap::HeapCounts::default(),
+            guard: None,
+        }
+    }
+
+    /// Locks all memory, starts the streams, turns the heap guard on, and begins the watch.
+    pub(super) fn open_gate(&mut self) -> Result<(), Failure> {
+        // All regions are there, with whatever large pages they could have.
+        if let Err(errno) = exempt_from_collapse() {
+            log::warn!(
+                "prctl(PR_SET_THP_DISABLE) failed: {errno}; khugepaged may delay hot threads"
+            );
+        }
+        if let Err(error) = lock_all() {
+            if self.fitted.board.memory.on_shortage == OnShortage::Refuse {
+                return Err(Failure::new(Exit::Machine, error));
+            }
+            log::warn!("{error}");
+            self.warnings.push(error.to_string());
+        }
+        self.locked_bytes = locked_bytes().unwrap_or(0);
+        self.gate.advance(Phase::Stream);
+        for capture in &self.capture {
+            self.started(capture)?;
+        }
+        self.ready_ns = now_ns();
+        match self.ready_after_ns() {
+            Some(after_ns) => log::info!("ready after {} ms", after_ns / NS_PER_MS),
+            None => log::info!("ready"),
+        }
+        // Trials of decoders were counted before.
+        self.others_before = heap::other_counts();
+        self.guard = Some(heap::guard_on());
+        self.gate.advance(Phase::Watch);
+        Ok(())
+    }
+
+    /// Waits until a capture thread has started its streams.
+    fn started(&self, capture: &CaptureThread) -> Result<(), Failure> {
+        let name = &capture.thread.placed.name;
+        let wait_ns = START_NS * u64::from(capture.cameras.max(1));
+        let told = capture.started.recv_timeout(Duration::from_nanos(wait_ns));
+        let (exit, message) = match told {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(NotStarted::Thread(failure))) => {
+                (failure.exit, format!("thread {name}: {}", failure.message))
+            }
+            Ok(Err(NotStarted::Camera(camera, error))) => {
+                let camera = self.cameras.get(usize::from(camera));
+                let camera = camera.map_or("?", |camera| &camera.name);
+                (Exit::Camera, format!("camera {camera}: {error}"))
+            }
+            Err(RecvTimeoutError::Disconnected) => (
+                Exit::Internal,
+                format!("thread {name} died; please report it"),
+            ),
+            Err(RecvTimeoutError::Timeout) => (
+                Exit::Internal,
+                format!(
+                    "thread {name}: its cameras' streams did not start within {} s: a driver holds it up",
+                    wait_ns / NS_PER_S
+                ),
+            ),
+        };
+        Err(Failure::new(exit, message))
+    }
+
+    /// Process start to ready; `None` where the kernel does not say when the process started.
+    fn ready_after_ns(&self) -> Option<u64> {
+        Some(self.ready_ns.saturating_sub(process_start_ns()?))
+    }
+
+    /// CLOCK_MONOTONIC of ready.
+    pub(super) const fn ready_ns(&self) -> u64 {
+        self.ready_ns
+    }
+
+    /// A thread asked for the end, or ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.stop.is_asked()
+            || self.workers.iter().any(Spawned::is_finished)
+            || self.capture.iter().any(|c| c.thread.is_finished())
+    }
+
+    /// Ends the threads of an arming that failed. Gives the failure of those that do not end.
+    pub(super) fn abandon(mut self) -> Option<Failure> {
+        self.gate.advance(Phase::Abandoned);
+        self.stop.ask();
+        let mut muster = Muster::new(now_ns());
+        if let Some(thread) = self.looking.take() {
+            muster.see_off(thread);
+        }
+        for capture in self.capture.drain(..) {
+            muster.see_off(capture.thread);
+        }
+        for thread in self.workers.drain(..) {
+            muster.see_off(thread);
+        }
+        self.end_housekeeping(&mut muster);
+        self.let_go(&muster);
+        muster.failure()
+    }
+
+    fn end_housekeeping(&mut self, muster: &mut Muster) -> Option<proof::Events> {
+        // Release B: housekeeping sees everything that the joined threads sent.
+        self.finish.store(true, Ordering::Release);
+        self.house.ring(1);
+        muster.anew(now_ns());
+        let mut events = self.housekeeping.take().and_then(|t| muster.see_off(t));
+        // What housekeeping told is in the outputs' queues now.
+        for output in &self.outputs {
+            output.desk.finish();
+        }
+        // Whatever housekeeping took is not theirs to make up for.
+        muster.anew(now_ns());
+        for output in &mut self.outputs {
+            if let Some(thread) = output.thread.take() {
+                muster.see_off(thread);
+            }
+        }
+        if let Some(events) = &mut events {
+            self.add_outputs(events);
+        }
+        events
+    }
+
+    /// What the outputs did, as far as their threads have come.
+    fn add_outputs(&self, events: &mut proof::Events) {
+        for output in &self.outputs {
+            let (failures, opened) = output.desk.troubles();
+            let mut account = proof::OutputAccount {
+                name: output.name.clone(),
+                kind: output.kind,
+                failures,
+                opened,
+                ..proof::OutputAccount::default()
+            };
+            for (index, rule) in events.rules.iter_mut().enumerate() {
+                let (sent, lost) = output.desk.account_of(index);
+                account.sent += sent;
+                account.lost += lost;
+                rule.lost += lost;
+            }
+            events.outputs.push(account);
+        }
+    }
+
+    /// Gives memory back, unless a thread is left that may touch it.
+    fn let_go(self, muster: &Muster) {
+        if muster.is_stuck() {
+            std::mem::forget(self);
+        }
+    }
+
+    /// Stops the streams, joins the threads, counts what was left, and closes the books. A thread that
+    /// died or does not end costs what it measured, and nothing else.
+    pub(super) fn finish(mut self) -> Ended {
+        self.stop.ask();
+        let others = self.stop.others().since(&self.others_before);
+        self.gate.advance(Phase::Over);
+        let mut muster = Muster::new(now_ns());
+        let mut threads = Vec::new();
+        if let Some(thread) = self.looking.take() {
+            threads.push(thread.placed.clone());
+            muster.see_off(thread);
+        }
+        let mut captures = Vec::new();
+        for capture in std::mem::take(&mut self.capture) {
+            threads.push(capture.thread.placed.clone());
+            captures.extend(muster.end_of(capture.thread));
+        }
+        let mut workers = Vec::new();
+        for thread in std::mem::take(&mut self.workers) {
+            threads.push(thread.placed.clone());
+            workers.extend(muster.end_of(thread));
+        }
+        let run_ns = now_ns().saturating_sub(self.ready_ns);
+        drop(self.guard.take());
+        if let Some(thread) = &self.housekeeping {
+            threads.push(thread.placed.clone());
+        }
+        let outputs = self.outputs.iter().filter_map(|o| o.thread.as_ref());
+        threads.extend(outputs.map(|thread| thread.placed.clone()));
+        let events = self.end_housekeeping(&mut muster);
+        let left = Left {
+            threads: &threads,
+            captures: &captures,
+            workers: &workers,
+            events: events.unwrap_or_default(),
+            others,
+            run_ns,
+        };
+        let proof = self.prove(left);
+        // Sources before the memory that they wrote to.
+        drop((captures, workers));
+        self.let_go(&muster);
+        Ended {
+            proof,
+            failure: muster.failure(),
+        }
+    }
+}

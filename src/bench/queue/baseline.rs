@@ -1,7 +1,7 @@
 //! The designs that ours is compared with.
 
-use super::{Losses, Sink, Source, expose};
-use crate::sync::{Arc, Ordering};
+use super::{Captured, Sink, Source, expose};
+use crate::sync::Arc;
 use crate::sys::clock::now_ns;
 use crossbeam_queue::ArrayQueue;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -38,12 +38,13 @@ pub(super) struct ChannelSource {
 }
 
 impl Source for ChannelSource {
-    fn capture(&mut self, due_ns: u64) -> bool {
+    fn capture(&mut self, due_ns: u64) -> Captured {
         let mut payload = vec![0; self.frame_bytes];
         expose(&mut payload, due_ns);
-        self.sender
-            .send((self.camera, Frame { due_ns, payload }))
-            .is_ok()
+        match self.sender.send((self.camera, Frame { due_ns, payload })) {
+            Ok(()) => Captured::Sent,
+            Err(_) => Captured::NobodyThere,
+        }
     }
 }
 
@@ -73,11 +74,7 @@ struct Mailbox {
 
 /// A drop-oldest queue of depth 1 for each camera, made of crossbeam's queues; frames are allocated once
 /// and go round; the consumer serves the cameras in turn and parks when no frame is there.
-pub(super) fn array_queue(
-    cameras: usize,
-    frame_bytes: usize,
-    losses: &Losses,
-) -> (Vec<ArraySource<'_>>, ArraySink) {
+pub(super) fn array_queue(cameras: usize, frame_bytes: usize) -> (Vec<ArraySource>, ArraySink) {
     let consumer = Arc::new(std::sync::OnceLock::new());
     let mailboxes: Vec<_> = (0..cameras)
         .map(|_| {
@@ -99,7 +96,6 @@ pub(super) fn array_queue(
     let source = |mailbox: &Arc<Mailbox>| ArraySource {
         mailbox: Arc::clone(mailbox),
         consumer: Arc::clone(&consumer),
-        losses,
     };
     let sources = mailboxes.iter().map(source).collect();
     (
@@ -112,28 +108,30 @@ pub(super) fn array_queue(
     )
 }
 
-pub(super) struct ArraySource<'run> {
+pub(super) struct ArraySource {
     mailbox: Arc<Mailbox>,
     consumer: Arc<std::sync::OnceLock<Thread>>,
-    losses: &'run Losses,
 }
 
-impl Source for ArraySource<'_> {
-    fn capture(&mut self, due_ns: u64) -> bool {
+impl Source for ArraySource {
+    fn capture(&mut self, due_ns: u64) -> Captured {
         let Some(mut frame) = self.mailbox.free.pop() else {
-            self.losses.evicted.fetch_add(1, Ordering::Relaxed);
-            return true;
+            return Captured::Evicted;
         };
         frame.due_ns = due_ns;
         expose(&mut frame.payload, due_ns);
-        if let Some(older) = self.mailbox.newest.force_push(frame) {
-            self.losses.evicted.fetch_add(1, Ordering::Relaxed);
-            let _ = self.mailbox.free.push(older);
-        }
+        let pushed_out = self.mailbox.newest.force_push(frame);
+        let captured = match pushed_out {
+            Some(older) => {
+                let _ = self.mailbox.free.push(older);
+                Captured::Evicted
+            }
+            None => Captured::Sent,
+        };
         if let Some(consumer) = self.consumer.get() {
             consumer.unpark();
         }
-        true
+        captured
     }
 }
 

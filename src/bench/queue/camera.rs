@@ -36,25 +36,25 @@ impl Cameras {
     }
 
     /// Calls `capture` at each due time of `camera` until `end_ns`, or until it says `false`. A frame
-    /// that was due while `capture` was busy is not captured: `capture` gets the due times of those that
-    /// it missed with the next one.
+    /// that was due while `capture` was busy is not captured: `miss` is called with its due time. Each frame
+    /// that is due before `end_ns` is captured or missed.
     pub(super) fn run(
         self,
         camera: usize,
         end_ns: u64,
-        mut capture: impl FnMut(u64, &mut dyn Iterator<Item = u64>) -> bool,
+        mut miss: impl FnMut(u64),
+        mut capture: impl FnMut(u64) -> bool,
     ) {
-        let mut next = 0;
-        loop {
-            let number = self.first_due(camera, now_ns()).max(next);
-            let due_ns = self.due_ns(camera, number);
-            let ended = due_ns >= end_ns;
-            if !ended {
+        let end = self.first_due(camera, end_ns);
+        let (mut next, mut goes_on) = (0, true);
+        while next < end {
+            let now = self.first_due(camera, now_ns()).max(next);
+            let number = if goes_on { now.min(end) } else { end };
+            (next..number).for_each(|number| miss(self.due_ns(camera, number)));
+            if number < end {
+                let due_ns = self.due_ns(camera, number);
                 sleep_until(due_ns);
-            }
-            let mut missed = (next..number).map(|number| self.due_ns(camera, number));
-            if ended || !capture(due_ns, &mut missed) {
-                return;
+                goes_on = capture(due_ns);
             }
             next = number + 1;
         }
@@ -84,26 +84,31 @@ mod tests {
 
     #[test]
     fn a_busy_capture_misses_what_was_due_meanwhile() {
-        let start_ns = now_ns();
         let interval_ns = 2_000_000;
-        let cameras = Cameras {
-            start_ns,
-            interval_ns,
-            cameras: 1,
-        };
-        let mut captured = Vec::new();
-        let mut missed = Vec::new();
-        cameras.run(0, start_ns + 20 * interval_ns, |due_ns, lost| {
-            captured.push(due_ns);
-            missed.extend(lost);
-            if captured.len() == 2 {
-                sleep_until(due_ns + 5 * interval_ns + 1);
-            }
-            true
-        });
-        assert!(missed.len() >= 5 && captured.len() >= 2);
-        let mut all: Vec<_> = captured.iter().chain(&missed).copied().collect();
-        all.sort_unstable();
-        assert!(all.windows(2).all(|pair| pair[1] - pair[0] == interval_ns));
+        // The second capture is busy for some frames, or beyond the end, or finds nobody there.
+        for (busy, stays) in [(5, true), (40, true), (0, false)] {
+            let cameras = Cameras {
+                start_ns: now_ns(),
+                interval_ns,
+                cameras: 1,
+            };
+            let end_ns = cameras.due_ns(0, 20);
+            let mut captured = Vec::new();
+            let mut missed = Vec::new();
+            let miss = |due_ns| missed.push(due_ns);
+            cameras.run(0, end_ns, miss, |due_ns| {
+                captured.push(due_ns);
+                let second = captured.len() == 2;
+                if second {
+                    sleep_until(due_ns + busy * interval_ns + 1);
+                }
+                stays || !second
+            });
+            assert!(missed.len() >= 5);
+            let mut all: Vec<_> = captured.iter().chain(&missed).copied().collect();
+            all.sort_unstable();
+            let due: Vec<_> = (0..20).map(|number| cameras.due_ns(0, number)).collect();
+            assert_eq!(all, due, "each is captured or missed, once");
+        }
     }
 }

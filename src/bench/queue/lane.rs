@@ -1,6 +1,6 @@
 //! Our design: a lane of preallocated slots for each camera, one doorbell, and a scheduler.
 
-use super::{Losses, Sink, Source, expose};
+use super::{Captured, Sink, Source, expose};
 use crate::bench::memory::{NEWEST, describe, lane_of, slots_of, tables};
 use crate::bench::report::BenchError;
 use crate::frame::FrameMeta;
@@ -30,15 +30,11 @@ struct Board {
 }
 
 /// The cameras' ends, the consumer's, and what the slots are made of.
-type Ends<'run> = (Vec<LaneSource<'run>>, Lanes, String);
+type Ends = (Vec<LaneSource>, Lanes, String);
 
 /// # Errors
 /// The slots' memory cannot be had.
-pub(super) fn lanes(
-    cameras: usize,
-    frame_bytes: usize,
-    losses: &Losses,
-) -> Result<Ends<'_>, BenchError> {
+pub(super) fn lanes(cameras: usize, frame_bytes: usize) -> Result<Ends, BenchError> {
     let bytes = u32::try_from(frame_bytes).map_err(|_| {
         BenchError::Setting(format!(
             "frames of {frame_bytes} bytes, expected below 4 GiB"
@@ -60,7 +56,6 @@ pub(super) fn lanes(
             bytes,
             producer,
             board: Arc::clone(&board),
-            losses,
         });
     }
     Ok((sources, Lanes { taps, board }, describe(&arena)))
@@ -70,19 +65,17 @@ fn stamps(cameras: usize) -> Vec<Padded<AtomicU64>> {
     (0..cameras).map(|_| Padded(AtomicU64::new(0))).collect()
 }
 
-pub(super) struct LaneSource<'run> {
+pub(super) struct LaneSource {
     camera: usize,
     bytes: u32,
     producer: LaneProducer,
     board: Arc<Board>,
-    losses: &'run Losses,
 }
 
-impl Source for LaneSource<'_> {
-    fn capture(&mut self, due_ns: u64) -> bool {
+impl Source for LaneSource {
+    fn capture(&mut self, due_ns: u64) -> Captured {
         let Some(mut slot) = self.producer.take_free() else {
-            self.losses.evicted.fetch_add(1, Ordering::Relaxed);
-            return true;
+            return Captured::Evicted;
         };
         expose(self.producer.payload_mut(&mut slot), due_ns);
         let meta = FrameMeta {
@@ -91,15 +84,16 @@ impl Source for LaneSource<'_> {
             bytes_used: self.bytes,
             ..FrameMeta::default()
         };
+        let mut captured = Captured::Sent;
         if let Ok(filled) = self.producer.fill(slot, &meta) {
             self.board.newest_ns[self.camera].store(due_ns, Ordering::Relaxed);
             if self.producer.publish(filled).evicted(0) {
-                self.losses.evicted.fetch_add(1, Ordering::Relaxed);
+                captured = Captured::Evicted;
             }
             self.board.rung_ns[self.camera].store(now_ns(), Ordering::Relaxed);
             self.board.bell.ring(1 << self.camera);
         }
-        true
+        captured
     }
 }
 

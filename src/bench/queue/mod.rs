@@ -15,7 +15,6 @@ use super::machine::{Cores, pin};
 use super::meter::{Meter, Spent};
 use super::report::{BenchError, Plot, Report, Table, milliseconds, ms, ratio, short};
 use crate::latency::Histogram;
-use crate::sync::{AtomicU64, Ordering};
 use crate::sys::clock::now_ns;
 use crate::sys::usage::sleep_until;
 use crate::units::{NS_PER_MS, NS_PER_S};
@@ -184,10 +183,20 @@ pub struct Row {
     pub damaged: u64,
 }
 
+/// What a capture did.
+enum Captured {
+    /// The frame is on its way.
+    Sent,
+    /// One frame of the camera was pushed out by it, or found no memory.
+    Evicted,
+    /// The consumer is gone.
+    NobodyThere,
+}
+
 /// One camera's end: called when a frame is due.
 trait Source: Send {
-    /// Captures the frame that was due at `due_ns`. `false`: the consumer is gone.
-    fn capture(&mut self, due_ns: u64) -> bool;
+    /// Captures the frame that was due at `due_ns`.
+    fn capture(&mut self, due_ns: u64) -> Captured;
 }
 
 /// The consumer's end.
@@ -197,11 +206,11 @@ trait Sink {
     fn next(&mut self, until_ns: u64, judge: &mut dyn FnMut(usize, u64, &[u8])) -> bool;
 }
 
-/// What the cameras' threads count in the measured time.
-#[derive(Debug, Default)]
+/// What a camera's thread counts of the frames that were due in the measured time.
+#[derive(Clone, Copy, Debug, Default)]
 struct Losses {
-    lost_in_source: AtomicU64,
-    evicted: AtomicU64,
+    lost_in_source: u64,
+    evicted: u64,
 }
 
 /// What the consumer's thread counts in the measured time.
@@ -279,29 +288,26 @@ pub fn run(settings: &Settings, mut progress: impl FnMut(&str)) -> Result<Report
 type Measured = (Row, Histogram);
 
 fn measure(settings: &Settings, cores: &Cores, design: Design) -> Result<Measured, BenchError> {
-    let losses = Losses::default();
     let (measured, memory) = match design {
         Design::Rendezvous | Design::Bounded1 | Design::Bounded8 | Design::Bounded64 => {
             let (sources, sink) =
                 baseline::channel(design.capacity(), settings.cameras, settings.frame_bytes);
-            let measured = drive(settings, cores, design, &losses, sources, sink);
+            let measured = drive(settings, cores, design, sources, sink);
             (measured, "the heap, each frame anew".to_owned())
         }
         Design::ArrayQueue => {
-            let (sources, sink) =
-                baseline::array_queue(settings.cameras, settings.frame_bytes, &losses);
-            let measured = drive(settings, cores, design, &losses, sources, sink);
+            let (sources, sink) = baseline::array_queue(settings.cameras, settings.frame_bytes);
+            let measured = drive(settings, cores, design, sources, sink);
             (measured, "the heap, frames go round".to_owned())
         }
         Design::RingRoundRobin | Design::Ring => {
-            let (sources, lanes, memory) =
-                lane::lanes(settings.cameras, settings.frame_bytes, &losses)?;
+            let (sources, lanes, memory) = lane::lanes(settings.cameras, settings.frame_bytes)?;
             let turn = match design {
                 Design::Ring => lane::Turn::Freshest,
                 _ => lane::Turn::RoundRobin,
             };
             let sink = lanes.consumer(settings.interval_ns, settings.service_ns, turn)?;
-            let measured = drive(settings, cores, design, &losses, sources, sink);
+            let measured = drive(settings, cores, design, sources, sink);
             (measured, memory)
         }
     };
@@ -315,7 +321,6 @@ fn drive<S: Source, K: Sink + Send>(
     settings: &Settings,
     cores: &Cores,
     design: Design,
-    losses: &Losses,
     sources: Vec<S>,
     sink: K,
 ) -> Result<Measured, BenchError> {
@@ -339,13 +344,20 @@ fn drive<S: Source, K: Sink + Send>(
             let thread = std::thread::Builder::new().name(format!("camera-{camera}"));
             let run = move || {
                 pin(core)?;
-                let mut lost = 0;
-                cameras.run(camera, window.end_ns, |due_ns, missed| {
-                    lost += missed.filter(|&due_ns| window.contains(due_ns)).count() as u64;
-                    source.capture(due_ns)
+                let (mut lost_in_source, mut evicted) = (0, 0);
+                let miss = |due_ns| lost_in_source += u64::from(window.contains(due_ns));
+                cameras.run(camera, window.end_ns, miss, |due_ns| {
+                    match source.capture(due_ns) {
+                        Captured::Sent => {}
+                        Captured::Evicted => evicted += u64::from(window.contains(due_ns)),
+                        Captured::NobodyThere => return false,
+                    }
+                    true
                 });
-                losses.lost_in_source.fetch_add(lost, Ordering::Relaxed);
-                Ok::<_, BenchError>(())
+                Ok::<_, BenchError>(Losses {
+                    lost_in_source,
+                    evicted,
+                })
             };
             producers.push(thread.spawn_scoped(scope, run).map_err(refused)?);
         }
@@ -359,28 +371,20 @@ fn drive<S: Source, K: Sink + Send>(
         let consumer = thread.spawn_scoped(scope, run).map_err(refused)?;
 
         sleep_until(window.begin_ns);
-        let (before, evicted_before) = (meter.read(), losses.evicted.load(Ordering::Relaxed));
+        let before = meter.read();
         sleep_until(window.end_ns);
-        let (spent, evicted) = (
-            meter.read().since(before),
-            losses.evicted.load(Ordering::Relaxed) - evicted_before,
-        );
+        let spent = meter.read().since(before);
 
         let died = |_| BenchError::Machine("a thread of the experiment died".into());
         let judged = consumer.join().map_err(died)??;
+        let mut losses = Losses::default();
         for producer in producers {
-            producer.join().map_err(died)??;
+            let of_one = producer.join().map_err(died)??;
+            losses.lost_in_source += of_one.lost_in_source;
+            losses.evicted += of_one.evicted;
         }
         let due = cameras.due_between(window.begin_ns, window.end_ns);
-        Ok(figures(
-            settings,
-            design,
-            judged,
-            spent,
-            due,
-            losses.lost_in_source.load(Ordering::Relaxed),
-            evicted,
-        ))
+        Ok(figures(settings, design, judged, spent, due, losses))
     })
 }
 
@@ -428,8 +432,7 @@ fn figures(
     judged: Judged,
     spent: Spent,
     due: u64,
-    lost_in_source: u64,
-    evicted: u64,
+    losses: Losses,
 ) -> Measured {
     let summary = judged.latency.summary();
     let service = judged.service.summary();
@@ -455,8 +458,8 @@ fn figures(
             .filter(|&&results| results > 0)
             .count(),
         due,
-        lost_in_source,
-        evicted,
+        lost_in_source: losses.lost_in_source,
+        evicted: losses.evicted,
         damaged: judged.damaged,
     };
     (row, judged.latency)
@@ -605,10 +608,18 @@ mod tests {
     }
 
     #[test]
-    fn every_design_serves_every_camera_whole_frames_and_accounts_for_the_rest() {
+    fn every_design_serves_whole_frames_and_accounts_for_the_rest_and_those_with_turns_serve_every_camera()
+     {
         for design in Design::ALL {
             let row = small(design);
-            assert_eq!((row.cameras_served, row.damaged), (3, 0), "{design}");
+            assert_eq!(row.damaged, 0, "{design}");
+            // Whose frame a full channel takes next is the scheduler's whim: one camera may have it for long.
+            let of_a_queue_of_its_own = design.capacity() == 0 && design != Design::Rendezvous;
+            let least = if of_a_queue_of_its_own { 3 } else { 1 };
+            assert!(
+                (least..=3).contains(&row.cameras_served),
+                "{design}: {row:?}"
+            );
             assert!(row.results > 0 && row.p50_ns >= 4 * NS_PER_MS, "{design}");
             // Frames that were on their way when the window began or ended.
             let on_their_way = (design.capacity() + 2 * 3 + 2) as u64;

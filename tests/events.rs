@@ -8,14 +8,15 @@ use std::process::Command;
 
 const WIDTH: usize = 640;
 const HEIGHT: usize = 480;
-const RATE: f64 = 30.0;
+const RATE: f64 = 15.0;
 /// Side of the square around the face that is cut out of the photograph, twice enlarged.
 const PATCH: usize = 320;
 
-/// Rules over the clip, and what of it they are to tell.
+/// Rules over the clip, and what of it they are to tell. Its frames are far enough apart for a busy machine,
+/// which may be late, and not so late that a face that is there counts as gone.
 const RULES: &str = r#"
 [tracker]
-lost-after-ms = 500
+lost-after-ms = 1000
 
 [[zone]]
 name = "right"
@@ -61,7 +62,7 @@ name = "stays"
 kind = "dwell"
 zone = "right"
 anchor = "centre"
-dwell-ms = 1000
+dwell-ms = 2000
 
 [[rule]]
 name = "two"
@@ -71,7 +72,7 @@ at-least = 2
 [[rule]]
 name = "gone"
 kind = "absence"
-absent-ms = 1000
+absent-ms = 2000
 "#;
 
 /// Where the face's centre is in this frame, from the left; `None` while there is none.
@@ -88,16 +89,16 @@ fn centre(frame: usize) -> Option<usize> {
 }
 
 /// Rule, phase and frame of each event: zone and line lie where the centre passes in these frames.
-const EXPECTED: [(&str, &str, f64); 8] = [
-    ("seen", "begin", 15.0),
-    ("there", "once", 40.0),
-    ("enters", "once", 54.0),
-    ("stays", "once", 84.0),
-    ("leaves", "once", 107.0),
-    ("back", "once", 120.0),
-    // Lost half a second after it was seen last, in frame 144; and one second more of nothing.
-    ("seen", "end", 160.0),
-    ("gone", "begin", 190.0),
+const EXPECTED: [(&str, &str, u64); 8] = [
+    ("seen", "begin", 15),
+    ("there", "once", 40),
+    ("enters", "once", 54),
+    ("stays", "once", 84),
+    ("leaves", "once", 107),
+    ("back", "once", 120),
+    // Lost a second after it was seen last, in frame 144; and two seconds more of nothing.
+    ("seen", "end", 160),
+    ("gone", "begin", 190),
 ];
 
 /// The clip: the photograph's face on grey.
@@ -111,7 +112,7 @@ fn clip() -> Vec<u8> {
         let at = |value: usize, from: u32| from + u32::try_from(value / 2).unwrap();
         photo.get_pixel(at(x, 145), at(y, 47)).0.map(f64::from)
     };
-    let mut clip = b"YUV4MPEG2 W640 H480 F30:1 C420\n".to_vec();
+    let mut clip = b"YUV4MPEG2 W640 H480 F15:1 C420\n".to_vec();
     for frame in 0..220 {
         let mut luma = vec![128_u8; WIDTH * HEIGHT];
         if let Some(centre) = centre(frame) {
@@ -140,9 +141,11 @@ fn board(folder: &Path) -> String {
     let (_, rest) = rest.split_once("rate-hz = 30\n").unwrap();
     let (after, _) = rest.split_once("[[line]]").unwrap();
     let camera = "source = \"y4m\"\npath = \"clip.y4m\"\nformat = \"NV12\"\nwidth-px = 640\nheight-px = 480\n\
-                  rate-hz = 30\n";
+                  rate-hz = 15\n";
     let text = format!("{before}{camera}{after}{RULES}");
-    let text = text.replace("../.cache", root.join(".cache").to_str().unwrap());
+    let text = text
+        .replace("../.cache", root.join(".cache").to_str().unwrap())
+        .replace("max-age-ms = 100", "max-age-ms = 60000");
     let path = folder.join("board.toml");
     std::fs::write(&path, text).unwrap();
     path.to_str().unwrap().to_owned()
@@ -179,14 +182,28 @@ fn a_clip_with_known_motion_gives_exactly_the_events_of_its_rules() {
         .collect();
     let expected: Vec<(&str, &str)> = EXPECTED.map(|(rule, phase, _)| (rule, phase)).into();
     assert_eq!(told, expected, "{log}");
-    // When: by the frames' own stamps, since a busy machine may lose frames. The detector's box trembles
-    // by some pixels, which is some frames.
+    // When: by the frames' own stamps, since a busy machine may lose frames; what it lost is made up for by the
+    // next one. The detector's box trembles by some pixels, which is some frames.
+    let results = std::fs::read_to_string(&events).unwrap();
+    let seen: Vec<u64> = results
+        .lines()
+        .map(|line| {
+            let result: Value = serde_json::from_str(line).expect("each line is JSON");
+            result["driver_sequence"].as_u64().unwrap()
+        })
+        .collect();
     let capture = |line: &Value| line["capture_ns"].as_f64().unwrap();
     for (line, (rule, _, frame)) in lines.iter().zip(EXPECTED) {
-        let found = 15.0 + (capture(line) - capture(&lines[0])) / 1e9 * RATE;
+        #[allow(clippy::cast_precision_loss)] // some hundreds
+        let [first, expected] = [seen[0] as f64, frame as f64];
+        let found = first + (capture(line) - capture(&lines[0])) / 1e9 * RATE;
+        // The first one at that time or behind it that shows the face; of the others there is no result.
+        let due = seen.iter().find(|&&number| number >= frame);
+        #[allow(clippy::cast_precision_loss)]
+        let latest = due.map_or(expected + 2.0 * RATE, |&number| number as f64 + 6.0);
         assert!(
-            (found - frame).abs() < 6.0,
-            "{rule}: found frame {found:.1}, expected {frame}"
+            found > expected - 6.0 && found < latest,
+            "{rule}: found frame {found:.1}, expected {frame} to {latest}"
         );
     }
     for (index, direction) in [(1, "to-left"), (5, "to-right")] {
@@ -203,7 +220,6 @@ fn a_clip_with_known_motion_gives_exactly_the_events_of_its_rules() {
     }
     assert!(lines[0]["track"].is_null() && lines[7]["in_zone"] == 0);
     // Each event is that of a judged frame, which the result log has as well.
-    let results = std::fs::read_to_string(&events).unwrap();
     let crossed = format!("\"sequence\":{},", lines[1]["sequence"]);
     assert!(results.contains(&crossed), "{crossed}");
 

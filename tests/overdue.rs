@@ -98,7 +98,7 @@ fn a_model_that_returns_late_loses_its_frame_and_judges_again() {
 
 #[test]
 fn a_model_that_never_returns_costs_one_frame_and_is_named_at_the_end() {
-    let (output, proof) = run("hang", "2");
+    let (output, proof) = run("hang", "6");
     let log = given_up(&output, &proof);
     assert!(
         log.contains("thread plugged did not end within 10 s of the stop"),

@@ -277,15 +277,27 @@ fn program(arguments: &[&str]) -> Command {
     command
 }
 
+/// The demo board, whose frames may wait for a machine that is busy.
+fn patient(folder: &Path) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let demo = std::fs::read_to_string(root.join(DEMO)).unwrap();
+    let board = demo
+        .replace("../.cache", root.join(".cache").to_str().unwrap())
+        .replace("max-age-ms = 100", "max-age-ms = 60000");
+    assert!(board.contains("max-age-ms = 60000"));
+    written(folder, "patient.toml", board.as_bytes())
+}
+
 /// The whole way with another program in the camera's place, which paces itself and then ends.
 #[test]
 fn standard_input_takes_the_cameras_place_and_its_end_ends_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let proof = folder.path().join("proof.json");
+    let board = patient(folder.path());
     let arguments = [
         "run",
         "--board",
-        DEMO,
+        board.to_str().unwrap(),
         "--camera",
         "-",
         "--proof",
@@ -343,17 +355,14 @@ fn what_comes_through_standard_input_and_is_no_stream_is_a_camera_error() {
 fn a_board_may_watch_a_file() {
     let folder = tempfile::tempdir().unwrap();
     written(folder.path(), "clip.y4m", &y4m(12));
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let demo = std::fs::read_to_string(root.join(DEMO)).unwrap();
+    let demo = std::fs::read_to_string(patient(folder.path())).unwrap();
     let camera = "source = \"y4m\"\npath = \"clip.y4m\"\nformat = \"NV12\"\nwidth-px = 64\n\
                   height-px = 48\nrate-hz = 30\n";
     let (before, rest) = demo.split_once("source = \"image\"").unwrap();
     let (_, after) = rest.split_once("rate-hz = 30\n").unwrap();
     // Its line is one of its own picture.
     let (after, _) = after.split_once("[[line]]").unwrap();
-    let cache = root.join(".cache");
     let board = format!("{before}{camera}{after}")
-        .replace("../.cache", cache.to_str().unwrap())
         .replace("[0, 370]", "[0, 18]")
         .replace("[1920, 370]", "[64, 18]");
     let path = written(folder.path(), "board.toml", board.as_bytes());

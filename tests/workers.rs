@@ -72,7 +72,7 @@ fn a_worker_judges_its_cameras_and_no_others_and_a_shared_camera_is_judged_once_
         assert_eq!(camera["identity_holds"], true, "{camera}");
         assert_eq!(camera["dropped"]["failed"], 0, "{camera}");
         // Nobody else took a frame, so nothing of it is left over.
-        assert!(camera["inferred"].as_u64().unwrap() > 10, "{camera}");
+        assert!(camera["inferred"].as_u64().unwrap() > 0, "{camera}");
     }
     assert_eq!(proof["after_ready"]["heap_calls"], 0);
 }

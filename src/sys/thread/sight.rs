@@ -77,6 +77,8 @@ mod tests {
     use crate::sys::clock::now_ns;
     use crate::sys::coreset::CoreSet;
     use crate::sys::thread::{ThreadUsage, UsageProbe, current_cores, pin};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
     #[test]
@@ -112,10 +114,18 @@ mod tests {
         const BUSY_NS: u64 = 100_000_000;
         let core = current_cores().unwrap().first().unwrap();
         let on_the_core = move || pin(&CoreSet::single(core)).unwrap();
+        // Until the one that is looked at has computed, whenever it comes to that.
+        let over = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&over);
+        let (begun, has_begun) = std::sync::mpsc::channel();
         let other = std::thread::spawn(move || {
             on_the_core();
-            busy(2 * BUSY_NS);
+            begun.send(()).unwrap();
+            while !ended.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
         });
+        has_begun.recv().unwrap();
         let (waited_ns, passed_ns) = std::thread::spawn(move || {
             on_the_core();
             let queue = RunQueue::open();
@@ -131,6 +141,7 @@ mod tests {
         })
         .join()
         .unwrap();
+        over.store(true, Ordering::Relaxed);
         other.join().unwrap();
         match waited_ns {
             Some(waited_ns) => assert!((1..=passed_ns).contains(&waited_ns), "{waited_ns}"),

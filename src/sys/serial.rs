@@ -245,19 +245,10 @@ impl Drop for SerialLine {
     }
 }
 
-/// A device that may well come, or come back: to be tried again, not to be refused.
-#[must_use]
-pub const fn may_come(errno: Errno) -> bool {
-    matches!(
-        errno as i32,
-        libc::ENOENT | libc::ENODEV | libc::ENXIO | libc::EIO | libc::EBUSY
-    )
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{SerialPort, may_come};
-    use crate::event::output::{Link, Next, Port as _, Sentence, Wire as _};
+    use super::SerialPort;
+    use crate::event::output::{Link, Next, Port as _, Sentence, Wire as _, may_come};
     use nix::errno::Errno;
     use nix::fcntl::OFlag;
     use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};

@@ -1,6 +1,7 @@
 //! A line to another device, which may vanish and come back: opened again with growing pauses, whole lines
 //! only, and never a wait for whoever reads.
 
+use super::next::Next;
 use super::reopened::Reopened;
 use super::sentence::Sentence;
 use nix::errno::Errno;
@@ -43,22 +44,6 @@ pub struct LinkCounts {
     pub opened: u64,
     /// Bytes handed over, those of cut lines included.
     pub bytes: u64,
-}
-
-/// What a link waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// A new event; everything is handed over.
-    Event,
-    /// The wire takes no bytes now.
-    Room,
-    /// This time: the device is then tried again.
-    Retry {
-        /// When.
-        at_ns: u64,
-        /// Why it is not open.
-        errno: Errno,
-    },
 }
 
 /// A line of text for each event.

@@ -5,13 +5,15 @@
 //! parameter; the devices are the traits [`Outlet`] and [`Port`], which `sys` implements.
 
 mod link;
+mod next;
 mod patience;
 mod reopened;
 mod sentence;
 mod switch;
 mod trail;
 
-pub use link::{Link, LinkCounts, Next, Port, Wire};
+pub use link::{Link, LinkCounts, Port, Wire};
+pub use next::{Next, may_come};
 pub use patience::Patience;
 pub use sentence::{SENTENCE_BYTES, Sentence, Words, sentence};
 pub use switch::{Outlet, Relay, RelayCounts, Switch};

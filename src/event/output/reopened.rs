@@ -1,6 +1,6 @@
 //! A device that may vanish and come back: tried again soon, and then ever more rarely.
 
-use super::link::Next;
+use super::next::Next;
 use crate::units::{NS_PER_MS, NS_PER_S};
 use nix::errno::Errno;
 

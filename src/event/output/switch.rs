@@ -1,7 +1,7 @@
 //! A switch that is on for a while after an event, or while a state holds. One that vanishes is opened
 //! again with growing pauses, and is then what it should be.
 
-use super::link::Next;
+use super::next::Next;
 use super::reopened::Reopened;
 use crate::board::GpioMode;
 use crate::event::{Event, Phase};

@@ -227,7 +227,7 @@ fn outputs_are_listed_checked_and_tried_by_hand() {
     let probe = scenario.text("probe");
     for words in [
         "gpio       /dev/gpiochip0\n           AMDIF031:00, lines 0 to 23\n",
-        "serial     /dev/ttyS0 (serial)\n           the kernel's console uses it\n",
+        "serial     /dev/ttyS0 (serial)\n           the kernel's console holds it\n",
         "serial     /dev/ttyS3 (serial)\n           cat (process ",
     ] {
         assert!(probe.contains(words), "{words}\n{probe}");

@@ -7,6 +7,7 @@ pub mod cpu;
 pub mod ending;
 pub mod gpio;
 pub mod heap;
+pub mod holders;
 pub mod hugepool;
 pub mod logger;
 pub mod memory;

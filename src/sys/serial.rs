@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use crate::event::output::{Port, Wire};
+use crate::sys::holders::Holders;
 use crate::units::NS_PER_MS;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -47,23 +48,26 @@ impl SerialPort {
         Some(Self { device, rate })
     }
 
-    /// Looks whether it is a serial line that may be used, and sets nothing. Gives who else uses it, in
-    /// words, as far as this process may know.
+    /// Looks whether it is a serial line that may be used, and sets nothing. Gives who else holds it.
     ///
     /// # Errors
     /// As of [`Port::open`].
-    pub fn look(&self) -> Result<Vec<String>, Errno> {
+    pub fn look(&self) -> Result<Holders, Errno> {
         tcgetattr(open(&self.device, FLAGS, Mode::empty())?)?;
-        Ok(users(&self.device))
+        Ok(Holders::of(&self.device))
     }
 
     /// The words for a refusal of [`Port::open`].
     #[must_use]
     pub fn explain(&self, errno: Errno) -> String {
+        let device = self.device.display();
+        if errno == Errno::EBUSY {
+            let holders = Holders::of(&self.device);
+            return format!("{device}: found that {holders}, expected it to be free");
+        }
         format!(
-            "{}: {errno}; expected a serial device, and the right to open it (group dialout; `pinsight probe` \
-             lists them)",
-            self.device.display()
+            "{device}: {errno}; expected a serial device, and the right to open it (group dialout; `pinsight probe` \
+             lists them)"
         )
     }
 }
@@ -74,38 +78,6 @@ const FLAGS: OFlag = OFlag::O_RDWR
     .union(OFlag::O_NONBLOCK)
     .union(OFlag::O_CLOEXEC);
 
-/// The kernel's console, and other processes that have the device open.
-fn users(device: &Path) -> Vec<String> {
-    let Ok(device) = std::fs::canonicalize(device) else {
-        return Vec::new();
-    };
-    let mut users = Vec::new();
-    let consoles = std::fs::read_to_string("/proc/consoles").unwrap_or_default();
-    let mut consoles = consoles
-        .lines()
-        .filter_map(|line| line.split_whitespace().next());
-    if consoles.any(|console| Path::new("/dev").join(console) == device) {
-        users.push("the kernel's console".to_owned());
-    }
-    let own = std::process::id();
-    for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let id = process.file_name();
-        let Some(id) = id.to_str().and_then(|id| id.parse::<u32>().ok()) else {
-            continue;
-        };
-        let files = std::fs::read_dir(process.path().join("fd"));
-        let mut files = files.into_iter().flatten().flatten();
-        let is_it = |file: std::fs::DirEntry| {
-            std::fs::read_link(file.path()).is_ok_and(|target| target == device)
-        };
-        if id != own && files.any(is_it) {
-            let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-            users.push(format!("{} (process {id})", name.trim_end()));
-        }
-    }
-    users
-}
-
 /// A serial device of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SerialDevice {
@@ -115,8 +87,8 @@ pub struct SerialDevice {
     pub links: Vec<PathBuf>,
     /// Its driver.
     pub driver: String,
-    /// Who uses it, as of [`SerialPort::look`].
-    pub users: Vec<String>,
+    /// Who holds it open.
+    pub holders: Holders,
 }
 
 /// Every serial device behind which there is one: a UART that the kernel found, an adapter.
@@ -138,7 +110,7 @@ pub fn devices() -> Vec<SerialDevice> {
             let node = Path::new("/dev").join(entry.file_name());
             Some(SerialDevice {
                 links: links(&node),
-                users: users(&node),
+                holders: Holders::of(&node),
                 node,
                 driver,
             })

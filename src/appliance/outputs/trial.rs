@@ -61,20 +61,17 @@ pub fn check_output(output: &Output) -> Result<Found, Failure> {
         }
         Delivery::Serial { device, rate_baud } => {
             let port = serial_port(&output.name, device, *rate_baud)?;
-            let others = port
-                .look()
-                .map_err(|errno| refuse(&port.explain(errno)))?
-                .into_iter()
-                .map(|other| {
-                    format!(
-                        "output {}: {other} uses {} as well",
-                        output.name,
-                        device.display()
-                    )
-                });
+            let holders = port.look().map_err(|errno| refuse(&port.explain(errno)))?;
+            let warning = (!holders.is_empty()).then(|| {
+                format!(
+                    "output {}: {}: {holders} as well",
+                    output.name,
+                    device.display()
+                )
+            });
             Ok(Found {
                 what: format!("serial line {} at {rate_baud} baud", device.display()),
-                warnings: others.collect(),
+                warnings: warning.into_iter().collect(),
             })
         }
     }

@@ -54,8 +54,8 @@ pub(super) fn show_serial(text: &mut String, devices: &[SerialDevice]) {
         for link in &device.links {
             let _ = writeln!(text, "           {}", link.display());
         }
-        for user in &device.users {
-            let _ = writeln!(text, "           {user} uses it");
+        for holder in device.holders.iter() {
+            let _ = writeln!(text, "           {holder} holds it");
         }
     }
 }
@@ -64,6 +64,7 @@ pub(super) fn show_serial(text: &mut String, devices: &[SerialDevice]) {
 mod tests {
     use super::{show_chips, show_serial};
     use crate::sys::gpio::{Chip, Line};
+    use crate::sys::holders::Holders;
     use crate::sys::serial::SerialDevice;
     use nix::errno::Errno;
 
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn serial_devices_are_shown_with_the_names_that_stay_and_who_uses_them() {
+    fn serial_devices_are_shown_with_the_names_that_stay_and_who_holds_them() {
         let mut text = String::new();
         show_serial(&mut text, &[]);
         show_serial(
@@ -117,13 +118,13 @@ mod tests {
                 node: "/dev/ttyUSB0".into(),
                 links: vec!["/dev/serial/by-id/usb-FTDI".into()],
                 driver: "ftdi_sio".into(),
-                users: vec!["ModemManager (process 7)".into()],
+                holders: Holders::from_iter(["ModemManager (process 7)"]),
             }],
         );
         assert_eq!(
             text,
             "serial     none\nserial     /dev/ttyUSB0 (ftdi_sio)\n           /dev/serial/by-id/usb-FTDI\n           \
-             ModemManager (process 7) uses it\n"
+             ModemManager (process 7) holds it\n"
         );
     }
 }

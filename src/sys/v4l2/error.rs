@@ -2,6 +2,7 @@
 
 use super::list::{Camera, cameras};
 use crate::capture::SourceError;
+use crate::sys::holders::Holders;
 use nix::errno::Errno;
 use nix::libc;
 use std::fmt;
@@ -39,8 +40,8 @@ pub enum CameraErrorKind {
     Denied,
     /// Somebody else uses it.
     Busy {
-        /// Processes that have it open, as far as this user may see them: "4711 (v4l2-ctl)".
-        holders: Vec<String>,
+        /// They.
+        holders: Holders,
     },
     /// The pixel format is not offered.
     Format {
@@ -139,42 +140,12 @@ impl CameraError {
             ("open", libc::EACCES | libc::EPERM) => CameraErrorKind::Denied,
             ("open", libc::EISDIR) | (_, libc::ENOTTY) => CameraErrorKind::NotV4l2,
             (_, libc::EBUSY) => CameraErrorKind::Busy {
-                holders: holders(device),
+                holders: Holders::of(device),
             },
             _ => CameraErrorKind::Kernel(error),
         };
         Self::new(device, kind)
     }
-}
-
-/// Processes, beside this one, that have the device open.
-fn holders(device: &Path) -> Vec<String> {
-    use std::os::unix::fs::MetadataExt as _;
-    let Ok(wanted) = std::fs::metadata(device).map(|data| data.rdev()) else {
-        return Vec::new();
-    };
-    let own = std::process::id().to_string();
-    let mut found = Vec::new();
-    for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let name = process.file_name().to_string_lossy().into_owned();
-        if name == own || !name.bytes().all(|byte| byte.is_ascii_digit()) {
-            continue;
-        }
-        let files = std::fs::read_dir(process.path().join("fd"))
-            .into_iter()
-            .flatten()
-            .flatten();
-        let holds = files
-            .filter(|file| {
-                std::fs::read_link(file.path()).is_ok_and(|target| target.starts_with("/dev"))
-            })
-            .any(|file| std::fs::metadata(file.path()).is_ok_and(|data| data.rdev() == wanted));
-        if holds {
-            let command = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-            found.push(format!("{name} ({})", command.trim()));
-        }
-    }
-    found
 }
 
 /// A four-character code as text. The highest bit stands for big-endian samples.
@@ -229,13 +200,7 @@ impl fmt::Display for CameraErrorKind {
                 "found no permission to open it, expected read and write: add the user to the group \
                  that owns it (video, as a rule)",
             ),
-            Self::Busy { holders } if holders.is_empty() => f.write_str(
-                "found that another process uses it, expected it to be free (that process is not \
-                 visible to this user: try `fuser` as root)",
-            ),
-            Self::Busy { holders } => {
-                write!(f, "found it in use by process {}, expected it to be free", list(holders))
-            }
+            Self::Busy { holders } => write!(f, "found that {holders}, expected it to be free"),
             Self::Format { expected, offered } => write!(
                 f,
                 "found the formats {}, expected {}: change `format`",
@@ -328,9 +293,11 @@ mod tests {
                 found: "META_CAPTURE | STREAMING".to_owned(),
             },
             CameraErrorKind::Denied,
-            CameraErrorKind::Busy { holders: vec![] },
             CameraErrorKind::Busy {
-                holders: vec!["4711 (v4l2-ctl)".to_owned()],
+                holders: Holders::default(),
+            },
+            CameraErrorKind::Busy {
+                holders: Holders::from_iter(["v4l2-ctl (process 4711)"]),
             },
             CameraErrorKind::Format {
                 expected: *b"NV12",
@@ -392,7 +359,9 @@ mod tests {
         );
         assert_eq!(
             kind("VIDIOC_S_FMT", libc::EBUSY),
-            CameraErrorKind::Busy { holders: vec![] }
+            CameraErrorKind::Busy {
+                holders: Holders::default()
+            }
         );
         let other = SourceError::new("VIDIOC_S_FMT", libc::EIO);
         assert_eq!(

@@ -166,7 +166,7 @@ fn a_camera_in_use_names_the_process_that_uses_it() {
         other.wait().unwrap();
         println!("{said}");
         assert!(
-            said.contains(&format!("process {} (v4l2-ctl)", other.id())),
+            said.contains(&format!("v4l2-ctl (process {}) holds it", other.id())),
             "{said}"
         );
     }

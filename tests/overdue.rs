@@ -89,7 +89,9 @@ fn a_model_that_returns_late_loses_its_frame_and_judges_again() {
     let (output, proof) = run("nap", "6");
     let log = given_up(&output, &proof);
     assert!(
-        log.contains("worker plugged: its model has returned, and judges frames again"),
+        log.contains(
+            "worker plugged, model plugged, camera bars: it has returned, and the worker judges frames again"
+        ),
         "{log}"
     );
     assert_eq!(output.status.code(), Some(0), "{log}");

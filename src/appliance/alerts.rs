@@ -5,8 +5,8 @@
 //! result and event, which stands in each event's age.
 
 use super::events::EventLog;
-use super::housekeeping::Names;
 use super::messages::EVENT_BYTES;
+use super::names::Names;
 use super::outputs::Teller;
 use super::proof;
 use crate::board::{Board, Direction, RuleKind};

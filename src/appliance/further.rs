@@ -197,9 +197,9 @@ pub(super) enum Turn<'a> {
     /// None.
     Failed { step: u16, error: FurtherError },
     /// It has returned after it was given up: none either.
-    Back,
+    Back { step: u16 },
     /// So many output values were not finite.
-    NotFinite(u32),
+    NotFinite { step: u16, values: u32 },
 }
 
 /// What all turns of one frame need.
@@ -387,7 +387,8 @@ impl<E: Engine> Further<E> {
             .record(now_ns().saturating_sub(invoked_ns));
         let stats = decoded.map_err(|_| FurtherError::Outputs)?;
         if stats.refused > 0 {
-            tell(Turn::NotFinite(stats.refused));
+            let values = stats.refused;
+            tell(Turn::NotFinite { step, values });
         }
         Ok(())
     }
@@ -412,7 +413,7 @@ impl<E: Engine> Further<E> {
                 self.account.failed += 1;
                 tell(match ended {
                     Ended::Failed(error) => Turn::Failed { step, error },
-                    Ended::GivenUp => Turn::Back,
+                    Ended::GivenUp => Turn::Back { step },
                 });
             }
         }

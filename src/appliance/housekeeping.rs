@@ -3,9 +3,10 @@
 
 use super::alerts::Alerts;
 use super::events::{EventLog, Shown};
-use super::messages::{Note, NoteReceiver, ResultReceiver, Said, Times};
+use super::messages::{NoteReceiver, ResultReceiver, Said, Times};
+use super::names::Names;
 use super::proof;
-use super::pulse::{Overdue, Watchdog};
+use super::pulse::Watchdog;
 use crate::latency::{Histogram, Stage};
 use crate::record::{FrameResult, Recording};
 use crate::ring::{Doorbell, Waiting};
@@ -36,19 +37,6 @@ pub(super) struct Housekeeping {
     pub(super) counters: Arc<Counters>,
     pub(super) said: Said,
     pub(super) watchdog: Watchdog,
-}
-
-/// Names by index, as log lines show them.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Names {
-    pub(super) cameras: Vec<String>,
-    pub(super) workers: Vec<String>,
-    /// Models by their place in the profile.
-    pub(super) models: Vec<String>,
-    /// Labels of each model.
-    pub(super) labels: Vec<Vec<String>>,
-    /// Places of each worker's models: its own, then the further ones.
-    pub(super) chains: Vec<Vec<usize>>,
 }
 
 /// What other threads may read while housekeeping runs.
@@ -198,115 +186,6 @@ impl Housekeeping {
     }
 }
 
-impl Names {
-    pub(super) fn camera(&self, index: u16) -> &str {
-        self.cameras
-            .get(usize::from(index))
-            .map_or("?", String::as_str)
-    }
-
-    fn log_overdue(&self, overdue: Overdue) {
-        log::error!(
-            "worker {}, model {}: it has run for {} ms on a frame of camera {}, and invoke-deadline-ms is {}; {}, \
-             and the worker is waited for",
-            self.worker(overdue.worker),
-            self.model_at(overdue.worker, overdue.step),
-            overdue.ran_ns / NS_PER_MS,
-            self.camera(overdue.camera),
-            overdue.deadline_ns / NS_PER_MS,
-            if overdue.step == 0 {
-                "the frame counts as refused"
-            } else {
-                "it gives no result of that frame"
-            }
-        );
-    }
-
-    fn worker(&self, index: u16) -> &str {
-        self.workers
-            .get(usize::from(index))
-            .map_or("?", String::as_str)
-    }
-
-    fn model(&self, index: u16) -> &str {
-        self.models
-            .get(usize::from(index))
-            .map_or("?", String::as_str)
-    }
-
-    /// The model that is the `step`-th of a worker's.
-    fn model_at(&self, worker: u16, step: u16) -> &str {
-        let chain = self.chains.get(usize::from(worker));
-        let model = chain.and_then(|chain| chain.get(usize::from(step)));
-        model
-            .and_then(|model| self.models.get(*model))
-            .map_or("?", String::as_str)
-    }
-
-    fn labels(&self, model: u16) -> &[String] {
-        self.labels
-            .get(usize::from(model))
-            .map_or(&[], Vec::as_slice)
-    }
-
-    fn log(&self, note: Note, times: Times) {
-        match note {
-            Note::CameraTrouble { camera, trouble } => {
-                log::warn!(
-                    "camera {}: {trouble}; trying until it is back",
-                    self.camera(camera)
-                );
-            }
-            Note::CameraBack { camera } => {
-                log::info!("camera {}: frames arrive again", self.camera(camera));
-            }
-            Note::CameraSlow { camera, slow } => {
-                log::warn!("camera {}: {slow}", self.camera(camera));
-            }
-            Note::CameraEnded { camera } => {
-                log::info!("camera {}: its stream has ended", self.camera(camera));
-            }
-            Note::HeaderTorn { camera, sequence } => log::error!(
-                "camera {}: header of frame {sequence} does not match its CRC; the frame counts as damaged{times}",
-                self.camera(camera)
-            ),
-            Note::InferenceFailed { worker, error } => {
-                log::error!("worker {}: {error}{times}", self.worker(worker));
-            }
-            Note::ArenaExhausted { worker } => log::error!(
-                "worker {}: the model or a decoder asked malloc for more than its arena has; raise malloc-arena-kib{times}",
-                self.worker(worker)
-            ),
-            Note::FrameSpoilt { camera, damage } => log::warn!(
-                "camera {}: a damaged frame: {damage}{times}",
-                self.camera(camera)
-            ),
-            Note::PreprocessFailed { worker, camera } => log::error!(
-                "worker {}: a frame of camera {} is shorter than its format says{times}",
-                self.worker(worker),
-                self.camera(camera)
-            ),
-            Note::FurtherFailed {
-                worker,
-                step,
-                error,
-            } => log::error!(
-                "worker {}, model {}: {error}; it gives no result of that frame{times}",
-                self.worker(worker),
-                self.model_at(worker, step)
-            ),
-            Note::WorkerBack { worker } => log::warn!(
-                "worker {}: its model has returned, and judges frames again",
-                self.worker(worker)
-            ),
-            Note::OutputNotFinite { worker, values } => log::warn!(
-                "worker {}: {values} output values were NaN or infinite and were left out{times}",
-                self.worker(worker)
-            ),
-        }
-    }
-}
-
 /// Back to the line's start, empty it, and cut it at the right edge: DECAWM off.
 const LINE_START: &str = "\r\x1b[K\x1b[?7l";
 /// Lines wrap again: DECAWM on.
@@ -407,9 +286,10 @@ impl LiveLine {
 
 #[cfg(test)]
 mod tests {
-    use super::{Counters, Housekeeping, Names};
+    use super::{Counters, Housekeeping};
     use crate::appliance::alerts::Alerts;
     use crate::appliance::messages::{Said, queue_of};
+    use crate::appliance::names::Names;
     use crate::board;
     use crate::latency::Stamps;
     use crate::postprocess::Detection;

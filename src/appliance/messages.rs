@@ -6,7 +6,7 @@ use crate::capture::supervisor::Trouble;
 use crate::decode::Damage;
 use crate::event::Event;
 use crate::infer::EngineError;
-use crate::limits::{MAX_CAMERAS, MAX_WORKERS, queue_room};
+use crate::limits::{MAX_CAMERAS, MAX_THEN, MAX_WORKERS, queue_room};
 use crate::record::FrameResult;
 use heapless::spsc::{Consumer, Producer, Queue};
 
@@ -24,6 +24,16 @@ pub(super) type NoteSender = Producer<'static, Note>;
 /// Housekeeping's end.
 pub(super) type NoteReceiver = Consumer<'static, Note>;
 
+/// What a note about an inference names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Inference {
+    pub(super) worker: u16,
+    /// Place of the model among the worker's: 0 its own, then the further ones.
+    pub(super) step: u16,
+    /// The camera of the frame.
+    pub(super) camera: u16,
+}
+
 /// Something worth a line in the log. Hot threads do not format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Note {
@@ -37,42 +47,49 @@ pub(super) enum Note {
     CameraEnded { camera: u16 },
     /// A header's CRC did not match what was published.
     HeaderTorn { camera: u16, sequence: u64 },
-    /// An inference failed.
-    InferenceFailed { worker: u16, error: EngineError },
+    /// An inference of the worker's own model failed.
+    InferenceFailed { of: Inference, error: EngineError },
     /// A model that judges a frame after the worker's own gave no result.
-    FurtherFailed {
-        worker: u16,
-        step: u16,
-        error: FurtherError,
-    },
-    /// The model called malloc for more than `malloc-arena-kib`.
-    ArenaExhausted { worker: u16 },
+    FurtherFailed { of: Inference, error: FurtherError },
+    /// The model or a decoder called malloc for more than `malloc-arena-kib`.
+    ArenaExhausted { of: Inference },
     /// A compressed frame could not be decoded.
     FrameSpoilt { camera: u16, damage: Damage },
     /// A frame could not be turned into a tensor.
-    PreprocessFailed { worker: u16, camera: u16 },
+    PreprocessFailed { of: Inference },
     /// A model that was given up has returned after all.
-    WorkerBack { worker: u16 },
+    WorkerBack { of: Inference },
     /// Outputs held NaN or infinities.
-    OutputNotFinite { worker: u16, values: u32 },
+    OutputNotFinite { of: Inference, values: u32 },
 }
 
 /// Kinds of notes that may come with every frame.
 const FREQUENT: usize = 7;
 
 impl Note {
-    /// The kind and the camera or worker of a note that may come with every frame.
-    const fn frequent(&self) -> Option<(usize, u16)> {
+    /// The kind of a note that may come with every frame, and the camera, or the model of a worker, that
+    /// each is counted for.
+    const fn frequent(&self) -> Option<(usize, usize)> {
         match *self {
-            Self::HeaderTorn { camera, .. } => Some((0, camera)),
-            Self::PreprocessFailed { camera, .. } => Some((1, camera)),
-            Self::InferenceFailed { worker, .. } => Some((2, worker)),
-            Self::ArenaExhausted { worker } => Some((3, worker)),
-            Self::OutputNotFinite { worker, .. } => Some((4, worker)),
-            Self::FrameSpoilt { camera, .. } => Some((5, camera)),
-            Self::FurtherFailed { worker, .. } => Some((6, worker)),
+            Self::HeaderTorn { camera, .. } => Some((0, camera as usize)),
+            Self::PreprocessFailed { of } => Some((1, of.camera as usize)),
+            Self::InferenceFailed { of, .. } => Some((2, of.model())),
+            Self::ArenaExhausted { of } => Some((3, of.model())),
+            Self::OutputNotFinite { of, .. } => Some((4, of.model())),
+            Self::FrameSpoilt { camera, .. } => Some((5, camera as usize)),
+            Self::FurtherFailed { of, .. } => Some((6, of.model())),
             _ => None,
         }
+    }
+}
+
+/// Models of one worker.
+const MODELS: usize = 1 + MAX_THEN;
+
+impl Inference {
+    /// A number of its own for each model of each worker.
+    const fn model(self) -> usize {
+        self.worker as usize * MODELS + self.step as usize
     }
 }
 
@@ -80,7 +97,7 @@ impl Note {
 #[derive(Debug)]
 pub(super) struct Said([[u64; MAX_CAMERAS]; FREQUENT]);
 
-const _: () = assert!(MAX_WORKERS <= MAX_CAMERAS);
+const _: () = assert!(MAX_WORKERS * MODELS <= MAX_CAMERAS);
 
 impl Said {
     pub(super) const fn new() -> Self {
@@ -92,7 +109,7 @@ impl Said {
         let Some((kind, index)) = note.frequent() else {
             return Some(Times(1));
         };
-        let times = self.0[kind].get_mut(usize::from(index))?;
+        let times = self.0[kind].get_mut(index)?;
         *times += 1;
         times.is_power_of_two().then_some(Times(*times))
     }
@@ -149,12 +166,17 @@ pub(super) fn note_queue() -> (NoteSender, NoteReceiver) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Note, Said, Times};
+    use super::{Inference, Note, Said, Times};
 
     #[test]
     fn what_comes_with_every_frame_is_said_ever_more_rarely_and_for_each_camera() {
         let mut said = Said::new();
-        let mut again = |camera| said.again(&Note::PreprocessFailed { worker: 0, camera });
+        let of = |camera| Inference {
+            worker: 0,
+            step: 0,
+            camera,
+        };
+        let mut again = |camera| said.again(&Note::PreprocessFailed { of: of(camera) });
         let times: Vec<_> = (0..1000)
             .filter_map(|_| again(3))
             .map(|Times(n)| n)
@@ -165,5 +187,25 @@ mod tests {
         assert_eq!(Times(8).to_string(), " (8 times so far)");
         let back = Note::CameraBack { camera: 3 };
         assert!((0..10).all(|_| said.again(&back) == Some(Times(1))));
+    }
+
+    #[test]
+    fn what_one_model_of_a_worker_fails_at_hides_nothing_of_another() {
+        let mut said = Said::new();
+        let note = |worker, step| Note::OutputNotFinite {
+            of: Inference {
+                worker,
+                step,
+                camera: 0,
+            },
+            values: 1,
+        };
+        for worker in 0..16 {
+            for step in 0..4 {
+                assert_eq!(said.again(&note(worker, step)), Some(Times(1)));
+            }
+        }
+        assert_eq!(said.again(&note(15, 3)), Some(Times(2)));
+        assert_eq!(said.again(&note(15, 3)), None);
     }
 }

@@ -26,6 +26,7 @@ mod gate;
 mod housekeeping;
 mod messages;
 mod muster;
+mod names;
 mod outputs;
 mod proof;
 mod pulse;

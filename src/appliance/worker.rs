@@ -5,7 +5,7 @@ mod judge;
 
 use super::decoding::Buffers;
 use super::further::{self, Further, Round, Turn};
-use super::messages::{Note, NoteSender, ResultSender};
+use super::messages::{Inference, Note, NoteSender, ResultSender};
 use super::pulse::Pulses;
 use super::signals::Signals;
 use super::stop::Stop;
@@ -245,9 +245,13 @@ impl<E: Engine> Worker<E> {
             Judged::Failed => Outcome::Failed,
             Judged::Refused => Outcome::Refused,
         });
+        let of = Inference {
+            worker: self.index,
+            step: 0,
+            camera: self.result.camera,
+        };
         if !own {
-            let worker = self.index;
-            if self.notes.enqueue(Note::WorkerBack { worker }).is_err() {
+            if self.notes.enqueue(Note::WorkerBack { of }).is_err() {
                 self.tally.notes_lost += 1;
             }
             return;
@@ -289,7 +293,7 @@ impl<E: Engine> Worker<E> {
                         pulse: &self.pulses[usize::from(self.index)],
                         hot,
                     };
-                    let (worker, tally) = (self.index, &mut self.tally);
+                    let tally = &mut self.tally;
                     let (notes, results) = (&mut self.notes, &mut self.results);
                     let mut note = |note: Note, lost: &mut u64| {
                         *lost += u64::from(notes.enqueue(note).is_err());
@@ -302,16 +306,16 @@ impl<E: Engine> Worker<E> {
                                 tally.results_lost += u64::from(sent.is_err());
                             }
                             Turn::Failed { step, error } => {
-                                let failed = Note::FurtherFailed {
-                                    worker,
-                                    step,
-                                    error,
-                                };
-                                note(failed, lost);
+                                let of = Inference { step, ..of };
+                                note(Note::FurtherFailed { of, error }, lost);
                             }
-                            Turn::Back => note(Note::WorkerBack { worker }, lost),
-                            Turn::NotFinite(values) => {
-                                note(Note::OutputNotFinite { worker, values }, lost);
+                            Turn::Back { step } => {
+                                let of = Inference { step, ..of };
+                                note(Note::WorkerBack { of }, lost);
+                            }
+                            Turn::NotFinite { step, values } => {
+                                let of = Inference { step, ..of };
+                                note(Note::OutputNotFinite { of, values }, lost);
                             }
                         }
                     });

@@ -8,8 +8,9 @@ use crate::appliance::exit::{Exit, Failure};
 use crate::appliance::files::Files;
 use crate::appliance::fitting::STACK_BYTES;
 use crate::appliance::furnish::Lane;
-use crate::appliance::housekeeping::{Housekeeping, LiveLine, Names};
+use crate::appliance::housekeeping::{Housekeeping, LiveLine};
 use crate::appliance::messages::{NoteReceiver, ResultReceiver, Said};
+use crate::appliance::names::Names;
 use crate::appliance::outputs::{self, Roster, Teller};
 use crate::appliance::pulse::Watchdog;
 use crate::appliance::running::{CaptureThread, OutputAccount, Running};
@@ -54,7 +55,7 @@ pub(super) fn start_threads(
         watchdog,
     } = Wiring::lay(&run.fitted, &mut run.cameras, shared, lanes)?;
     let reports = Reports {
-        names: names(&board),
+        names: Names::of(&board),
         results,
         notes,
         alerts,
@@ -197,29 +198,6 @@ fn start_outputs(run: &mut Running, board: &Board) -> Result<Vec<Teller>, Failur
         tellers.push(made.teller);
     }
     Ok(tellers)
-}
-
-/// What the board calls its parts, by their places in it.
-fn names(board: &Board) -> Names {
-    Names {
-        cameras: board
-            .cameras
-            .iter()
-            .map(|camera| camera.name.clone())
-            .collect(),
-        workers: board
-            .workers
-            .iter()
-            .map(|worker| worker.name.clone())
-            .collect(),
-        models: board.models.iter().map(|m| m.name.clone()).collect(),
-        labels: board.models.iter().map(|m| m.labels.clone()).collect(),
-        chains: board
-            .workers
-            .iter()
-            .map(|worker| board.models_of(worker).map(|(model, _)| model).collect())
-            .collect(),
-    }
 }
 
 /// What housekeeping is told, and what it tells.

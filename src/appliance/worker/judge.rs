@@ -4,7 +4,7 @@ use super::claimed::Claimed;
 use super::{Work, look};
 use crate::appliance::decoding::Buffers;
 use crate::appliance::further::{Further, Held};
-use crate::appliance::messages::{Note, NoteSender};
+use crate::appliance::messages::{Inference, Note, NoteSender};
 use crate::appliance::stop::Stop;
 use crate::decode::{Damage, Jpeg};
 use crate::infer::{Engine, outputs_of};
@@ -123,6 +123,11 @@ impl<'view, E: Engine> Judge<'_, 'view, E> {
             waiting: self.last.until(&leased),
             looks: Looks::leased(leased),
         };
+        let of = Inference {
+            worker: self.index,
+            step: 0,
+            camera,
+        };
         let before = self.hot.counts();
         let tensor = self.tensor(lease, buffers, held);
         stamps.preprocessed_ns = now_ns();
@@ -135,19 +140,13 @@ impl<'view, E: Engine> Judge<'_, 'view, E> {
                 return Judged::Damaged;
             }
             Err(Untensored::Failed) => {
-                self.note(Note::PreprocessFailed {
-                    worker: self.index,
-                    camera,
-                });
+                self.note(Note::PreprocessFailed { of });
                 return Judged::Failed;
             }
         }
         self.claimed.model_begins(camera, stamps.preprocessed_ns);
         if let Err(error) = self.engine.invoke() {
-            self.note(Note::InferenceFailed {
-                worker: self.index,
-                error,
-            });
+            self.note(Note::InferenceFailed { of, error });
             return Judged::Failed;
         }
         stamps.invoked_ns = now_ns();
@@ -155,7 +154,7 @@ impl<'view, E: Engine> Judge<'_, 'view, E> {
         let drawn = self.hot.counts().since(&before);
         if drawn.arena_overdrawn + drawn.arena_refused > 0 {
             // The reserve let the model end: this inference had more than its share.
-            self.note(Note::ArenaExhausted { worker: self.index });
+            self.note(Note::ArenaExhausted { of });
             return Judged::Failed;
         }
         let outputs = outputs_of(self.engine);
@@ -169,10 +168,8 @@ impl<'view, E: Engine> Judge<'_, 'view, E> {
         self.result.stamps = stamps;
         match decoded {
             Ok(stats) if stats.refused > 0 => {
-                self.note(Note::OutputNotFinite {
-                    worker: self.index,
-                    values: stats.refused,
-                });
+                let values = stats.refused;
+                self.note(Note::OutputNotFinite { of, values });
             }
             Ok(_) => {}
             Err(_) => return Judged::Failed,

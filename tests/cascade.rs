@@ -28,15 +28,15 @@ fn run(board: &str, arguments: &[&str]) -> (Output, Value, BTreeMap<String, BTre
         .arg(path("board.toml"))
         .arg("--proof")
         .arg(path("proof"))
-        .arg("--events")
-        .arg(path("events"))
+        .arg("--results")
+        .arg(path("results"))
         .args(arguments)
         .output()
         .expect("the program starts");
     let said = String::from_utf8_lossy(&output.stderr);
     let proof = std::fs::read(path("proof")).unwrap_or_else(|error| panic!("{error}: {said}"));
     let mut results: BTreeMap<String, BTreeMap<u64, Value>> = BTreeMap::new();
-    for line in std::fs::read_to_string(path("events")).unwrap().lines() {
+    for line in std::fs::read_to_string(path("results")).unwrap().lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         let of = results
             .entry(line["model"].as_str().unwrap().into())
@@ -144,7 +144,7 @@ fn the_face_in_the_person_s_box_is_where_the_whole_picture_shows_it() {
     assert!(fired >= 1, "a rule of the further model");
 
     let read = Command::new(env!("CARGO_BIN_EXE_pinsight"))
-        .arg("events")
+        .arg("results")
         .arg(&recording)
         .output()
         .unwrap();

@@ -246,7 +246,7 @@ fn help_names_every_exit_code() {
 
 #[test]
 fn a_recording_that_is_none_is_a_storage_error() {
-    let output = pinsight(&["events", DEMO]);
+    let output = pinsight(&["results", DEMO]);
     assert_eq!(code(&output), 7);
     assert!(stderr(&output).contains("expected a file written by `pinsight run --record`"));
 }
@@ -310,10 +310,19 @@ fn a_profile_that_probe_writes_names_the_model_that_lies_beside_it() {
 fn the_demo_finds_the_face_and_proves_it() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
-    let (proof, events, record) = (file("proof.json"), file("events"), file("record"));
+    let (proof, results, record) = (file("proof.json"), file("results"), file("record"));
     let output = pinsight(&[
-        "run", "--board", DEMO, "--frames", "45", "--proof", &proof, "--events", &events,
-        "--record", &record,
+        "run",
+        "--board",
+        DEMO,
+        "--frames",
+        "45",
+        "--proof",
+        &proof,
+        "--results",
+        &results,
+        "--record",
+        &record,
     ]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let proof: Value = serde_json::from_slice(&std::fs::read(&proof).unwrap()).unwrap();
@@ -362,7 +371,7 @@ fn the_demo_finds_the_face_and_proves_it() {
     assert_eq!(proof["threads"].as_array().unwrap().len(), 3);
     assert!(proof["ready_ms"].as_f64().unwrap() > 0.0);
 
-    let lines: Vec<Value> = std::fs::read_to_string(&events)
+    let lines: Vec<Value> = std::fs::read_to_string(&results)
         .unwrap()
         .lines()
         .map(|line| serde_json::from_str(line).expect("each line is JSON"))
@@ -376,7 +385,7 @@ fn the_demo_finds_the_face_and_proves_it() {
     assert_eq!(first["label"], "face");
     assert!(first["score"].as_f64().unwrap() > 0.8, "{first}");
 
-    let read_back = pinsight(&["events", &record]);
+    let read_back = pinsight(&["results", &record]);
     assert_eq!(code(&read_back), 0);
     let text = stdout(&read_back);
     assert!(text.contains("45 records whole, 0 damaged"), "{text}");

@@ -158,15 +158,15 @@ fn a_clip_with_known_motion_gives_exactly_the_events_of_its_rules() {
     file.write_all(&clip()).unwrap();
     let board = board(folder.path());
     let named = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let (alerts, events, proof) = (named("alerts"), named("events"), named("proof.json"));
+    let (events, results, proof) = (named("events"), named("results"), named("proof.json"));
     let output = Command::new(env!("CARGO_BIN_EXE_pinsight"))
-        .args(["run", "--board", &board, "--alerts", &alerts])
-        .args(["--events", &events, "--proof", &proof])
+        .args(["run", "--board", &board, "--events", &events])
+        .args(["--results", &results, "--proof", &proof])
         .output()
         .unwrap();
     let log = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{log}");
-    let lines: Vec<Value> = std::fs::read_to_string(&alerts)
+    let lines: Vec<Value> = std::fs::read_to_string(&events)
         .unwrap()
         .lines()
         .map(|line| serde_json::from_str(line).expect("each line is JSON"))
@@ -184,7 +184,7 @@ fn a_clip_with_known_motion_gives_exactly_the_events_of_its_rules() {
     assert_eq!(told, expected, "{log}");
     // When: by the frames' own stamps, since a busy machine may lose frames; what it lost is made up for by the
     // next one. The detector's box trembles by some pixels, which is some frames.
-    let results = std::fs::read_to_string(&events).unwrap();
+    let results = std::fs::read_to_string(&results).unwrap();
     let seen: Vec<u64> = results
         .lines()
         .map(|line| {
@@ -246,10 +246,10 @@ fn a_clip_with_known_motion_gives_exactly_the_events_of_its_rules() {
 }
 
 #[test]
-fn alerts_of_a_board_without_rules_are_warned_of_and_two_logs_in_one_file_refused() {
+fn events_of_a_board_without_rules_are_warned_of_and_two_logs_in_one_file_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let alerts = folder.path().join("alerts");
-    let alerts = alerts.to_str().unwrap();
+    let events = folder.path().join("events");
+    let events = events.to_str().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let run = |arguments: &[&str]| {
         Command::new(env!("CARGO_BIN_EXE_pinsight"))
@@ -265,17 +265,17 @@ fn alerts_of_a_board_without_rules_are_warned_of_and_two_logs_in_one_file_refuse
     let stream = folder.path().join("stream.y4m");
     std::fs::write(&stream, clip).unwrap();
     let stream = stream.to_str().unwrap();
-    let output = run(&["boards/stream.toml", "--camera", stream, "--alerts", alerts]);
+    let output = run(&["boards/stream.toml", "--camera", stream, "--events", events]);
     let log = String::from_utf8_lossy(&output.stderr);
     assert!(log.contains("the board has no [[rule]]"), "{log}");
-    let output = run(&["boards/demo.toml", "--alerts", alerts, "--events", alerts]);
+    let output = run(&["boards/demo.toml", "--events", events, "--results", events]);
     assert_eq!(output.status.code(), Some(2));
-    let output = run(&["boards/demo.toml", "--alerts", "-", "--events", "-"]);
+    let output = run(&["boards/demo.toml", "--events", "-", "--results", "-"]);
     assert_eq!(output.status.code(), Some(2));
-    let output = run(&["boards/demo.toml", "--alerts", "/nowhere/alerts"]);
+    let output = run(&["boards/demo.toml", "--events", "/nowhere/events"]);
     assert_eq!(output.status.code(), Some(7));
     let log = String::from_utf8_lossy(&output.stderr);
-    assert!(log.contains("alerts /nowhere/alerts: "), "{log}");
+    assert!(log.contains("events /nowhere/events: "), "{log}");
 }
 
 /// A pseudo-terminal: its master, its slave and the slave's name.

@@ -42,8 +42,8 @@ fn the_next_run_continues_the_recording_and_is_told_apart() {
     assert_eq!(proof["cameras"][0]["inferred"], 3);
     assert!(message.contains("PROOF  board demo"), "{message}");
 
-    let events = pinsight(&["events", record]);
-    let text = String::from_utf8_lossy(&events.stdout).into_owned();
+    let read_back = pinsight(&["results", record]);
+    let text = String::from_utf8_lossy(&read_back.stdout).into_owned();
     assert!(text.contains("8 records whole, 0 damaged"), "{text}");
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "run 1: the first one here");
@@ -86,7 +86,7 @@ fn a_run_that_is_killed_loses_nothing_that_it_had_written() {
 
 #[test]
 fn files_that_cannot_be_written_are_known_before_cameras_and_memory() {
-    for option in ["--events", "--record", "--proof"] {
+    for option in ["--results", "--events", "--record", "--proof"] {
         let (_, message) = run(&["--frames", "1", option, "/nowhere/file"], 7);
         assert!(message.contains("/nowhere/file"), "{message}");
         assert!(
@@ -102,9 +102,9 @@ fn files_that_cannot_be_written_are_known_before_cameras_and_memory() {
 
 #[test]
 fn one_standard_output_for_two_things_is_refused() {
-    let (_, message) = run(&["--events", "-", "--proof", "-"], 2);
+    let (_, message) = run(&["--results", "-", "--proof", "-"], 2);
     assert!(
-        message.contains("--proof and --events both name -"),
+        message.contains("--proof and --results both name -"),
         "{message}"
     );
 }

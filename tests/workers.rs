@@ -39,8 +39,8 @@ fn a_worker_judges_its_cameras_and_no_others_and_a_shared_camera_is_judged_once_
     let output = Command::new(env!("CARGO_BIN_EXE_pinsight"))
         .args(["run", "--seconds", "3", "--proof", "-", "--board"])
         .arg(path("board.toml"))
-        .arg("--events")
-        .arg(path("events"))
+        .arg("--results")
+        .arg(path("results"))
         .output()
         .expect("the program starts");
     let said = String::from_utf8_lossy(&output.stderr);
@@ -48,8 +48,8 @@ fn a_worker_judges_its_cameras_and_no_others_and_a_shared_camera_is_judged_once_
 
     let mut by_camera: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut frames = BTreeSet::new();
-    let events = std::fs::read_to_string(path("events")).unwrap();
-    for line in events.lines() {
+    let results = std::fs::read_to_string(path("results")).unwrap();
+    for line in results.lines() {
         let event: Value = serde_json::from_str(line).unwrap();
         let camera = event["camera"].as_str().unwrap().to_owned();
         assert!(

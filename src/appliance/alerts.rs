@@ -4,7 +4,7 @@
 //! tracks want them in the order of their capture. What it costs is one wake-up of that thread between
 //! result and event, which stands in each event's age.
 
-use super::events::EventLog;
+use super::lines::LineLog;
 use super::messages::EVENT_BYTES;
 use super::names::Names;
 use super::outputs::Teller;
@@ -23,7 +23,7 @@ pub(super) struct Alerts {
     rules: Vec<RuleName>,
     /// Labels of each model.
     labels: Vec<Vec<String>>,
-    file: Option<EventLog>,
+    file: Option<LineLog>,
     outputs: Vec<Teller>,
     last: Option<Event>,
 }
@@ -66,7 +66,7 @@ impl Alerts {
     pub(super) fn new(
         board: &Board,
         sizes_px: &[(u32, u32)],
-        file: Option<EventLog>,
+        file: Option<LineLog>,
         outputs: Vec<Teller>,
     ) -> Result<Self, String> {
         let name_of = |index: usize| board.rules.get(index).map(|rule| rule.name.clone());

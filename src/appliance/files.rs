@@ -1,8 +1,8 @@
 //! The files that a run writes while it watches, opened before anything else is.
 
 use super::Options;
-use super::events::EventLog;
 use super::exit::{Exit, Failure};
+use super::lines::LineLog;
 use crate::board::Board;
 use crate::record::{FileHeader, RECORD_BYTES, Recording};
 use crate::sys::clock::boot_id;
@@ -11,8 +11,10 @@ use std::path::Path;
 /// What housekeeping writes to.
 #[derive(Debug)]
 pub(super) struct Files {
-    pub(super) events: Option<EventLog>,
-    pub(super) alerts: Option<EventLog>,
+    /// Of results.
+    pub(super) results: Option<LineLog>,
+    /// Of the events of rules.
+    pub(super) events: Option<LineLog>,
     pub(super) recording: Option<Recording>,
 }
 
@@ -20,12 +22,12 @@ impl Files {
     /// Opens what `options` name; with several refusals, the first one's words.
     pub(super) fn open(board: &Board, options: &Options) -> Result<Self, Failure> {
         let mut files = Self {
-            events: event_log(options.events.as_deref(), "event log")?,
-            alerts: event_log(options.alerts.as_deref(), "alerts")?,
+            results: line_log(options.results.as_deref(), "results")?,
+            events: line_log(options.events.as_deref(), "events")?,
             recording: None,
         };
-        if files.alerts.is_some() && board.rules.is_empty() {
-            log::warn!("--alerts: the board has no [[rule]], so there will be no events");
+        if files.events.is_some() && board.rules.is_empty() {
+            log::warn!("--events: the board has no [[rule]], so there will be no events");
         }
         if let Some(path) = &options.record {
             let opened = Recording::open(path, &header(board), boot_id().unwrap_or(0));
@@ -38,9 +40,9 @@ impl Files {
 }
 
 /// Opens a file of JSON lines, if one is named.
-fn event_log(path: Option<&Path>, what: &str) -> Result<Option<EventLog>, Failure> {
+fn line_log(path: Option<&Path>, what: &str) -> Result<Option<LineLog>, Failure> {
     let open = |path: &Path| {
-        EventLog::open(path).map_err(|error| {
+        LineLog::open(path).map_err(|error| {
             let advice = if error.raw_os_error() == Some(nix::libc::ENXIO) {
                 "start its reader first"
             } else {

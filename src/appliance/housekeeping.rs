@@ -1,8 +1,8 @@
-//! The thread that is not real-time: event log, recording, log lines and the live line. It formats into
+//! The thread that is not real-time: results and events as lines, recording, log lines and the live line. It formats into
 //! fixed buffers and waits for nobody but the disk.
 
 use super::alerts::Alerts;
-use super::events::{EventLog, Shown};
+use super::lines::{LineLog, Shown};
 use super::messages::{NoteReceiver, ResultReceiver, Said, Times};
 use super::names::Names;
 use super::proof;
@@ -28,7 +28,8 @@ pub(super) struct Housekeeping {
     pub(super) results: Vec<ResultReceiver>,
     pub(super) notes: Vec<NoteReceiver>,
     pub(super) bell: Arc<Doorbell>,
-    pub(super) events: Option<EventLog>,
+    /// The file of results.
+    pub(super) shown: Option<LineLog>,
     pub(super) alerts: Alerts,
     pub(super) recording: Option<Recording>,
     pub(super) live: Option<LiveLine>,
@@ -58,12 +59,12 @@ pub(super) struct Counters {
 enum Written {
     Recording,
     Results,
-    Alerts,
+    Events,
 }
 
 impl Written {
     /// Every one, with the argument that names it.
-    const ALL: [&'static str; 3] = ["--record", "--events", "--alerts"];
+    const ALL: [&'static str; 3] = ["--record", "--results", "--events"];
 }
 
 impl Housekeeping {
@@ -133,13 +134,13 @@ impl Housekeeping {
             self.count_failure(&outcome, Written::Recording);
         }
         let told = !result.detections.is_empty() || !result.summaries.is_empty();
-        if told && let Some(events) = &mut self.events {
+        if told && let Some(file) = &mut self.shown {
             let shown = Shown {
                 camera: self.names.camera(result.camera),
                 model: self.names.model(result.model),
                 labels: self.names.labels(result.model),
             };
-            let outcome = events.write(result, shown, utc_ns);
+            let outcome = file.write(result, shown, utc_ns);
             self.count_failure(&outcome, Written::Results);
         }
         let live = &mut self.live;
@@ -147,7 +148,7 @@ impl Housekeeping {
         let told = self
             .alerts
             .take(result, &self.names, (now_ns, utc_ns), clear);
-        self.count_failure(&told, Written::Alerts);
+        self.count_failure(&told, Written::Events);
         if let Some(live) = &mut self.live
             && result.step == 0
         {
@@ -332,7 +333,7 @@ mod tests {
             results: vec![one.1, two.1],
             notes: Vec::new(),
             bell: Arc::new(Doorbell::new()),
-            events: None,
+            shown: None,
             alerts: Alerts::new(&board, &[(1920, 1080)], None, Vec::new()).unwrap(),
             recording: None,
             live: None,

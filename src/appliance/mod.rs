@@ -16,7 +16,6 @@ mod arm;
 mod bells;
 mod cameras;
 mod decoding;
-mod events;
 mod exit;
 mod files;
 mod fitting;
@@ -24,6 +23,7 @@ mod furnish;
 mod further;
 mod gate;
 mod housekeeping;
+mod lines;
 mod messages;
 mod muster;
 mod names;
@@ -69,10 +69,10 @@ pub struct Options {
     pub seconds: Option<u64>,
     /// End after so many results.
     pub frames: Option<u64>,
-    /// Where event lines go; `-` is standard output.
-    pub events: Option<PathBuf>,
+    /// Where results go, a JSON line each; `-` is standard output.
+    pub results: Option<PathBuf>,
     /// Where the events of rules go, a JSON line each; `-` is standard output.
-    pub alerts: Option<PathBuf>,
+    pub events: Option<PathBuf>,
     /// Where the recording goes.
     pub record: Option<PathBuf>,
     /// A Y4M or JPEG stream in the place of the only camera.

@@ -52,7 +52,7 @@ pub struct Proof {
     pub notes_lost: u64,
     /// Inferences that ran past their model's `invoke-deadline-ms`; their frames are in the ledger as refused.
     pub inferences_overdue: u64,
-    /// Writes of the recording, the event log and the alerts that failed.
+    /// Writes of the recording, the results and the events that failed.
     pub writes_failed: u64,
     /// What was granted less than asked for, in words.
     pub warnings: Vec<String>,

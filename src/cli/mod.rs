@@ -4,9 +4,9 @@
 #[cfg(feature = "bench")]
 mod bench;
 mod check;
-mod events;
 mod output;
 mod probe;
+mod results;
 mod run;
 mod snapshot;
 
@@ -48,8 +48,8 @@ enum Command {
     Probe(probe::Arguments),
     /// Take one picture with a camera of the board, in the colours that the models get
     Snapshot(snapshot::Arguments),
-    /// Read a recording back, validated record by record
-    Events(events::Arguments),
+    /// Read the results of a recording back, validated record by record
+    Results(results::Arguments),
     /// Measure the design's claims on this machine, each beside what it replaces
     #[cfg(feature = "bench")]
     Bench(bench::Arguments),
@@ -89,7 +89,7 @@ fn command() -> Exit {
         Command::Output(arguments) => output::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Snapshot(arguments) => snapshot::run(&arguments),
-        Command::Events(arguments) => events::run(&arguments),
+        Command::Results(arguments) => results::run(&arguments),
         #[cfg(feature = "bench")]
         Command::Bench(arguments) => bench::run(&arguments),
     };

@@ -22,13 +22,13 @@ pub(super) struct Arguments {
     /// Write the proof as JSON; - is standard output, and the table then goes to standard error
     #[arg(long, value_name = "FILE|-")]
     proof: Option<PathBuf>,
-    /// Append one JSON line for each result with detections; - is standard output
+    /// Append one JSON line for each result that shows something; - is standard output
     #[arg(long, value_name = "FILE|-")]
-    events: Option<PathBuf>,
+    results: Option<PathBuf>,
     /// Append one JSON line for each event of the board's rules; - is standard output
     #[arg(long, value_name = "FILE|-")]
-    alerts: Option<PathBuf>,
-    /// Keep the newest results in a preallocated file, for `pinsight events`. One of this board is continued;
+    events: Option<PathBuf>,
+    /// Keep the newest results in a preallocated file, for `pinsight results`. One of this board is continued;
     /// one of another board is moved to FILE.old
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
@@ -54,12 +54,12 @@ fn feed(text: &str) -> Result<Feed, std::convert::Infallible> {
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let is_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
     let proof_on_stdout = is_stdout(&arguments.proof);
-    let taken = proof_on_stdout || is_stdout(&arguments.events) || is_stdout(&arguments.alerts);
+    let taken = proof_on_stdout || is_stdout(&arguments.results) || is_stdout(&arguments.events);
     let files = [
         ("--board", Some(&arguments.board)),
         ("--proof", arguments.proof.as_ref()),
+        ("--results", arguments.results.as_ref()),
         ("--events", arguments.events.as_ref()),
-        ("--alerts", arguments.alerts.as_ref()),
         ("--record", arguments.record.as_ref()),
     ];
     each_its_own(&files)?;
@@ -68,8 +68,8 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         board: arguments.board,
         seconds: arguments.seconds,
         frames: arguments.frames,
+        results: arguments.results,
         events: arguments.events,
-        alerts: arguments.alerts,
         record: arguments.record,
         camera: arguments.camera,
         faults: arguments.faults,
@@ -164,7 +164,7 @@ mod tests {
         assert!(message.contains("--board and --record"), "{message}");
         assert!(refused(("--record", None)).is_ok());
         assert!(refused(("--record", Some(&absent))).is_ok());
-        let twice = |path| each_its_own(&[("--proof", Some(path)), ("--events", Some(path))]);
+        let twice = |path| each_its_own(&[("--proof", Some(path)), ("--results", Some(path))]);
         assert!(twice(&absent).is_err());
         assert!(twice(&null).is_ok());
     }

@@ -27,7 +27,7 @@ fn each_result_is_one_line_of_json_while_the_program_runs() {
     let scenario = scenario("userptr_nv12");
     let results = scenario.proof().number("/cameras/0/inferred");
     // The model of this board gives each frame a class, and so a line.
-    assert_eq!(scenario.events().len() as u64, results);
+    assert_eq!(scenario.results().len() as u64, results);
 }
 
 #[test]

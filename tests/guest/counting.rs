@@ -29,7 +29,7 @@ fn each_number_of_the_driver_is_a_frame_or_a_counted_loss() {
         "future_stamps",
     ] {
         let scenario = scenario(name);
-        scenario.proof().numbers_add_up(&scenario.events());
+        scenario.proof().numbers_add_up(&scenario.results());
     }
 }
 

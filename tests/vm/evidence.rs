@@ -148,13 +148,13 @@ impl Scenario {
             .unwrap_or_else(|| panic!("{}/{file} has no {name}:\n{text}", self.name))
     }
 
-    /// Each line of the event log.
+    /// Each line of its results.
     #[track_caller]
-    pub fn events(&self) -> Vec<Value> {
+    pub fn results(&self) -> Vec<Value> {
         let parse = |line: &str| {
             serde_json::from_str(line).unwrap_or_else(|e| panic!("{}: {e} in {line}", self.name))
         };
-        self.text("events.jsonl").lines().map(parse).collect()
+        self.text("results.jsonl").lines().map(parse).collect()
     }
 
     /// The proof of a run that ended well.
@@ -232,14 +232,14 @@ impl Proof {
     /// Holds the ledger's loss against what it did not count: the driver's numbers of the first and the
     /// last result. Between them each number is a frame or a loss; a repeated one is two frames.
     #[track_caller]
-    pub fn numbers_add_up(&self, events: &[Value]) {
-        let number = |event: Option<&Value>| {
-            let event = event.expect("there are results");
-            event["driver_sequence"].as_u64().expect("a number")
+    pub fn numbers_add_up(&self, results: &[Value]) {
+        let number = |result: Option<&Value>| {
+            let result = result.expect("there are results");
+            result["driver_sequence"].as_u64().expect("a number")
         };
         let of = |key: &str| self.number(&format!("/cameras/0/{key}"));
         assert_eq!((of("restarts"), of("reopens")), (0, 0), "one stream");
-        let between = number(events.last()) - number(events.first()) + 1;
+        let between = number(results.last()) - number(results.first()) + 1;
         let counted = of("driver_frames") + of("lost_in_driver") - of("repeated_sequence");
         // Before the first result and behind the last one there are frames that no result tells of.
         const ENDS: u64 = 25;

@@ -43,7 +43,7 @@ pub(super) fn start_threads(
         .map(|format| (format.width_px, format.height_px))
         .collect();
     let outputs = start_outputs(run, &board)?;
-    let alerts = Alerts::new(&board, &sizes_px, files.alerts.take(), outputs).map_err(|rule| {
+    let alerts = Alerts::new(&board, &sizes_px, files.events.take(), outputs).map_err(|rule| {
         let fault = format!("rule {rule} refers to what the board does not have");
         Failure::new(Exit::Internal, fault)
     })?;
@@ -224,7 +224,9 @@ fn start_housekeeping(
     } = reports;
     let board = &run.fitted.board;
     let Files {
-        events, recording, ..
+        results: shown,
+        recording,
+        ..
     } = files;
     let terminal = std::io::stderr();
     let live = if terminal.is_terminal() {
@@ -241,7 +243,7 @@ fn start_housekeeping(
         results,
         notes,
         bell: Arc::clone(&shared.house),
-        events,
+        shown,
         alerts,
         recording,
         live,

@@ -237,7 +237,7 @@ recording() {
     profile
     run_board --frames 60 --record "$at/results.rec"
     finish
-    "$pinsight" events "$at/results.rec" >"$at/read-back" 2>"$at/read-back.stderr"
+    "$pinsight" results "$at/results.rec" >"$at/read-back" 2>"$at/read-back.stderr"
     echo $? >"$at/read-back.exit"
 }
 

@@ -58,7 +58,7 @@ disconnect_then_reqbufs_error()  { one_camera io='"userptr"'; with_fault failing
 disconnect_then_streamon_error() { one_camera io='"mmap"'; with_fault failing_return inject_vidioc_streamon_error; }
 
 # Of two cameras one is gone for some seconds; the other one's results go on.
-of_door() { grep -c '"camera":"door"' "$at/events.jsonl"; }
+of_door() { grep -c '"camera":"door"' "$at/results.jsonl"; }
 gate_is_gone() {
     # Whoever has the node open keeps it from coming back.
     exec 9<>/dev/video1

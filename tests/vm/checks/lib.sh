@@ -4,7 +4,7 @@
 #
 # Each scenario leaves in /share/<scenario>/ what tests/guest.rs asserts about:
 #   exit, stdout, stderr       of the program
-#   proof.json, events.jsonl   what it wrote, where it was asked to
+#   proof.json, results.jsonl  what it wrote, where it was asked to
 #   board.toml                 the profile it was given
 #   hugepages.before, .after   free hugepages of each node, "64 64", before the start and after the end
 #   <moment>/                  what an observer saw of the running program: see `observe`
@@ -50,8 +50,8 @@ start() {
     (sleep "$longest_s" && kill -KILL "$pid") 2>/dev/null & killer=$!
 }
 
-# run_board ARGUMENT...: start `pinsight run` with the scenario's profile, or $board, with proof and events.
-run_board() { start run --board "${board:-$at/board.toml}" --proof "$at/proof.json" --events "$at/events.jsonl" "$@"; }
+# run_board ARGUMENT...: start `pinsight run` with the scenario's profile, or $board, with proof and results.
+run_board() { start run --board "${board:-$at/board.toml}" --proof "$at/proof.json" --results "$at/results.jsonl" "$@"; }
 
 running() { kill -0 "$pid" 2>/dev/null; }
 
@@ -66,8 +66,8 @@ ready() {
     return 1
 }
 
-# results: how many results the event log of the running board holds.
-results() { local lines=(); [ ! -f "$at/events.jsonl" ] || mapfile -t lines <"$at/events.jsonl"; echo ${#lines[@]}; }
+# results: how many results the running board has written.
+results() { local lines=(); [ ! -f "$at/results.jsonl" ] || mapfile -t lines <"$at/results.jsonl"; echo ${#lines[@]}; }
 
 # wait_results N: wait until there are so many; false when there are not in time.
 wait_results() {

@@ -1,4 +1,4 @@
-//! `pinsight events`: a recording read back in place.
+//! `pinsight results`: a recording read back in place.
 
 use crate::appliance::{Exit, Failure};
 use crate::record::{ArchivedResultRecord, FileHeader, Reading};
@@ -7,7 +7,7 @@ use clap::Args;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-/// Arguments of `pinsight events`.
+/// Arguments of `pinsight results`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Recording made by `pinsight run --record`

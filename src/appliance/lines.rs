@@ -1,4 +1,5 @@
-//! The event log: one JSON line for each result that shows something, formatted into a fixed buffer.
+//! Files of JSON lines: of each result that shows something, and of each event. A line is formatted into a
+//! fixed buffer.
 
 use crate::latency::{Stage, Stamps};
 use crate::limits::{MAX_DETECTIONS, MAX_OUTPUTS};
@@ -15,9 +16,9 @@ use std::path::Path;
 /// Longest line: `MAX_DETECTIONS` detections at their widest fit.
 const LINE_BYTES: usize = 16 * 1024;
 
-/// Where event lines go.
+/// Where lines go.
 #[derive(Debug)]
-pub struct EventLog {
+pub struct LineLog {
     file: File,
     /// A line break, then the line.
     line: Box<[u8; LINE_BYTES]>,
@@ -73,7 +74,7 @@ pub struct Shown<'a> {
     pub labels: &'a [String],
 }
 
-impl EventLog {
+impl LineLog {
     /// Lines go to `path`, behind what it already holds; `-` is standard output.
     ///
     /// # Errors
@@ -151,7 +152,7 @@ impl EventLog {
     /// Writes anything as one line. Allocates nothing, and waits for no reader.
     ///
     /// # Errors
-    /// As of [`EventLog::write`].
+    /// As of [`LineLog::write`].
     pub fn put_line(&mut self, line: &impl Serialize) -> Result<(), Error> {
         let space = self.line.len() - 1;
         let used = serde_json_core::to_slice(line, &mut self.line[1..space])
@@ -189,7 +190,7 @@ fn whole(value: f32) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{EventLog, Shown};
+    use super::{LineLog, Shown};
     use crate::limits::{MAX_DETECTIONS, MAX_OUTPUTS};
     use crate::postprocess::{Detection, Summary};
     use crate::record::FrameResult;
@@ -205,7 +206,7 @@ mod tests {
     #[test]
     fn the_fullest_line_fits_and_is_json() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("events");
+        let path = dir.path().join("lines");
         let widest = Detection {
             score: 1.175_494_4e-38,
             x_px: f32::MIN,
@@ -233,7 +234,7 @@ mod tests {
         assert_eq!(result.summaries.len(), MAX_OUTPUTS);
         let camera = "c".repeat(crate::limits::MAX_NAME);
         let labels = vec!["l".repeat(crate::limits::MAX_NAME)];
-        let mut log = EventLog::open(&path).unwrap();
+        let mut log = LineLog::open(&path).unwrap();
         let shown = Shown {
             camera: &camera,
             model: &camera,
@@ -256,14 +257,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("fifo");
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let absent = EventLog::open(&path).unwrap_err();
+        let absent = LineLog::open(&path).unwrap_err();
         assert_eq!(absent.raw_os_error(), Some(nix::libc::ENXIO));
         let mut reader = std::fs::OpenOptions::new()
             .read(true)
             .write(true)
             .open(&path)
             .unwrap();
-        let mut log = EventLog::open(&path).unwrap();
+        let mut log = LineLog::open(&path).unwrap();
         let mut result = FrameResult::default();
         while result.detections.push(Detection::default()).is_ok() {}
         let labels = vec!["l".repeat(crate::limits::MAX_NAME)];
@@ -287,9 +288,9 @@ mod tests {
     #[test]
     fn a_second_log_continues_the_file() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("events");
+        let path = dir.path().join("lines");
         for _ in 0..2 {
-            let mut log = EventLog::open(&path).unwrap();
+            let mut log = LineLog::open(&path).unwrap();
             log.write(&FrameResult::default(), front(&[]), 0).unwrap();
         }
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);

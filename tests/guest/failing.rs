@@ -100,12 +100,12 @@ fn a_camera_that_is_gone_does_not_hold_up_another_one() {
     let proof = came_back(&scenario);
     assert_eq!((restarts(&proof), reopens(&proof)), (0, 0), "of the other");
     assert!(proof.number("/cameras/1/reopens") >= 1);
-    // Three seconds at 30 Hz; a busy machine's guest judges fewer.
+    // The other one comes back only behind these.
     let (before, after) = (
         scenario.number("door.before"),
         scenario.number("door.after"),
     );
-    assert!(after >= before + 15, "{before} results, then {after}");
+    assert!(after >= before + 60, "{before} results, then {after}");
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_camera_that_comes_after_the_start_is_taken_in() {
         scenario.number("door.before"),
         scenario.number("door.after"),
     );
-    assert!(after > before, "{before} results of it, then {after}");
+    assert!(after >= before + 20, "{before} results of it, then {after}");
     scenario.stderr_names(&["camera door: it is not there; watching without it"]);
 }
 
@@ -132,7 +132,8 @@ fn counters_that_pass_their_largest_value_are_followed() {
         let proof = fault(name).proof();
         proof.frames_were_seen(150);
         // A wrap taken for a gap would be four thousand million frames, or centuries.
-        assert!(proof.number("/cameras/0/lost_in_driver") < 150, "{name}");
+        let lost = proof.number("/cameras/0/lost_in_driver");
+        assert!(lost < 1_000_000, "{name}: {lost}");
         let longest = proof.number("/latency_ns/capture_to_result/max");
         assert!(longest < 60_000_000_000, "{name}: {longest} ns");
         assert_eq!((restarts(&proof), reopens(&proof)), (0, 0), "{name}");

@@ -153,7 +153,7 @@ fn a_camera_in_use_names_the_process_that_uses_it() {
             .unwrap();
         let asked = request(PixelFormat::Nv12);
         let mut said = String::new();
-        for _ in 0..100 {
+        for _ in 0..1000 {
             match UnarmedCamera::open(Path::new(CAMERA), &asked, Io::Auto) {
                 Ok(_) => std::thread::sleep(std::time::Duration::from_millis(50)),
                 Err(error) => {

@@ -57,22 +57,29 @@ failing_return() { inject "$1"; lost_and_back inject disconnect; }
 disconnect_then_reqbufs_error()  { one_camera io='"userptr"'; with_fault failing_return inject_vidioc_reqbufs_error; }
 disconnect_then_streamon_error() { one_camera io='"mmap"'; with_fault failing_return inject_vidioc_streamon_error; }
 
-# Of two cameras one is gone for some seconds; the other one's results go on.
-of_door() { grep -c '"camera":"door"' "$at/results.jsonl"; }
+# Of two cameras one is gone; the other one's results go on, and only then it may come back.
 gate_is_gone() {
     # Whoever has the node open keeps it from coming back.
     exec 9<>/dev/video1
     camera=/dev/video1 inject disconnect
     said 'camera gate: the device is gone'
-    of_door >"$at/door.before"; sleep 3; of_door >"$at/door.after"
+    of_camera door >"$at/door.before"
+    wait_results_of door $(($(<"$at/door.before") + 60))
+    of_camera door >"$at/door.after"
     exec 9>&-
     said 'camera gate: frames arrive again'
 }
 one_of_two() { cameras 2; profile two-nodes.toml; with_fault gate_is_gone; }
 
 # A camera whose node appears after the start.
-appears() { echo vivid.0 >/sys/bus/platform/drivers/vivid/bind; said 'camera door: it is there' && said 'camera door: frames arrive again'; of_door >"$at/door.before"; }
-late_camera() { cameras 1; echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind; profile late.toml; with_fault appears; of_door >"$at/door.after"; }
+appears() {
+    echo vivid.0 >/sys/bus/platform/drivers/vivid/bind
+    said 'camera door: it is there' && said 'camera door: frames arrive again'
+    of_camera door >"$at/door.before"
+    wait_results_of door $(($(<"$at/door.before") + enough))
+    of_camera door >"$at/door.after"
+}
+late_camera() { cameras 1; echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind; profile late.toml; with_fault appears; }
 
 # The driver's counters pass their largest value soon after the start.
 wrapped_sequence()  { one_camera; controls wrap_sequence_number=1; run_board --frames 150; finish; }

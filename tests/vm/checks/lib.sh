@@ -12,8 +12,9 @@
 
 here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 pinsight=${PINSIGHT:-target/release/pinsight}
-longest_s=180                           # a program that runs longer is killed: exit 137
-longest_wait_s=40                       # for something that takes a second on a machine with time
+# Ends of what hangs, and no more: a guest on a busy machine takes many times as long as one with time.
+longest_s=900                           # a program that runs longer is killed: exit 137
+longest_wait_s=240                      # for something that takes a second on a machine with time
 
 fail() { echo "check: $*" >&2; exit 1; }
 
@@ -57,13 +58,11 @@ running() { kill -0 "$pid" 2>/dev/null; }
 
 # ready: wait until the program has said that it is; false when it ended before.
 ready() {
-    local i
-    for ((i = 0; i < 300; i++)); do
-        if grep -q 'ready after [0-9]* ms' "$at/stderr"; then return 0; fi
-        running || return 1
+    local until=$((SECONDS + longest_wait_s))
+    while ! grep -q 'ready after [0-9]* ms' "$at/stderr"; do
+        running && [ $SECONDS -lt $until ] || return 1
         sleep 0.1
     done
-    return 1
 }
 
 # results: how many results the running board has written.
@@ -73,6 +72,18 @@ results() { local lines=(); [ ! -f "$at/results.jsonl" ] || mapfile -t lines <"$
 wait_results() {
     local until=$((SECONDS + longest_wait_s))
     while [ "$(results)" -lt "$1" ]; do
+        running && [ $SECONDS -lt $until ] || return 1
+        sleep 0.2
+    done
+}
+
+# of_camera NAME: the same, of one camera.
+of_camera() { grep -c "\"camera\":\"$1\"" "$at/results.jsonl"; }
+
+# wait_results_of NAME N: wait until there are so many of it; false when there are not in time.
+wait_results_of() {
+    local until=$((SECONDS + longest_wait_s))
+    while [ "$(of_camera "$1")" -lt "$2" ]; do
         running && [ $SECONDS -lt $until ] || return 1
         sleep 0.2
     done

@@ -99,6 +99,11 @@ fn frames_become_detections_without_a_heap_call() {
     let mut none = Decoder::new(&settings, engine.input(), engine.outputs()).unwrap();
     let plan = Plan::new(&FORMAT, engine.input(), Fit::Letterbox, [-1.0, 1.0]).unwrap();
     let scalar = plan.clone().with_kernel(Kernel::Scalar).unwrap();
+    let kernels: Vec<Plan> = Kernel::ALL
+        .into_iter()
+        .filter_map(|kernel| plan.clone().with_kernel(kernel))
+        .collect();
+    assert!(kernels.len() >= 2);
     let pace = Pace::new([10; 2], 1);
     let share = Share {
         priority: 0,
@@ -133,6 +138,9 @@ fn frames_become_detections_without_a_heap_call() {
     let guard = heap::guard_on();
     let seen = run(&mut engine, &plan, &mut faces, &scheduler, &frame);
     run(&mut fixed, &scalar, &mut none, &scheduler, &frame);
+    for plan in &kernels {
+        plan.run(&frame, fixed.input_bytes()).unwrap();
+    }
     for plan in &mut moved {
         for step in 0..40 {
             let part = [step * 48, step * 27, 8 + step * 20, 1080 - step * 26];

@@ -28,10 +28,13 @@ pub enum Kernel {
     Portable,
     /// x86-64 with AVX2 and FMA.
     Avx2,
+    /// The same, straight from the frame: samples of one byte, at most two rows and two columns a pixel, in a row
+    /// of at least sixteen bytes; not enlarged.
+    Avx2Direct,
     /// The same with the AVX-512 of Ice Lake, Zen 4 and later: BW, VL, VBMI and VNNI.
     Avx512,
-    /// The same, straight from the frame: samples of one byte, at most two rows and two columns a pixel, which
-    /// lie close enough together in a row that is long enough; not enlarged.
+    /// The same, straight from the frame: as [`Kernel::Avx2Direct`], but columns lie close enough together, in a row
+    /// of at least 64 bytes.
     Avx512Direct,
     /// 64-bit ARM.
     Neon,
@@ -39,8 +42,9 @@ pub enum Kernel {
 
 impl Kernel {
     /// Every kernel, the fastest first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Avx512Direct,
+        Self::Avx2Direct,
         Self::Avx512,
         Self::Avx2,
         Self::Neon,
@@ -55,6 +59,7 @@ impl Kernel {
             Self::Scalar => "scalar",
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
+            Self::Avx2Direct => "avx2-direct",
             Self::Avx512 => "avx512",
             Self::Avx512Direct => "avx512-direct",
             Self::Neon => "neon",

@@ -11,16 +11,20 @@
 //! Every format is fetched the same way: a table made at arming says which byte of which 16-byte window
 //! becomes which sample ([`Fetch`]). The sums are whole numbers, the same on every machine.
 //!
-//! With AVX-512 there is a shorter way for most pictures: what two columns and two rows bring is picked straight
-//! from the frame, and added up with weights of both ([`avx512::direct`]).
+//! With AVX2 and AVX-512 there is a shorter way for most pictures: what two columns and two rows bring is picked
+//! straight from the frame ([`direct`]).
 
 mod across;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod direct;
 mod fetch;
 mod line;
+#[cfg(target_arch = "x86_64")]
+mod mixtures;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
@@ -108,6 +112,10 @@ pub(super) struct Strips {
     /// What the AVX-512 kernel goes by besides; `None` where the machine has none.
     #[cfg(target_arch = "x86_64")]
     avx512: Option<avx512::Tables>,
+    /// What AVX2 goes by straight from the frame; `None` where the machine has none, or the format's samples are not
+    /// read so.
+    #[cfg(target_arch = "x86_64")]
+    eights: Option<avx2::Eights>,
     /// The tables are those of the plan's taps.
     aimed: bool,
 }
@@ -117,7 +125,7 @@ pub(super) struct Strips {
 struct Scratch {
     samples: [[i16; STRIP]; MAX_SAMPLES],
     #[cfg(target_arch = "x86_64")]
-    mixtures: avx512::Mixtures,
+    mixtures: mixtures::Mixtures,
 }
 
 impl Strips {
@@ -156,6 +164,8 @@ impl Strips {
             channels,
             #[cfg(target_arch = "x86_64")]
             avx512: avx512::Tables::with_room(sampling, positions, most.min(MOST_TAPS), &channels),
+            #[cfg(target_arch = "x86_64")]
+            eights: avx2::Eights::with_room(sampling, positions).filter(|_| avx2::is_available()),
             aimed: false,
         })
     }
@@ -177,6 +187,10 @@ impl Strips {
         if let Some(tables) = &mut self.avx512 {
             tables.aim(&self.across, sampling, taps);
         }
+        #[cfg(target_arch = "x86_64")]
+        if let Some(eights) = &mut self.eights {
+            eights.aim(sampling, taps);
+        }
         self.aimed = true;
         Some(())
     }
@@ -191,6 +205,8 @@ impl Strips {
             Kernel::Portable => true,
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx2 => avx2::is_available(),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2Direct => self.eights.as_ref().is_some_and(|eights| eights.aimed),
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx512 => self.avx512.is_some(),
             #[cfg(target_arch = "x86_64")]
@@ -213,7 +229,7 @@ impl Strips {
         let mut scratch = Scratch {
             samples: [[0; STRIP]; MAX_SAMPLES],
             #[cfg(target_arch = "x86_64")]
-            mixtures: avx512::NO_MIXTURES,
+            mixtures: mixtures::NO_MIXTURES,
         };
         if plan.is_sideways() {
             return sideways::write(self, plan, kernel, frame, tensor, &mut scratch);
@@ -250,6 +266,14 @@ impl Strips {
             for down in lines {
                 line.at = at(down);
                 avx512::direct(self, tables, plan, down, frame, scratch, line);
+            }
+            return;
+        }
+        #[cfg(target_arch = "x86_64")]
+        if let (Kernel::Avx2Direct, Some(eights)) = (kernel, &self.eights) {
+            for down in lines {
+                line.at = at(down);
+                avx2::direct(self, eights, plan, down, frame, scratch, line);
             }
             return;
         }

@@ -1,10 +1,15 @@
 //! Pictures that are made straight from the frame, against the plain computation, and those that cannot be.
+#![allow(unsafe_code)] // Frames between pages that nothing may read.
 
-use super::{HD, close, format, noise, simple, tensor};
+use super::{HD, close, format, kernels, noise, simple, tensor};
 use crate::board::{Fit, Resample};
-use crate::frame::PixelFormat;
-use crate::infer::TensorType;
+use crate::frame::{PixelFormat, StreamFormat};
+use crate::infer::{TensorInfo, TensorType};
 use crate::preprocess::{Kernel, Plan};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
+use std::ffi::c_void;
+use std::num::NonZeroUsize;
+use std::ptr::NonNull;
 
 /// Whether this machine makes pictures straight from the frame.
 pub(super) fn is_there() -> bool {
@@ -22,10 +27,16 @@ pub(super) fn has_avx2() -> bool {
         && is_x86_feature_detected!("f16c")
 }
 
-fn plan(pixel: PixelFormat, width_px: u32, side: usize, resample: Resample) -> Plan {
+/// A picture of 96 lines, to twelve.
+fn ends(pixel: PixelFormat, width_px: u32, side: usize) -> (StreamFormat, TensorInfo) {
     let stride = u32::try_from(pixel.row_bytes(width_px)).unwrap();
     let format = format(pixel, width_px, 96, stride, HD);
-    let info = tensor(12, side, 3, TensorType::F32);
+    (format, tensor(12, side, 3, TensorType::F32))
+}
+
+/// The plan on the fastest kernel; it is close to the plain computation on each.
+fn plan(pixel: PixelFormat, width_px: u32, side: usize, resample: Resample) -> Plan {
+    let (format, info) = ends(pixel, width_px, side);
     let preparation = simple(Fit::Stretch, resample);
     let frame = noise(format.size_bytes as usize, 7);
     let what = format!("{pixel:?} {side}");
@@ -35,7 +46,8 @@ fn plan(pixel: PixelFormat, width_px: u32, side: usize, resample: Resample) -> P
 #[test]
 fn samples_of_a_byte_come_straight_from_the_frame_wherever_their_columns_lie() {
     use PixelFormat::{Grey, Nv12, Rgb24, Sbggr8, Uyvy, Yu12, Yuyv};
-    // As it is, one register, two, two of each eight positions; the last of a row's windows ends with it.
+    // As it is, one register, two, two of each eight positions; of AVX2 by fours, by twos and one by one. The last
+    // of a row's windows ends with it.
     for pixel in [Nv12, Yuyv, Uyvy, Yu12, Rgb24, Grey, Sbggr8] {
         for side in [1920, 1300, 640, 304, 136] {
             for resample in [Resample::Bilinear, Resample::Nearest] {
@@ -44,12 +56,21 @@ fn samples_of_a_byte_come_straight_from_the_frame_wherever_their_columns_lie() {
                 let is_near = match pixel {
                     Rgb24 => side > 304,
                     Yuyv | Uyvy => side > 136,
-                    // Its squares are 960.
-                    Sbggr8 => side <= 960,
                     _ => true,
                 };
-                let is_direct = plan.kernel() == Kernel::Avx512Direct;
-                assert_eq!(is_direct, is_there() && is_near, "{pixel:?} {side}");
+                // Its squares are 960.
+                let is_enlarged = pixel == Sbggr8 && side > 960;
+                let expected = [
+                    (Kernel::Avx512Direct, is_there() && is_near && !is_enlarged),
+                    (Kernel::Avx2Direct, has_avx2() && !is_enlarged),
+                ];
+                for (kernel, expected) in expected {
+                    let is_direct = plan.clone().with_kernel(kernel).is_some();
+                    assert_eq!(is_direct, expected, "{pixel:?} {side} {}", kernel.name());
+                }
+                // The first of them is taken.
+                let taken = expected.into_iter().find(|of| of.1).map(|of| of.0);
+                assert_eq!(taken.unwrap_or(plan.kernel()), plan.kernel());
             }
         }
     }
@@ -57,18 +78,127 @@ fn samples_of_a_byte_come_straight_from_the_frame_wherever_their_columns_lie() {
 
 #[test]
 fn short_rows_many_rows_words_and_enlarged_pictures_go_by_the_strips() {
-    for (pixel, width_px, side, resample) in [
-        (PixelFormat::Nv12, 62, 24, Resample::Bilinear),
-        (PixelFormat::Nv12, 304, 320, Resample::Bilinear),
-        (PixelFormat::Nv12, 1920, 304, Resample::Area),
-        (PixelFormat::Y16, 1920, 304, Resample::Bilinear),
+    use Kernel::{Avx2Direct, Avx512Direct};
+    for (pixel, width_px, side, resample, kernels) in [
+        (
+            PixelFormat::Nv12,
+            62,
+            24,
+            Resample::Bilinear,
+            &[Avx512Direct][..],
+        ),
+        (
+            PixelFormat::Nv12,
+            14,
+            8,
+            Resample::Bilinear,
+            &[Avx512Direct, Avx2Direct],
+        ),
+        (
+            PixelFormat::Nv12,
+            304,
+            320,
+            Resample::Bilinear,
+            &[Avx512Direct, Avx2Direct],
+        ),
+        (
+            PixelFormat::Nv12,
+            1920,
+            304,
+            Resample::Area,
+            &[Avx512Direct, Avx2Direct],
+        ),
+        (
+            PixelFormat::Y16,
+            1920,
+            304,
+            Resample::Bilinear,
+            &[Avx512Direct, Avx2Direct],
+        ),
     ] {
         let plan = plan(pixel, width_px, side, resample);
-        assert_ne!(
-            plan.kernel(),
-            Kernel::Avx512Direct,
-            "{pixel:?} {resample:?}"
-        );
-        assert!(plan.with_kernel(Kernel::Avx512Direct).is_none());
+        for kernel in kernels {
+            assert_ne!(plan.kernel(), *kernel, "{pixel:?} {width_px} {resample:?}");
+            assert!(plan.clone().with_kernel(*kernel).is_none());
+        }
     }
+}
+
+/// Bytes of a page of every machine.
+const PAGE: usize = 64 * 1024;
+
+/// Whole pages between two that nothing may read.
+struct Walled {
+    outer: NonNull<c_void>,
+    bytes: usize,
+}
+
+impl Walled {
+    fn of(bytes: usize) -> Self {
+        let bytes = bytes.next_multiple_of(PAGE);
+        let length = NonZeroUsize::new(bytes + 2 * PAGE).unwrap();
+        // SAFETY: a new private mapping without an address disturbs no other.
+        let outer =
+            unsafe { mmap_anonymous(None, length, ProtFlags::PROT_NONE, MapFlags::MAP_PRIVATE) };
+        let walled = Self {
+            outer: outer.unwrap(),
+            bytes,
+        };
+        let open = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: these pages lie inside the mapping, and nobody else knows of them.
+        unsafe { mprotect(walled.start(), bytes, open) }.unwrap();
+        walled
+    }
+
+    fn start(&self) -> NonNull<c_void> {
+        // SAFETY: inside the mapping, which is longer.
+        unsafe { self.outer.byte_add(PAGE) }
+    }
+
+    fn whole(&mut self) -> &mut [u8] {
+        // SAFETY: these pages are mapped to be read and written, as long as `self` lives, and are lent once.
+        unsafe { std::slice::from_raw_parts_mut(self.start().as_ptr().cast(), self.bytes) }
+    }
+}
+
+impl Drop for Walled {
+    fn drop(&mut self) {
+        // SAFETY: the whole mapping, of which nothing is lent.
+        unsafe { munmap(self.outer, self.bytes + 2 * PAGE) }.unwrap();
+    }
+}
+
+#[test]
+fn no_kernel_reads_a_byte_before_or_behind_the_frame() {
+    use PixelFormat::{Grey, Nv12, Rgb24, Sbggr8, Uyvy, Y16, Yu12, Yuyv};
+    let mut runs = 0;
+    for pixel in [Nv12, Yuyv, Uyvy, Yu12, Rgb24, Grey, Sbggr8, Y16] {
+        for side in [1300, 640, 304, 136] {
+            let (format, info) = ends(pixel, 1920, side);
+            let preparation = simple(Fit::Stretch, Resample::Bilinear);
+            let plan = Plan::prepared(&format, &info, &preparation).unwrap();
+            let frame = noise(plan.frame_bytes(), 9);
+            let mut walled = Walled::of(frame.len());
+            let behind = walled.bytes - frame.len();
+            for plan in kernels(&plan) {
+                let run = |frame: &[u8]| {
+                    let mut out = vec![0x55; plan.tensor_bytes()];
+                    plan.run(frame, &mut out).unwrap();
+                    out
+                };
+                let expected = run(&frame);
+                for at in [0, behind] {
+                    let part = &mut walled.whole()[at..at + frame.len()];
+                    part.copy_from_slice(&frame);
+                    assert!(
+                        run(part) == expected,
+                        "{pixel:?} {side} {}",
+                        plan.kernel().name()
+                    );
+                    runs += 1;
+                }
+            }
+        }
+    }
+    assert!(runs >= 8 * 4 * 2 * 2, "{runs}");
 }

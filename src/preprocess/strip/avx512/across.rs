@@ -1,15 +1,17 @@
 //! The second half of the strips: sixteen positions at once.
 
 use super::Tables;
-use super::mix::{BATCH, Lanes, Mixtures, mix};
+use super::direct::mixed_as;
+use super::mix::mix;
 use super::windows::LANES;
 use crate::infer::TensorType;
 use crate::preprocess::plan::Plan;
+use crate::preprocess::strip::mixtures::{Mixtures, write};
 use crate::preprocess::strip::{Channel, Line, Out, Scratch, Strips, Tile, avx2};
 use std::arch::x86_64::{
     __m512, __m512i, _MM_FROUND_TO_NEAREST_INT, _mm_storeu_si128, _mm256_storeu_si256,
     _mm512_and_si512, _mm512_castsi512_si256, _mm512_cvtepi32_epi8, _mm512_cvtps_epi32,
-    _mm512_cvtps_ph, _mm512_extracti32x4_epi32, _mm512_fmadd_ps, _mm512_load_ps,
+    _mm512_cvtps_ph, _mm512_extracti32x4_epi32, _mm512_fmadd_ps, _mm512_loadu_ps,
     _mm512_loadu_si512, _mm512_max_ps, _mm512_min_ps, _mm512_or_si512, _mm512_permutex2var_ps,
     _mm512_permutexvar_epi8, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_si512,
     _mm512_slli_epi32, _mm512_storeu_ps,
@@ -31,18 +33,15 @@ pub(in crate::preprocess::strip) fn across(
     }
     let Scratch { samples, mixtures } = scratch;
     let groups = tile.group..tile.end;
-    let mix = |sixteens: Range<usize>, mixtures: &mut Mixtures| {
+    let mix = |groups: Range<usize>, mixtures: &mut Mixtures| {
         for (index, fetch) in strips.fetches.iter().enumerate() {
             let windows = &windows[fetch.class()];
-            mix(
-                windows,
-                sixteens.clone(),
-                &samples[index],
-                &mut mixtures[index],
-            );
+            let sixteens = halved(groups.clone());
+            mix(windows, sixteens, &samples[index], &mut mixtures[index]);
         }
     };
-    write(strips, plan, &strips.channels, groups, mixtures, line, mix);
+    let colours = colours_of(strips, plan, &strips.channels);
+    write(plan, groups, mixtures, line, mix, colours);
 }
 
 /// A line straight from the frame.
@@ -57,24 +56,31 @@ pub(in crate::preprocess::strip) fn direct(
 ) {
     let Some(direct) = &tables.direct else { return };
     let groups = 0..line.count.div_ceil(LANES) * 2;
-    let mix = |sixteens: Range<usize>, mixtures: &mut Mixtures| {
-        direct.mix(strips, down, frame, sixteens, mixtures);
+    let mix = |groups: Range<usize>, mixtures: &mut Mixtures| {
+        let sixteens = halved(groups);
+        direct.mix(strips, down, mixtures, |group, shares, taps, out| {
+            let run = mixed_as(out.len(), group.windows, taps.len());
+            // SAFETY: there are tables only where `is_available` said so.
+            unsafe { run(group, shares, taps, frame, sixteens.clone(), out) }
+        });
     };
     let mixtures = &mut scratch.mixtures;
-    write(strips, plan, &direct.channels, groups, mixtures, line, mix);
+    let colours = colours_of(strips, plan, &tables.finer);
+    write(plan, groups, mixtures, line, mix, colours);
 }
 
-/// Writes the pixels of `groups` of mixtures, which `mix` makes.
+/// The sixteens of an even number of eights.
+const fn halved(groups: Range<usize>) -> Range<usize> {
+    groups.start / 2..groups.end / 2
+}
+
+/// Makes pixels of mixtures.
 #[inline(always)]
-fn write(
+fn colours_of(
     strips: &Strips,
     plan: &Plan,
     channels: &[Channel; 3],
-    groups: Range<usize>,
-    mixtures: &mut Mixtures,
-    line: &mut Line<'_>,
-    mix: impl Fn(Range<usize>, &mut Mixtures),
-) {
+) -> impl Fn(&Mixtures, Out<'_>) {
     let run = match (strips.fetches.len(), plan.channels, plan.planes) {
         (1, 1, _) => colours_as::<1, 1, 1>(plan.kind),
         (1, _, 1) => colours_as::<1, 3, 1>(plan.kind),
@@ -86,18 +92,8 @@ fn write(
         (_, _, 1) => colours_as::<4, 3, 1>(plan.kind),
         (_, _, _) => colours_as::<4, 3, 3>(plan.kind),
     };
-    let pixels = LANES * plan.pixel_bytes();
-    line.write(groups, |groups, out| {
-        let sixteens = (groups.start / 2..groups.end / 2).step_by(BATCH);
-        let mut outs = out.map(|out| out.chunks_mut(BATCH * pixels));
-        for first in sixteens {
-            let out = outs.each_mut().map(|out| out.next().unwrap_or_default());
-            let some = first..first + out[0].len() / pixels;
-            mix(some, mixtures);
-            // SAFETY: there are tables only where `is_available` said so.
-            unsafe { run(channels, mixtures, out) };
-        }
-    });
+    // SAFETY: there are tables only where `is_available` said so.
+    move |mixtures, out| unsafe { run(channels, mixtures, out) }
 }
 
 /// What makes pixels of mixtures.
@@ -172,7 +168,8 @@ fn colours<const S: usize, const C: usize, const P: usize, const K: usize>(
     let squeeze = super::load(&SQUEEZE);
     let [first, second, third] = out.map(|out| out.chunks_exact_mut(LANES * C / P * K));
     let mut others = [second, third];
-    for (index, out) in first.take(BATCH).enumerate() {
+    let mixtures = mixtures.each_ref().map(|of| of.0.as_chunks().0);
+    for (index, out) in first.take(mixtures[0].len()).enumerate() {
         let mut numbers = [_mm512_set1_ps(0.0); S];
         for sample in 0..S {
             numbers[sample] = load_lanes(&mixtures[sample][index]);
@@ -227,9 +224,9 @@ fn colours<const S: usize, const C: usize, const P: usize, const K: usize>(
 
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vbmi,avx512vnni")]
-fn load_lanes(Lanes(lanes): &Lanes) -> __m512 {
-    // SAFETY: 64 readable bytes, aligned as `Lanes` are.
-    unsafe { _mm512_load_ps(lanes.as_ptr()) }
+fn load_lanes(numbers: &[f32; LANES]) -> __m512 {
+    // SAFETY: 64 readable bytes; the load needs no alignment.
+    unsafe { _mm512_loadu_ps(numbers.as_ptr()) }
 }
 
 #[inline]

@@ -2,30 +2,13 @@
 
 use super::load_words;
 use super::windows::{LANES, ONE, Pick, Reach, TWO, TWO_EACH, WORDS, Windows};
-use crate::preprocess::strip::{MAX_SAMPLES, STRIP};
+use crate::preprocess::strip::STRIP;
+use crate::preprocess::strip::mixtures::Numbers;
 use std::arch::x86_64::{
     __m512i, _mm512_cvtepi32_ps, _mm512_dpwssd_epi32, _mm512_mask_blend_epi32,
     _mm512_permutex2var_epi16, _mm512_permutexvar_epi16, _mm512_setzero_si512, _mm512_store_ps,
 };
 use std::ops::Range;
-
-/// Sixteens whose mixtures are kept until they are made colours.
-pub(super) const BATCH: usize = 32;
-
-/// The mixtures of one kind of sample, of sixteens of positions.
-pub(super) type Numbers = [Lanes; BATCH];
-
-/// Numbers of one register.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
-pub(in crate::preprocess::strip) struct Lanes(pub [f32; LANES]);
-
-/// Room for the mixtures of every kind of sample.
-pub(in crate::preprocess::strip) type Mixtures = [Numbers; MAX_SAMPLES];
-
-/// Mixtures of nothing.
-pub(in crate::preprocess::strip) const NO_MIXTURES: Mixtures =
-    [[Lanes([0.0; LANES]); BATCH]; MAX_SAMPLES];
 
 /// Mixes `sixteens` of positions of one kind of sample.
 pub(super) fn mix(
@@ -57,7 +40,8 @@ fn mixed<const R: u8, const T: usize>(
     let picks = windows.picks.get(sixteens.start * windows.steps..);
     let mut picks = picks.unwrap_or_default();
     let starts = windows.starts.get(sixteens).unwrap_or_default();
-    for (&[at, other], Lanes(out)) in starts.iter().zip(out) {
+    let out = out.0.as_chunks_mut::<LANES>().0;
+    for (&[at, other], out) in starts.iter().zip(out) {
         let words = registers::<R>(strip, at);
         let others = match R {
             TWO_EACH => registers::<R>(strip, other),
@@ -74,7 +58,7 @@ fn mixed<const R: u8, const T: usize>(
         }
         picks = rest;
         let numbers = _mm512_cvtepi32_ps(sum);
-        // SAFETY: 64 writable bytes, aligned as `Lanes` are.
+        // SAFETY: 64 writable bytes, aligned as `Numbers` are.
         unsafe { _mm512_store_ps(out.as_mut_ptr(), numbers) }
     }
 }

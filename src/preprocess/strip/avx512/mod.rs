@@ -1,8 +1,9 @@
 //! The strips for x86-64 with the AVX-512 of Ice Lake, Zen 4 and later: BW, VL, VBMI and VNNI. Bytes of a
 //! row and elements of a strip are picked by permutations of whole registers.
 //!
-//! Where two columns and two rows are enough and nothing is enlarged there is no strip between ([`direct`]); positions that lie too far
-//! apart for that go by the strips, and where they lie too far apart in these they are mixed by [`super::avx2`].
+//! Where two columns and two rows are enough and nothing is enlarged there is no strip between ([`direct`]);
+//! positions that lie too far apart for that are those of [`super::avx2`], as are those that lie too far apart in
+//! strips.
 #![allow(unsafe_code)]
 
 mod across;
@@ -14,13 +15,12 @@ mod windows;
 
 pub(super) use across::{across, direct};
 pub(super) use down::down;
-pub(super) use mix::{Mixtures, NO_MIXTURES};
 
 use super::across::Across;
 use super::{Channel, avx2};
 use crate::preprocess::sampling::Sampling;
 use crate::preprocess::taps::Taps;
-use direct::Direct;
+use direct::{FINER, Sixteens};
 use fetch::Fetch;
 use std::arch::x86_64::{__m512i, _mm512_loadu_si512};
 use windows::Windows;
@@ -32,7 +32,9 @@ pub(super) struct Tables {
     /// Of samples of each column, and of those that two columns share.
     windows: [Windows; 2],
     /// `None` where the format's samples are not read straight from the frame.
-    direct: Option<Direct>,
+    direct: Option<Sixteens>,
+    /// The plan's channels, of mixtures of these.
+    finer: [Channel; 3],
 }
 
 impl Tables {
@@ -50,7 +52,11 @@ impl Tables {
         Some(Self {
             fetches: fetch::fetches(sampling)?,
             windows: [(); 2].map(|()| Windows::with_room(positions, most)),
-            direct: Direct::with_room(sampling, positions, channels),
+            direct: Sixteens::with_room(sampling, positions),
+            finer: channels.map(|channel| Channel {
+                gain: channel.gain.map(|gain| gain * FINER),
+                ..channel
+            }),
         })
     }
 

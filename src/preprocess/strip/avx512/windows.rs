@@ -10,7 +10,7 @@ pub(super) const LANES: usize = 2 * GROUP;
 /// Elements of a register.
 pub(super) const WORDS: usize = 32;
 
-/// How what sixteen positions are made of lies in the strip, or in the row.
+/// How what sixteen positions are made of lies in the strip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reach {
     /// In one register.
@@ -27,23 +27,15 @@ pub(super) const TWO: u8 = 1;
 pub(super) const TWO_EACH: u8 = 2;
 
 impl Reach {
-    /// How each eight of sixteen positions lie in registers of `width`; `None` where they lie too far apart.
-    pub(super) fn of([low, high]: &[Range<usize>; 2], width: usize) -> Option<Self> {
+    /// How each eight of sixteen positions lie; `None` where they lie too far apart.
+    fn of([low, high]: &[Range<usize>; 2]) -> Option<Self> {
         let whole = low.end.max(high.end) - low.start.min(high.start);
-        if whole <= width {
+        if whole <= WORDS {
             Some(Self::One)
-        } else if whole <= 2 * width {
+        } else if whole <= 2 * WORDS {
             Some(Self::Two)
         } else {
-            (low.len().max(high.len()) <= 2 * width).then_some(Self::TwoEach)
-        }
-    }
-
-    /// Registers that are read from a start.
-    pub(super) const fn registers(self) -> usize {
-        match self {
-            Self::One => 1,
-            Self::Two | Self::TwoEach => 2,
+            (low.len().max(high.len()) <= 2 * WORDS).then_some(Self::TwoEach)
         }
     }
 }
@@ -113,7 +105,7 @@ impl Windows {
                 let end = starts[half][lane] as usize + count;
                 halves[half].end = halves[half].end.max(end);
             }
-            reach = reach.max(Reach::of(&halves, WORDS)?);
+            reach = reach.max(Reach::of(&halves)?);
             // Two registers are read, whether or not one is enough.
             if halves.iter().any(|half| half.start + 2 * WORDS > STRIP) {
                 return None;

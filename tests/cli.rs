@@ -186,6 +186,65 @@ fn a_file_that_is_no_model_is_refused_as_such() {
 }
 
 #[test]
+fn a_model_that_cannot_be_made_is_a_model_error_before_anything_runs() {
+    use sha2::Digest as _;
+    let dir = tempfile::tempdir().unwrap();
+    let path = repository().join(".cache/models/face_detection_short_range.tflite");
+    let mut model = std::fs::read(&path).expect("make setup fetches it");
+    model.truncate(model.len() / 2);
+    let cut = dir.path().join("cut.tflite");
+    std::fs::write(&cut, &model).unwrap();
+    let digest = sha2::Sha256::digest(&model);
+    let sum: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = path.to_string_lossy();
+    let model_sum = "3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633";
+    refused(
+        &[(&*name, &*cut.to_string_lossy()), (model_sum, &sum)],
+        6,
+        &[
+            "model face: ",
+            "cut.tflite: ",
+            "refuses the file: it is damaged",
+        ],
+    );
+    let decoder = "decoder = \"blazeface-short\"";
+    for other in ["ssd", "yolo"] {
+        let other = format!("decoder = \"{other}\"");
+        refused(
+            &[(decoder, &other)],
+            6,
+            &["model face: decoder \"", ": found "],
+        );
+    }
+    let plugin = "delegate = { plugin = \"/nowhere/npu.so\" }";
+    refused(
+        &[("delegate = \"xnnpack\"", plugin)],
+        6,
+        &["model face: ", "delegate /nowhere/npu.so "],
+    );
+}
+
+#[test]
+fn check_says_what_the_board_gets_in_a_delegates_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let plugin = "delegate = { plugin = \"/nowhere/npu.so\" }";
+    let changes = [
+        ("delegate = \"xnnpack\"", plugin),
+        ("on-failure = \"refuse\"", "on-failure = \"builtin\""),
+    ];
+    let board = profile(dir.path(), &changes);
+    let checked = pinsight(&["check", "--board", board.to_str().unwrap()]);
+    assert_eq!(code(&checked), 0, "{}", stderr(&checked));
+    let said = stdout(&checked);
+    let words = "on-failure = \"builtin\" allows";
+    assert!(
+        said.contains("warning: model face: ") && said.contains(words),
+        "{said}"
+    );
+    assert!(said.ends_with(" fits this machine\n"), "{said}");
+}
+
+#[test]
 fn a_budget_that_is_too_small_is_a_machine_error_that_names_the_largest_part() {
     refused(
         &[("budget-mib = 128", "budget-mib = 4")],

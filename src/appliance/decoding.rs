@@ -123,22 +123,36 @@ impl HeapNeed {
     }
 }
 
+/// The format that the profile asks a camera for, as one without padding sends it.
+pub(super) fn asked_for(camera: &Camera) -> StreamFormat {
+    let Camera {
+        format: pixel,
+        width_px,
+        height_px,
+        ..
+    } = *camera;
+    let whole = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX);
+    StreamFormat {
+        pixel,
+        width_px,
+        height_px,
+        stride_bytes: whole(pixel.row_bytes(width_px)),
+        size_bytes: whole(pixel.buffer_bytes(width_px, height_px)),
+        colour: Colour::default(),
+        interval_ns: 0,
+    }
+}
+
 /// Whether the board's malloc arenas have room for decoding frames of the sizes that the profile asks for.
 ///
 /// # Errors
 /// The size that is needed.
 pub fn check_decoding(board: &Board) -> Result<(), Failure> {
-    let stream = |camera: &Camera| StreamFormat {
-        pixel: camera.format,
-        width_px: camera.width_px,
-        height_px: camera.height_px,
-        stride_bytes: 0,
-        size_bytes: 0,
-        colour: Colour::default(),
-        interval_ns: 0,
-    };
     let cameras = board.cameras.iter();
-    check_arena(board, cameras.map(|camera| (&*camera.name, stream(camera))))
+    check_arena(
+        board,
+        cameras.map(|camera| (&*camera.name, asked_for(camera))),
+    )
 }
 
 /// Whether the board's malloc arenas have room for decoding what its cameras send. Measured by decoding, on

@@ -7,11 +7,10 @@ use super::messages::RESULT_BYTES;
 use super::worker::View;
 use crate::board::budget::{self, Budget, Fixed, FrameNeed};
 use crate::board::fit::{Finding, Moved, Severity};
-use crate::board::{self, Board, LoadError, Model};
+use crate::board::{self, Board, LoadError};
 use crate::frame::Decoding;
 use crate::latency::{Arrivals, Histogram};
 use crate::record::RECORD_BYTES;
-use crate::sys::tflite::ModelFile;
 use crate::sys::topology::{self, Topology};
 use std::path::Path;
 
@@ -133,19 +132,5 @@ fn fixed(board: &Board) -> Fixed {
                 files.map(|file| file.len()).sum()
             })
             .collect(),
-    }
-}
-
-/// Reads a model's file and holds it against the profile.
-///
-/// # Errors
-/// The file cannot be read, is no TFLite model, or is another one than the profile was written for.
-pub fn check_model(model: &Model) -> Result<(), Failure> {
-    match ModelFile::read(&model.path, &model.sha256) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Failure::new(
-            Exit::Model,
-            format!("model {}: {error}", model.name),
-        )),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! fit      profile + machine -> budget, findings
-//! furnish  cameras opened, memory mapped and placed, lanes  (check opens the cameras, and ends here)
+//! furnish  cameras opened, memory mapped and placed, lanes  (check opens the cameras, makes the models, and ends here)
 //! arm      threads, each on its core; models built on the threads that run them
 //! ready    everything locked, the heap guard on
 //! run      station (capture) -> lanes -> worker (inference) -> housekeeping
@@ -14,6 +14,7 @@ mod absent;
 mod alerts;
 mod arm;
 mod bells;
+mod built;
 mod cameras;
 mod decoding;
 mod exit;
@@ -38,10 +39,11 @@ mod stop;
 mod threads;
 mod worker;
 
+pub use built::check_model;
 pub use cameras::open_cameras;
 pub use decoding::check_decoding;
 pub use exit::{Exit, Failure};
-pub use fitting::{Fitted, check_model, fit};
+pub use fitting::{Fitted, fit};
 pub use outputs::{Found, check_output, try_output};
 pub use proof::Proof;
 pub use running::Ended;

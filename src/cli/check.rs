@@ -1,6 +1,6 @@
 //! `pinsight check`: fits a profile to this machine and starts nothing.
 
-use crate::appliance::{self, Exit, Failure};
+use crate::appliance::{self, Failure, Found};
 use clap::Args;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -25,54 +25,43 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         return Err(refusal);
     }
     let mut faults = Vec::new();
-    let mut exit = Exit::Camera;
     match appliance::open_cameras(&fitted.board) {
         Ok(formats) => {
             for (camera, format) in fitted.board.cameras.iter().zip(formats) {
                 super::print(&format!("camera {}: {format}\n", camera.name))?;
             }
         }
-        Err(failure) => faults.push(failure.message),
+        Err(failure) => faults.push(failure),
     }
-    if let Err(failure) = appliance::check_decoding(&fitted.board) {
-        if faults.is_empty() {
-            exit = failure.exit;
-        }
-        faults.push(failure.message);
+    faults.extend(appliance::check_decoding(&fitted.board).err());
+    // Outputs before models, as arming tries them.
+    for output in &fitted.board.outputs {
+        let found = appliance::check_output(output);
+        tell(&format!("output {}", output.name), found, &mut faults)?;
     }
     for model in &fitted.board.models {
-        match appliance::check_model(model) {
-            Ok(()) => super::print(&format!(
-                "model {}: its file is the expected one\n",
-                model.name
-            ))?,
-            Err(failure) => {
-                if faults.is_empty() {
-                    exit = failure.exit;
-                }
-                faults.push(failure.message);
-            }
-        }
+        let found = appliance::check_model(&fitted.board, model);
+        tell(&format!("model {}", model.name), found, &mut faults)?;
     }
-    for output in &fitted.board.outputs {
-        match appliance::check_output(output) {
-            Ok(found) => {
-                let mut text = format!("output {}: {}\n", output.name, found.what);
-                for warning in found.warnings {
-                    let _ = writeln!(text, "warning: {warning}");
-                }
-                super::print(&text)?;
-            }
-            Err(failure) => {
-                if faults.is_empty() {
-                    exit = failure.exit;
-                }
-                faults.push(failure.message);
-            }
-        }
-    }
-    if !faults.is_empty() {
-        return Err(Failure::new(exit, faults.join("\npinsight: ")));
+    if let Some(first) = faults.first() {
+        let exit = first.exit;
+        let messages: Vec<_> = faults.into_iter().map(|fault| fault.message).collect();
+        return Err(Failure::new(exit, messages.join("\npinsight: ")));
     }
     super::print(&format!("board {} fits this machine\n", fitted.board.name))
+}
+
+/// Prints what was found, or keeps the fault.
+fn tell(of: &str, found: Result<Found, Failure>, faults: &mut Vec<Failure>) -> Result<(), Failure> {
+    match found {
+        Ok(found) => {
+            let mut text = format!("{of}: {}\n", found.what);
+            for warning in found.warnings {
+                let _ = writeln!(text, "warning: {warning}");
+            }
+            super::print(&text)?;
+        }
+        Err(failure) => faults.push(failure),
+    }
+    Ok(())
 }

@@ -20,12 +20,12 @@ const LEVEL_MS: u64 = 1000;
 /// Time between two looks at a line that sends.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// What was found where an output's device should be.
+/// What was found where an output's device, or a model, should be.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// The device, in words.
+    /// The device or the model, in words.
     pub what: String,
-    /// What will not do, though it does not refuse the device.
+    /// What will not do, though it does not refuse the board.
     pub warnings: Vec<String>,
 }
 

@@ -1,96 +1,36 @@
 //! A worker made on the thread that will run it: models built, plans drawn, everything warm.
 
 use super::{Armed, ViewSeed, WorkerSeed};
+use crate::appliance::built::{Built, plan_of, refused, samples};
 use crate::appliance::decoding;
 use crate::appliance::exit::{Exit, Failure};
 use crate::appliance::further::{Account, Boxes, Further};
 use crate::appliance::worker::{Tally, View, Work, Worker};
 use crate::board;
-use crate::decode::{Jpeg, Samples};
-use crate::frame::StreamFormat;
-use crate::infer::{Engine, Pace, Scheduler, Share, TensorInfo, outputs_of};
+use crate::decode::Jpeg;
+use crate::infer::{Engine, Pace, Scheduler, Share, outputs_of};
 use crate::latency::{AgeOfKnowledge, Histogram, StageHistograms, Usual};
 use crate::postprocess::{Decoder, Detections};
-use crate::preprocess::{Plan, Preparation};
+use crate::preprocess::Plan;
 use crate::record::FrameResult;
 use crate::ring::Waiting;
 use crate::sys::clock::now_ns;
 use crate::sys::heap::HotThread;
-use crate::sys::tflite::{Settings, TfliteEngine};
+use crate::sys::tflite::TfliteEngine;
 use crate::units::NS_PER_US;
 use std::sync::mpsc::Sender;
 
 /// Whole passes before ready: the first ones fill caches, allocate in the library and fault pages in.
 const WARM_UP_PASSES: usize = 8;
 
-/// A model ready to run, on the thread that will run it.
-struct Built {
-    engine: TfliteEngine,
-    decoder: Decoder,
-}
-
-fn refused(model: &board::Model, error: &dyn std::fmt::Display) -> Failure {
-    Failure::new(Exit::Model, format!("model {}: {error}", model.name))
-}
-
-impl Built {
-    fn new(model: &board::Model, told: &Sender<Armed>) -> Result<Self, Failure> {
-        let refuse = |error: &dyn std::fmt::Display| refused(model, error);
-        let (engine, replaced) = TfliteEngine::build_or_replace(
-            &model.path,
-            &model.sha256,
-            Settings::from(model),
-            model.on_failure,
-        )
-        .map_err(|error| refuse(&error))?;
-        if let Some(error) = replaced {
-            let warning = format!(
-                "model {}: {error}; the library's own kernels run it, as on-failure = \"builtin\" allows",
-                model.name
-            );
-            log::warn!("{warning}");
-            // Whoever arms keeps it for the proof.
-            let _ = told.send(Armed::Less(warning));
-        }
-        log::info!("model {}: input {}", model.name, engine.input());
-        for output in engine.outputs() {
-            log::info!("model {}: output {output}", model.name);
-        }
-        log::info!("model {}: {}", model.name, engine.graph());
-        let _ = told.send(Armed::Step);
-        let decoder = Decoder::new(&model.into(), engine.input(), engine.outputs())
-            .map_err(|error| refuse(&error))?;
-        log::info!("model {}: {}", model.name, decoder.layout());
-        Ok(Self { engine, decoder })
+/// Makes a model on this thread, and tells whoever arms how it went: what it got less is kept for the proof.
+fn make(model: &board::Model, told: &Sender<Armed>) -> Result<Built, Failure> {
+    let mut built = Built::new(model)?;
+    if let Some(warning) = built.less.take() {
+        let _ = told.send(Armed::Less(warning));
     }
-}
-
-/// How pictures of a camera become a model's tensor: whole ones, or parts of them.
-fn plan_of(
-    input: &TensorInfo,
-    model: &board::Model,
-    view: &ViewSeed,
-    format: &StreamFormat,
-) -> Result<Plan, Failure> {
-    let preparation = Preparation {
-        fit: model.fit,
-        resample: model.resample,
-        channels: model.channels,
-        range: model.input_range,
-        view: view.view,
-    };
-    let plan = if model.within.is_some() {
-        Plan::movable(format, input, &preparation)
-    } else {
-        Plan::prepared(format, input, &preparation)
-    };
-    plan.map_err(|error| {
-        let (camera, model) = (&view.name, &model.name);
-        Failure::new(
-            Exit::Model,
-            format!("camera {camera} for model {model}: {error}"),
-        )
-    })
+    let _ = told.send(Armed::Step);
+    Ok(built)
 }
 
 /// The worker's further models, with where each of them looks.
@@ -100,7 +40,9 @@ fn further(
 ) -> Result<Vec<Further<TfliteEngine>>, Failure> {
     let mut all = Vec::new();
     for (step, (index, model)) in models.iter().enumerate().skip(1) {
-        let Built { engine, decoder } = Built::new(model, told)?;
+        let Built {
+            engine, decoder, ..
+        } = make(model, told)?;
         let before: Vec<_> = models.iter().take(step).map(|(_, model)| model).collect();
         let boxes = model.within.as_ref().map(|within| {
             let fault = "a model that looks into boxes of one that does not come before it";
@@ -131,7 +73,7 @@ pub(super) fn build(
         return Err(Failure::new(Exit::Internal, "a worker without a model"));
     };
     let refuse = |error: &dyn std::fmt::Display| refused(model, error);
-    let mut own = Built::new(model, told)?;
+    let mut own = make(model, told)?;
     let mut further = further(&seed.models, told)?;
     // Of a compressed picture colours are decoded if any model sees them.
     let inputs =
@@ -145,10 +87,15 @@ pub(super) fn build(
         };
         let jpeg = Jpeg::new(&view.format, samples);
         let format = jpeg.map_or(view.format, |jpeg| jpeg.decoded());
-        let plan = plan_of(own.engine.input(), model, &view, &format)?;
+        let plan = plan_of(own.engine.input(), model, (&view.name, view.view), &format)?;
         let mut plans = Vec::new();
         for (of, (_, model)) in further.iter().zip(seed.models.iter().skip(1)) {
-            plans.push(plan_of(of.engine.input(), model, &view, &format)?);
+            plans.push(plan_of(
+                of.engine.input(),
+                model,
+                (&view.name, view.view),
+                &format,
+            )?);
         }
         views.push(Some((view, (plan, plans), jpeg)));
     }
@@ -159,7 +106,9 @@ pub(super) fn build(
     let mut result = FrameResult::default();
     for (view, (plan, plans), _) in judged() {
         let fault = |error| format!("camera {}: {error}", view.name);
-        let Built { engine, decoder } = &mut own;
+        let Built {
+            engine, decoder, ..
+        } = &mut own;
         warm_up(engine, decoder, plan, &mut result.detections)
             .map_err(|error| refuse(&fault(error)))?;
         let _ = told.send(Armed::Step);
@@ -257,15 +206,6 @@ pub(super) fn build(
 
 /// The plan of a worker's own model, and those of its further ones.
 type Plans = (Plan, Vec<Plan>);
-
-/// What models see of a compressed picture.
-fn samples<'a>(mut inputs: impl Iterator<Item = &'a TensorInfo>) -> Samples {
-    if inputs.all(|input| input.picture().is_some_and(|shape| shape.channels == 1)) {
-        Samples::Luma
-    } else {
-        Samples::Rgb
-    }
-}
 
 /// Whole passes over a black frame of one camera.
 fn warm_up(

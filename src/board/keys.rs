@@ -260,6 +260,7 @@ pub(super) fn model(mut t: Table<'_, '_>, base: &Path) -> (Model, Places) {
         .only_any("decoder", &with_classes, classes)
         .required(list(label(), 1..=MAX_LABELS), "[\"face\"]");
     let most = whole::<u16>(1..=last(MAX_DETECTIONS) + 1, "detections");
+    let most_classes = whole::<u16>(1..=last(MAX_DETECTIONS) + 1, "classes");
     let iou_threshold = t
         .key("iou-threshold")
         .only_any("decoder", &with_boxes, boxes)
@@ -268,6 +269,10 @@ pub(super) fn model(mut t: Table<'_, '_>, base: &Path) -> (Model, Places) {
         .key("max-detections")
         .only_any("decoder", &with_boxes, boxes)
         .or(mapped(most, usize::from), "8");
+    let top_k = t
+        .key("top-k")
+        .only("decoder", "classify", decoder == Decoder::Classify)
+        .or(mapped(most_classes, usize::from), "1");
     let within = t
         .key("within")
         .only_any("decoder", &with_classes, classes)
@@ -324,7 +329,7 @@ pub(super) fn model(mut t: Table<'_, '_>, base: &Path) -> (Model, Places) {
             .optional(ClassThresholds)
             .unwrap_or_default(),
         iou_threshold: if boxes { iou_threshold } else { 1.0 },
-        max_detections: if boxes { max_detections } else { 1 },
+        max_detections: if boxes { max_detections } else { top_k },
         scores: t
             .key("scores")
             .only("decoder", "ssd", decoder == Decoder::Ssd)

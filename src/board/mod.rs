@@ -336,7 +336,7 @@ pub struct Model {
     /// Overlap above which the weaker of two boxes of one class is suppressed, 0..=1; without meaning where
     /// there are no boxes.
     pub iou_threshold: f32,
-    /// Detections kept of one frame, 1..=32; 1 where there are no boxes.
+    /// Detections kept of one frame, 1..=32: boxes, or the classes of `Classify`; 1 for `Raw`.
     pub max_detections: usize,
     /// What the class scores of `Ssd` are.
     pub scores: Scores,

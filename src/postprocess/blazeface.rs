@@ -132,7 +132,7 @@ impl Read for Blazeface {
                 index,
                 edges: [x - w / 2.0, y - h / 2.0, x + w / 2.0, y + h / 2.0],
             };
-            if candidate.has_area() {
+            if candidate.can_be() {
                 self.candidates.push(candidate);
             } else {
                 stats.refused += 1;

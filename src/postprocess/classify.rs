@@ -1,9 +1,10 @@
-//! Classification: one score for each class, the best one stands for the whole picture.
+//! Classification: one score for each class; the best ones stand for the whole picture.
 
 use super::thresholds::Thresholds;
 use super::values::Values;
 use super::{DecodeError, DecodeStats, DecoderError, Detection, Detections, Read, Settings};
 use crate::infer::TensorInfo;
+use crate::limits::MAX_DETECTIONS;
 use crate::preprocess::Mapping;
 
 const NAME: &str = "classify";
@@ -17,6 +18,7 @@ pub(super) struct Classify {
     /// The tensor can hold nothing but probabilities.
     probabilities: bool,
     thresholds: Thresholds,
+    top_k: usize,
 }
 
 impl Classify {
@@ -50,6 +52,7 @@ impl Classify {
             classes,
             probabilities: least >= -SLACK && greatest <= 1.0 + SLACK,
             thresholds: Thresholds::new(settings),
+            top_k: settings.max_detections.clamp(1, MAX_DETECTIONS),
         })
     }
 }
@@ -78,24 +81,37 @@ impl Read for Classify {
         for (_, value) in values() {
             stats.refused += u32::from(!value.is_finite());
         }
-        // Of equal scores the first class wins.
-        let best = values().reduce(|best, next| if next.1 > best.1 { next } else { best });
-        let Some((class, value)) = best.filter(|_| stats.refused == 0) else {
+        if stats.refused > 0 {
             return Ok(stats);
-        };
+        }
 
         let sum: f32 = values().map(|(_, value)| value).sum();
         let within = || values().all(|(_, value)| (-SLACK..=1.0 + SLACK).contains(&value));
-        let score = if self.probabilities || ((sum - 1.0).abs() <= SLACK && within()) {
-            value.clamp(0.0, 1.0)
-        } else {
-            1.0 / values()
-                .map(|(_, other)| (other - value).exp())
-                .sum::<f32>()
-        };
-        if self.thresholds.reached(class.into(), score) {
-            stats.candidates = 1;
-            let [width_px, height_px] = mapping.camera_px();
+        let are_probabilities = self.probabilities || ((sum - 1.0).abs() <= SLACK && within());
+        let greatest = values()
+            .map(|(_, value)| value)
+            .fold(f32::NEG_INFINITY, f32::max);
+        let softmax = |value: f32| (value - greatest).exp();
+        let all: f32 = values().map(|(_, value)| softmax(value)).sum();
+        let [width_px, height_px] = mapping.camera_px();
+        for (class, value) in values() {
+            let score = if are_probabilities {
+                value.clamp(0.0, 1.0)
+            } else {
+                softmax(value) / all
+            };
+            if !self.thresholds.reached(class.into(), score) {
+                continue;
+            }
+            // Of equal scores the first class goes before.
+            let place = detections
+                .iter()
+                .take_while(|better| better.score >= score)
+                .count();
+            if place >= self.top_k {
+                continue;
+            }
+            detections.truncate(self.top_k - 1);
             let detection = Detection {
                 class,
                 score,
@@ -103,9 +119,10 @@ impl Read for Classify {
                 height_px,
                 ..Detection::default()
             };
-            // It was cleared.
-            let _ = detections.push(detection);
+            // There is room: `top_k` is no more than `Detections` holds.
+            let _ = detections.insert(place, detection);
         }
+        stats.candidates = u32::try_from(detections.len()).unwrap_or(u32::MAX);
         Ok(stats)
     }
 }

@@ -4,6 +4,10 @@ use super::{DecodeStats, Detection, Detections};
 use crate::limits::MAX_DETECTIONS;
 use crate::preprocess::Mapping;
 
+/// Longest side of a box, as a share of the tensor's: what is larger than the picture may reach past it, and
+/// no model learns of more than that.
+const LONGEST: f32 = 2.0;
+
 /// A box that may become a detection, in any one coordinate system.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Candidate {
@@ -16,10 +20,13 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    /// Whether its edges are numbers and enclose something.
-    pub(super) fn has_area(&self) -> bool {
+    /// Whether it can be something seen, its edges being 0..=1 along each side of the tensor: they are numbers,
+    /// enclose something of what the model was shown, and no side is more than [`LONGEST`].
+    pub(super) fn can_be(&self) -> bool {
         let [left, upper, right, lower] = self.edges;
-        self.edges.iter().all(|edge| edge.is_finite()) && left < right && upper < lower
+        let shown = |low: f32, high: f32| low < 1.0 && high > 0.0 && high - low <= LONGEST;
+        // Of what is no number each of these is false.
+        left < right && upper < lower && shown(left, right) && shown(upper, lower)
     }
 
     /// The detection of a candidate whose edges are 0..=1 along each side of the tensor.
@@ -211,6 +218,28 @@ mod tests {
             "neighbours share an edge, not an area"
         );
         assert!(iou(&[0.0; 4], &[0.0; 4]).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_box_encloses_something_of_the_picture_and_has_a_bounded_size() {
+        let can_be = |edges| candidate(0.9, 0, 0, edges).can_be();
+        assert!(can_be([0.1, 0.2, 0.3, 0.4]));
+        assert!(can_be([-0.5, -0.5, 1.5, 1.5]), "larger than the picture");
+        assert!(can_be([0.9, -0.5, 1.5, 0.1]), "a corner of it is seen");
+        for (edges, why) in [
+            ([0.3, 0.2, 0.3, 0.4], "no width"),
+            ([0.1, 0.4, 0.3, 0.2], "upside down"),
+            ([0.1, -0.4, 0.3, -0.1], "above the picture"),
+            ([1.0, 0.1, 1.2, 0.3], "right of the picture"),
+            ([-0.6, 0.1, 1.5, 0.3], "too wide"),
+            ([0.1, -5.0, 0.3, 6.0], "too high"),
+            ([f32::NEG_INFINITY, 0.1, 0.5, 0.3], "infinite"),
+            ([0.1, f32::NEG_INFINITY, 0.5, f32::INFINITY], "infinite"),
+            ([f32::NAN, 0.1, 0.5, 0.3], "no number"),
+            ([0.1, 0.1, 0.5, f32::NAN], "no number"),
+        ] {
+            assert!(!can_be(edges), "{edges:?}: {why}");
+        }
     }
 
     #[test]

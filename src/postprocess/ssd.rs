@@ -275,7 +275,7 @@ impl Read for Ssd {
                         index,
                         edges: edges(&boxes, index as usize, anchor),
                     };
-                    if candidate.has_area() {
+                    if candidate.can_be() {
                         candidates.push(candidate);
                     } else {
                         stats.refused += 1;
@@ -315,7 +315,7 @@ impl Read for Ssd {
                         index,
                         edges: [edge(1), edge(0), edge(3), edge(2)],
                     };
-                    if candidate.has_area() {
+                    if candidate.can_be() {
                         candidates.push(candidate);
                     } else {
                         stats.refused += 1;

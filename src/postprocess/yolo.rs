@@ -29,8 +29,6 @@ const STRIDES: [usize; 4] = [8, 16, 32, 64];
 const BOX: usize = 4;
 /// Most boxes that are read.
 const MAX_BOXES: usize = 1 << 17;
-/// A box whose centre is farther outside is of another unit, or nonsense; in the input's sides.
-const FARTHEST: f32 = 1.0;
 /// A narrower box is of another unit, or nonsense.
 const NARROWEST_PX: f32 = 0.5;
 
@@ -190,18 +188,12 @@ impl Yolo {
         }
     }
 
-    /// The box's edges in shares of the input, if it can be one.
+    /// The box's edges in shares of the input, if it is not too narrow to be one.
     fn edges(&self, view: &View<'_>, row: usize) -> Option<[f32; 4]> {
         let value = |column: usize| view.at(self.place(row, column)) * self.scale[column % 2];
         let ([x, y], [width, height]) = ([value(0), value(1)], [value(2), value(3)]);
-        let inside = |at: f32| (-FARTHEST..=1.0 + FARTHEST).contains(&at);
-        let usable = inside(x)
-            && inside(y)
-            && width >= self.least[0]
-            && height >= self.least[1]
-            && width.is_finite()
-            && height.is_finite();
-        usable.then_some([
+        let wide_enough = width >= self.least[0] && height >= self.least[1];
+        wide_enough.then_some([
             x - width / 2.0,
             y - height / 2.0,
             x + width / 2.0,
@@ -268,13 +260,14 @@ impl Read for Yolo {
             let Some((class, score)) = self.best(&view, row, &mut stats) else {
                 continue;
             };
-            match self.edges(&view, row) {
-                Some(edges) => self.candidates.push(Candidate {
-                    score,
-                    class,
-                    index,
-                    edges,
-                }),
+            let candidate = self.edges(&view, row).map(|edges| Candidate {
+                score,
+                class,
+                index,
+                edges,
+            });
+            match candidate.filter(Candidate::can_be) {
+                Some(candidate) => self.candidates.push(candidate),
                 None => stats.refused += 1,
             }
         }

@@ -292,6 +292,39 @@ fn the_best_class_stands_for_the_whole_picture() {
 }
 
 #[test]
+fn the_best_classes_that_reach_their_own_thresholds_are_told_best_first() {
+    let info = tensor("p", &[1, 5], TensorType::F32);
+    let scores = [0.1, 0.3, 0.25, 0.3, 0.05];
+    let told = |max_detections, score_threshold, class_thresholds: &[(u16, f32)]| {
+        let settings = Settings {
+            labels: 5,
+            max_detections,
+            score_threshold,
+            class_thresholds: class_thresholds.to_vec(),
+            ..CLASSES
+        };
+        let (detections, stats) = classify(&info, &bytes(&scores), &settings);
+        assert_eq!(stats.candidates as usize, detections.len());
+        assert_eq!((stats.refused, stats.over_limit), (0, 0));
+        for seen in &detections {
+            near(seen.score, scores[usize::from(seen.class)]);
+        }
+        detections.iter().map(|seen| seen.class).collect::<Vec<_>>()
+    };
+    assert_eq!(told(1, 0.0, &[]), [1], "of equal scores the first class");
+    assert_eq!(told(2, 0.0, &[]), [1, 3]);
+    assert_eq!(told(32, 0.0, &[]), [1, 3, 2, 0, 4]);
+    assert_eq!(told(32, 0.2, &[]), [1, 3, 2]);
+    assert_eq!(
+        told(1, 1.0, &[(2, 0.2)]),
+        [2],
+        "a better class that has to be surer does not stand in its way"
+    );
+    assert_eq!(told(2, 0.0, &[(1, 0.9), (0, 0.5)]), [3, 2]);
+    assert!(told(32, 0.5, &[]).is_empty());
+}
+
+#[test]
 fn logits_go_through_softmax() {
     let info = tensor("logits", &[1, 3], TensorType::F32);
     let (detections, _) = classify(&info, &bytes(&[1.0, 2.0, 4.0]), &CLASSES);
@@ -299,6 +332,17 @@ fn logits_go_through_softmax() {
     near(detections[0].score, 0.843_795);
     let (detections, _) = classify(&info, &bytes(&[1e30, -1e30, 0.0]), &CLASSES);
     near(detections[0].score, 1.0);
+    let all = Settings {
+        max_detections: 3,
+        score_threshold: 0.0,
+        ..CLASSES
+    };
+    let (detections, _) = classify(&info, &bytes(&[1.0, 2.0, 4.0]), &all);
+    assert_eq!(
+        detections.iter().map(|seen| seen.class).collect::<Vec<_>>(),
+        [2, 1, 0]
+    );
+    near(detections.iter().map(|seen| seen.score).sum(), 1.0);
 }
 
 #[test]

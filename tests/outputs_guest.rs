@@ -136,9 +136,9 @@ fn a_line_that_the_chip_lacks_is_refused_with_those_that_it_has() {
 fn a_chip_that_comes_late_and_goes_and_comes_back_has_its_line_where_it_should_be() {
     let scenario = scenario("gpio_unplugged");
     scenario.stderr_names(&[
-        "output lamp: ENOENT",
-        "output lamp: ENODEV",
-        "output lamp: it is back",
+        "output lamp: line 17 of /dev/gpiochip0: ENOENT",
+        "output lamp: line 17 of /dev/gpiochip0: ENODEV",
+        "output lamp: line 17 of /dev/gpiochip0: it is back",
     ]);
     let proof = scenario.proof();
     // The begin of the state was made; its end, and its new begin, came while the chip was away.

@@ -9,8 +9,8 @@ use crate::units::{NS_PER_MS, NS_PER_US};
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
 use std::io::{Error, ErrorKind, Write as _};
-use std::os::fd::AsFd as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// Longest line: `MAX_DETECTIONS` detections at their widest fit.
@@ -75,7 +75,8 @@ pub struct Shown<'a> {
 }
 
 impl LineLog {
-    /// Lines go to `path`, behind what it already holds; `-` is standard output.
+    /// Lines go to `path`, behind what it already holds; `-` is standard output. Where a power cut or a full
+    /// disk left half a line at the end of a file, the first one starts on a line of its own.
     ///
     /// # Errors
     /// The file cannot be opened for appending. ENXIO: a FIFO that nobody reads.
@@ -92,9 +93,9 @@ impl LineLog {
                 .open(path)?
         };
         Ok(Self {
+            torn: ends_in_half_a_line(&file),
             file,
             line: Box::new([b'\n'; LINE_BYTES]),
-            torn: false,
         })
     }
 
@@ -180,6 +181,22 @@ impl LineLog {
         }
         Ok(())
     }
+}
+
+/// Whether the last byte of a regular file is no line break. One that cannot be read is taken for whole.
+fn ends_in_half_a_line(file: &File) -> bool {
+    let last = || -> Result<u8, Error> {
+        let found = file.metadata()?;
+        if !found.is_file() || found.len() == 0 {
+            return Ok(b'\n');
+        }
+        // It was opened for writing alone.
+        let file = File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+        let mut last = [b'\n'];
+        file.read_exact_at(&mut last, found.len() - 1)?;
+        Ok(last[0])
+    };
+    last().is_ok_and(|last| last != b'\n')
 }
 
 /// The nearest whole pixel. `as` saturates, and makes NaN 0.
@@ -294,5 +311,30 @@ mod tests {
             log.write(&FrameResult::default(), front(&[]), 0).unwrap();
         }
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
+    }
+
+    #[test]
+    fn half_a_line_that_an_earlier_run_left_spoils_none_of_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lines");
+        let whole = |line: &str| serde_json::from_str::<serde_json::Value>(line).is_ok();
+        for (left, lines) in [("", 2), ("{}\n", 3), ("{\"utc_ms\":17", 3), ("\n", 3)] {
+            std::fs::write(&path, left).unwrap();
+            let mut log = LineLog::open(&path).unwrap();
+            for _ in 0..2 {
+                log.write(&FrameResult::default(), front(&[]), 0).unwrap();
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(text.starts_with(left), "{text}");
+            assert_eq!(text.lines().count(), lines, "{text}");
+            assert_eq!(
+                text.lines()
+                    .rev()
+                    .take(2)
+                    .filter(|line| whole(line))
+                    .count(),
+                2
+            );
+        }
     }
 }

@@ -206,8 +206,8 @@ pub(super) fn make(output: &Output, roster: &Arc<Roster>) -> Result<Made, Failur
                 }
                 _ => {}
             }
-            let name = name.clone();
-            Box::new(move || relay_events(&name, relay, receiver, &of_thread))
+            let place = format!("{name}: line {gpio_line} of {}", device.display());
+            Box::new(move || relay_events(&place, relay, receiver, &of_thread))
         }
         Delivery::Serial { device, rate_baud } => {
             let port = serial_port(&name, device, *rate_baud)?;
@@ -218,8 +218,9 @@ pub(super) fn make(output: &Output, roster: &Arc<Roster>) -> Result<Made, Failur
                 }
                 _ => {}
             }
-            let (name, roster) = (name.clone(), Arc::clone(roster));
-            Box::new(move || write_lines(&name, link, receiver, &of_thread, &roster))
+            let place = format!("{name}: {}", device.display());
+            let roster = Arc::clone(roster);
+            Box::new(move || write_lines(&place, link, receiver, &of_thread, &roster))
         }
     };
     let bits = (0..MAX_RULES).filter(|rule| output.takes(*rule));
@@ -244,18 +245,18 @@ fn serial_port(name: &str, device: &Path, rate_baud: u32) -> Result<SerialPort, 
         .ok_or_else(|| refusal(name, &format_args!("no such speed: {rate_baud}")))
 }
 
-/// Says that a device is lost, or back; gives why it is lost.
-fn tell_of_trouble(name: &str, lost: Option<Errno>, next: Next) -> Option<Errno> {
+/// Says that the device of an output, `place`, is lost, or back; gives why it is lost.
+fn tell_of_trouble(place: &str, lost: Option<Errno>, next: Next) -> Option<Errno> {
     match (lost, next) {
         (None, Next::Retry { errno, .. }) => {
             log::warn!(
-                "output {name}: {errno}; its events are lost until its device can be opened"
+                "output {place}: {errno}; its events are lost until its device can be opened"
             );
             Some(errno)
         }
         (_, Next::Retry { errno, .. }) => Some(errno),
         (Some(_), _) => {
-            log::info!("output {name}: it is back");
+            log::info!("output {place}: it is back");
             None
         }
         (None, _) => None,

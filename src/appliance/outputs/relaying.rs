@@ -12,9 +12,9 @@ use crate::units::NS_PER_S;
 const LOOK_NS: u64 = NS_PER_S;
 
 /// Does what events want until there are no more, and leaves the switch off. An event that comes while the
-/// switch is away is lost.
+/// switch is away is lost. `place` is the output's name with its device, for the log.
 pub(super) fn relay_events<O: Outlet>(
-    name: &str,
+    place: &str,
     mut relay: Relay<O>,
     mut queue: EventReceiver,
     desk: &Desk,
@@ -40,7 +40,7 @@ pub(super) fn relay_events<O: Outlet>(
         let counts = relay.counts();
         desk.failures.store(counts.failures, Ordering::Relaxed);
         desk.opened.store(counts.opened, Ordering::Relaxed);
-        lost = tell_of_trouble(name, lost, next);
+        lost = tell_of_trouble(place, lost, next);
         if finishing {
             break;
         }

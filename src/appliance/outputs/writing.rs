@@ -15,9 +15,9 @@ const ROOM_NS: u64 = 250 * NS_PER_MS;
 const DRAIN_NS: u64 = 10 * NS_PER_MS;
 
 /// Hands lines over until there are no more events, and waits for the last ones to leave, as long as
-/// [`Patience`] has it. A line that has not left is lost.
+/// [`Patience`] has it. A line that has not left is lost. `place` is the output's name with its device, for the log.
 pub(super) fn write_lines<P: Port>(
-    name: &str,
+    place: &str,
     mut link: Link<P>,
     mut queue: EventReceiver,
     desk: &Desk,
@@ -51,7 +51,7 @@ pub(super) fn write_lines<P: Port>(
         let counts = link.counts();
         desk.failures.store(counts.failures, Ordering::Relaxed);
         desk.opened.store(counts.opened, Ordering::Relaxed);
-        lost = tell_of_trouble(name, lost, next);
+        lost = tell_of_trouble(place, lost, next);
         if finishing {
             let unsent = link.unsent();
             let gone = counts.bytes.saturating_sub(unsent as u64);
@@ -74,6 +74,6 @@ pub(super) fn write_lines<P: Port>(
         unsent += 1;
     }
     if unsent > 0 {
-        log::warn!("output {name}: {unsent} lines did not leave the device before the end");
+        log::warn!("output {place}: {unsent} lines did not leave the device before the end");
     }
 }

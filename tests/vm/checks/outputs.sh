@@ -115,12 +115,12 @@ gpio_unplugged() {
     echo $chip >$driver/unbind
     watch_line; run_board
     if ready; then
-        said 'output lamp: ENOENT' && echo $chip >$driver/bind && said 'output lamp: it is back' &&
+        said 'output lamp: .*: ENOENT' && echo $chip >$driver/bind && said 'output lamp: .*: it is back' &&
             cat_comes && wait_level 1 && sleep 1 &&
             observe before &&
-            echo $chip >$driver/unbind && said 'output lamp: ENODEV' && cat_goes && said 'event cat0' 2 &&
+            echo $chip >$driver/unbind && said 'output lamp: .*: ENODEV' && cat_goes && said 'event cat0' 2 &&
             cat_comes && said 'event cat0' 3 &&
-            echo >$tracing/trace && echo $chip >$driver/bind && said 'output lamp: it is back' 2 &&
+            echo >$tracing/trace && echo $chip >$driver/bind && said 'output lamp: .*: it is back' 2 &&
             wait_level 1 && sleep 1 && observe after
     fi
     [ -e /dev/gpiochip0 ] || echo $chip >$driver/bind

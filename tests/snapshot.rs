@@ -163,7 +163,9 @@ fn what_is_wrong_is_said_with_its_exit_code_and_no_picture_is_left() {
     let desk = Desk::new("NV12");
     let out = desk.path("out.png");
     let no_folder = desk.path("no-such-folder/out.png");
+    let other_name = desk.path("out.jpg");
     let cases = [
+        ("bars", &other_name, 2, "ends in .png, .y4m or .mjpeg"),
         ("door", &out, 2, "bars, photo"),
         ("photo", &out, 5, "photo.png"),
         ("bars", &no_folder, 7, "no-such-folder"),

@@ -13,12 +13,19 @@ use std::path::PathBuf;
 pub(super) struct Arguments {
     #[command(subcommand)]
     experiment: Experiment,
-    /// Write the figures as JSON
-    #[arg(long, value_name = "FILE", global = true)]
+    /// Write the figures as JSON, to standard output in the table's place where no FILE or - is given
+    #[arg(long, value_name = "FILE", global = true, num_args = 0..=1, default_missing_value = "-")]
     json: Option<PathBuf>,
     /// Write a plot
     #[arg(long, value_name = "FILE", global = true)]
     svg: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// The file of figures, if they go to one.
+    fn json_file(&self) -> Option<&PathBuf> {
+        self.json.as_ref().filter(|path| path.as_os_str() != "-")
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -186,7 +193,7 @@ fn time_ns(name: &str, value: f64, unit_ns: f64) -> Result<u64, Failure> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    for path in arguments.json.iter().chain(&arguments.svg) {
+    for path in arguments.json_file().into_iter().chain(&arguments.svg) {
         // A file that cannot be written is known before minutes of measuring.
         std::fs::File::create(path)
             .map_err(|error| Failure::new(Exit::Storage, format!("{}: {error}", path.display())))?;
@@ -198,7 +205,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
     };
     let report = measure(&arguments.experiment, progress)?;
-    super::print(&report)?;
+    if arguments.json.is_some() && arguments.json_file().is_none() {
+        super::print(&format!("{:#}\n", report.json()))?;
+    } else {
+        super::print(&report)?;
+    }
     write(arguments, &report)
 }
 
@@ -260,7 +271,7 @@ fn measure(experiment: &Experiment, progress: impl FnMut(&str) + Send) -> Result
 }
 
 fn write(arguments: &Arguments, report: &Report) -> Result<(), Failure> {
-    if let Some(path) = &arguments.json {
+    if let Some(path) = arguments.json_file() {
         std::fs::write(path, format!("{:#}\n", report.json()))
             .map_err(|error| Failure::new(Exit::Storage, format!("{}: {error}", path.display())))?;
     }

@@ -31,7 +31,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let kind = match ending {
         Some("y4m") => Some(ClipKind::Y4m),
         Some("mjpeg") => Some(ClipKind::Mjpeg),
-        _ => None,
+        Some("png") => None,
+        _ => {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!(
+                    "{}: expected a name that ends in .png, .y4m or .mjpeg",
+                    out.display()
+                ),
+            ));
+        }
     };
     if let Some(kind) = kind {
         return clip(arguments, kind);

@@ -4,6 +4,7 @@
 //   fail-create   makes no delegate, and says why
 //   fail-silent   makes no delegate
 //   fail-prepare  refuses the graph when it is applied
+//   die           ends the process by SIGSEGV when it is applied
 //   fail-kernel   takes the whole graph, and fails when its part is prepared
 //   take          takes the whole graph: each output is filled with `value`
 //   fail-invoke   the same, and every inference fails
@@ -11,6 +12,7 @@
 //   nap           the same, and the inference `from` takes three seconds
 //
 // Declarations are those of TensorFlow Lite's c_api_opaque.h, operator.h and external_delegate_interface.h.
+#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +78,11 @@ static int prepare(TfLiteOpaqueContext* context, TfLiteOpaqueDelegate* delegate,
   (void)data;
   if (is("nothing")) return kOk;
   if (is("fail-prepare")) return kDelegateError;
+  if (is("die")) {
+    // Rust's own handler leaves a fault that comes only once for the one to follow.
+    signal(SIGSEGV, SIG_DFL);
+    raise(SIGSEGV);
+  }
   TfLiteIntArray* plan;
   if (TfLiteOpaqueContextGetExecutionPlan(context, &plan) != kOk) return kError;
   // The plan changes while it is replaced.

@@ -168,6 +168,13 @@ impl TfliteEngine {
     /// What is wrong with the model, or what does not fit.
     pub fn build(file: ModelFile, settings: Settings) -> Result<Self, ModelError> {
         let path = file.path().to_owned();
+        // The library trusts what it reads: where that kills the process, this is the last line.
+        log::info!(
+            "{}: TensorFlow Lite {} makes its interpreter, delegate \"{}\"",
+            path.display(),
+            library_version(),
+            settings.delegate_name()
+        );
         Self::assemble(file, &settings).map_err(|fault| ModelError { path, fault })
     }
 

@@ -8,6 +8,8 @@ mod faults;
 mod models;
 #[path = "profile/mutated.rs"]
 mod mutated;
+#[path = "profile/rules.rs"]
+mod rules;
 #[path = "profile/shipped.rs"]
 mod shipped;
 #[path = "profile/values.rs"]

@@ -2,11 +2,13 @@
 
 mod events;
 mod outputs;
+mod sense;
 mod then;
 mod workers;
 
 pub(super) use events::{Referred, lines, rules, zones};
 pub(super) use outputs::outputs;
+pub(super) use sense::paces;
 pub(super) use workers::workers;
 
 use crate::board::ask::Places;

@@ -165,9 +165,26 @@ pub fn contains(corners: &[Point], point: Point) -> bool {
     inside
 }
 
+/// A polygon, or a line of two points, has a point in common with the part of the picture (left, top, width and
+/// height), edges included.
+#[must_use]
+#[allow(clippy::cast_precision_loss)] // Sides of pictures are exact in single precision.
+pub fn meets(points: &[Point], [left, top, width, height]: [u32; 4]) -> bool {
+    let [x, y] = [left as f32, top as f32];
+    let [right, bottom] = [(left + width) as f32, (top + height) as f32];
+    let corners: [Point; 4] = [[x, y], [right, y], [right, bottom], [x, bottom]];
+    let within = |[px, py]: Point| (x..=right).contains(&px) && (y..=bottom).contains(&py);
+    points.iter().any(|point| within(*point))
+        || contains(points, corners[0])
+        || (0..points.len()).any(|index| {
+            let (a, b) = (points[index], points[(index + 1) % points.len()]);
+            (0..4).any(|side| touch(a, b, corners[side], corners[(side + 1) % 4]))
+        })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Point, PolygonFault, check_polygon, contains, side, touch};
+    use super::{Point, PolygonFault, check_polygon, contains, meets, side, touch};
     use proptest::prelude::*;
 
     const SIZE: (u32, u32) = (640, 480);
@@ -182,6 +199,31 @@ mod tests {
         // Looking down the picture, the right hand is at its left edge.
         assert!(side([100.0, 0.0], [100.0, 480.0], [50.0, 240.0]) > 0.0);
         assert!(side([0.0, 100.0], [640.0, 100.0], [320.0, 200.0]) > 0.0);
+    }
+
+    #[test]
+    fn a_zone_or_a_line_meets_a_part_of_the_picture_in_any_of_three_ways() {
+        let part = [100, 100, 200, 100];
+        let met = |points: &[Point]| meets(points, part);
+        // A corner in it, all of it within the zone, and edges that pass through.
+        assert!(met(&[[0.0, 0.0], [150.0, 150.0], [0.0, 480.0]]));
+        assert!(met(&[
+            [0.0, 0.0],
+            [640.0, 0.0],
+            [640.0, 480.0],
+            [0.0, 480.0]
+        ]));
+        assert!(met(&[[0.0, 150.0], [640.0, 140.0], [640.0, 160.0]]));
+        assert!(met(&[[200.0, 0.0], [200.0, 480.0]]));
+        assert!(
+            met(&[[300.0, 200.0], [640.0, 480.0]]),
+            "its corner is part of it"
+        );
+        // Beside it, and around one of its corners.
+        assert!(!met(&[[301.0, 0.0], [640.0, 0.0], [640.0, 480.0]]));
+        assert!(!met(&[[0.0, 201.0], [640.0, 201.0]]));
+        assert!(!met(&[[0.0, 0.0], [190.0, 0.0], [0.0, 190.0]]));
+        assert!(!met(&[[250.0, 480.0], [640.0, 90.0]]));
     }
 
     #[test]

@@ -97,7 +97,7 @@ fn tables(sink: &Sink<'_>, document: &DeTable<'_>, base: &Path) -> Board {
         .map(keys::worker)
         .collect();
     let (housekeeping, _) = keys::housekeeping(t.one("housekeeping", "[housekeeping]"));
-    let (tracker, _) = keys::tracker(t.one("tracker", "[tracker]"));
+    let tracker = keys::tracker(t.one("tracker", "[tracker]"));
     let mut zones: Vec<_> = t
         .some("zone", "[[zone]]", MAX_RULES)
         .into_iter()
@@ -132,8 +132,10 @@ fn tables(sink: &Sink<'_>, document: &DeTable<'_>, base: &Path) -> Board {
         workers: &workers,
         zones: &zones,
         lines: &lines,
+        tracker: &tracker,
     };
     let rules = checks::rules(sink, rules, &referred);
+    checks::paces(sink, &cameras, &tracker, &rules);
     let outputs = checks::outputs(sink, outputs, &rules);
     Board {
         name: top.name,
@@ -145,7 +147,7 @@ fn tables(sink: &Sink<'_>, document: &DeTable<'_>, base: &Path) -> Board {
         models: models.into_iter().map(|(model, _)| model).collect(),
         workers: workers.into_iter().map(|(worker, _)| worker).collect(),
         housekeeping,
-        tracker,
+        tracker: tracker.0,
         zones: zones.into_iter().map(|(zone, _)| zone).collect(),
         lines: lines.into_iter().map(|(line, _)| line).collect(),
         rules: rules.into_iter().map(|(rule, _)| rule).collect(),

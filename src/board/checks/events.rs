@@ -1,9 +1,9 @@
 //! What must hold between zones, lines, rules, and what they refer to. References come out
 //! resolved; where one does not resolve there is a fault, and what comes out is never used.
 
-use super::unique;
+use super::{sense, unique};
 use crate::board::ask::Places;
-use crate::board::events::{Line, Rule, RuleKind, Zone};
+use crate::board::events::{Line, Rule, RuleKind, Tracker, Zone};
 use crate::board::fault::Hint;
 use crate::board::geometry::{Point, PolygonFault, check_polygon, is_inside};
 use crate::board::keys::ReadRule;
@@ -109,14 +109,17 @@ pub(in crate::board) fn zones(
         zones.iter().map(|(zone, at)| (zone.name.as_str(), at)),
     );
     for (zone, places) in zones {
-        let camera = camera_of(sink, places, &mut zone.camera, cameras);
-        let Some(size_px) = camera.and_then(size_of) else {
+        let Some(camera) = camera_of(sink, places, &mut zone.camera, cameras) else {
+            continue;
+        };
+        let Some(size_px) = size_of(camera) else {
             continue;
         };
         if !places.sound(&["corners-px"]) {
             continue;
         }
         let Err(fault) = check_polygon(&zone.corners_px, size_px) else {
+            sense::outside_region(sink, (places, "corners-px"), &zone.corners_px, camera);
             continue;
         };
         let (found, expected) = match fault {
@@ -154,9 +157,11 @@ pub(in crate::board) fn lines(
     );
     for (line, places) in lines {
         let camera = camera_of(sink, places, &mut line.camera, cameras);
+        let mut on_it = true;
         if let Some(size_px) = camera.and_then(size_of) {
             for (key, point) in [("from-px", line.from_px), ("to-px", line.to_px)] {
                 if places.sound(&[key]) && !is_inside(point, size_px) {
+                    on_it = false;
                     let expected = on_the_picture(&line.camera, size_px);
                     places.fault(sink, key, shown(point), expected, Hint::None);
                 }
@@ -165,6 +170,12 @@ pub(in crate::board) fn lines(
         if places.sound(&["from-px", "to-px"]) && line.from_px == line.to_px {
             let expected = "another point than from-px".into();
             places.fault(sink, "to-px", shown(line.to_px), expected, Hint::None);
+        } else if let Some(camera) = camera
+            && on_it
+            && places.sound(&["from-px", "to-px"])
+        {
+            let points = [line.from_px, line.to_px];
+            sense::outside_region(sink, (places, "from-px"), &points, camera);
         }
     }
 }
@@ -184,6 +195,7 @@ pub(in crate::board) struct Referred<'a> {
     pub(in crate::board) workers: Tables<'a, Worker>,
     pub(in crate::board) zones: Tables<'a, Zone>,
     pub(in crate::board) lines: Tables<'a, Line>,
+    pub(in crate::board) tracker: &'a (Tracker, Places),
 }
 
 pub(in crate::board) fn rules(
@@ -199,10 +211,11 @@ pub(in crate::board) fn rules(
         .map(|(ReadRule { mut rule, classes }, places)| {
             rule_camera(sink, &mut rule, &places, referred);
             let model = rule_model(sink, &mut rule, &places, referred);
-            if let Some(model) = model
-                && places.sound(&["classes"])
-            {
-                rule.classes = class_indices(sink, &classes, model, &places);
+            if let Some(model) = model {
+                sense::of_model(sink, (&rule, &places), model, referred);
+                if places.sound(&["classes"]) {
+                    rule.classes = class_indices(sink, &classes, model, &places);
+                }
             }
             (rule, places)
         })

@@ -251,6 +251,41 @@ fn what_kills_the_program_while_a_model_is_made_leaves_its_name_in_the_last_line
 }
 
 #[test]
+fn values_that_cannot_be_are_counted_in_the_proof() {
+    let plugin = plugin::compile();
+    let dir = tempfile::tempdir().unwrap();
+    let delegate = |value: &str| {
+        format!(
+            "delegate = {{ plugin = \"{}\", options = {{ mode = \"take\", value = \"{value}\" }} }}",
+            plugin.path.display()
+        )
+    };
+    // No face, and then nothing that could be one.
+    for (value, some) in [("-100", false), ("nan", true)] {
+        let board = profile(dir.path(), &[("delegate = \"xnnpack\"", &delegate(value))]);
+        let proof = dir.path().join("proof.json");
+        let output = pinsight(&[
+            "run",
+            "--board",
+            board.to_str().unwrap(),
+            "--frames",
+            "4",
+            "--proof",
+            proof.to_str().unwrap(),
+        ]);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let proof: Value = serde_json::from_slice(&std::fs::read(&proof).unwrap()).unwrap();
+        let values = proof["values_refused"]["face"].as_u64().unwrap();
+        assert_eq!(values > 0, some, "{values}");
+        let text = format!("note: model face: {values} values or boxes of its outputs cannot be");
+        assert_eq!(stdout(&output).contains(&text), some, "{}", stdout(&output));
+        let said = stderr(&output);
+        let line = "values or boxes that cannot be (NaN, infinite";
+        assert_eq!(said.contains(line), some, "{said}");
+    }
+}
+
+#[test]
 fn check_says_what_the_board_gets_in_a_delegates_place() {
     let dir = tempfile::tempdir().unwrap();
     let plugin = "delegate = { plugin = \"/nowhere/npu.so\" }";

@@ -154,6 +154,8 @@ pub(super) struct Account {
     pub(super) left_out: u64,
     /// Boxes that show nothing of what the camera's view shows.
     pub(super) unseen: u64,
+    /// Values and boxes that cannot be.
+    pub(super) values_refused: u64,
     /// Of one part of the picture to its tensor.
     pub(super) preprocess: Histogram,
     /// Of each inference.
@@ -199,7 +201,7 @@ pub(super) enum Turn<'a> {
     /// It has returned after it was given up: none either.
     Back { step: u16 },
     /// So many output values were not finite.
-    NotFinite { step: u16, values: u32 },
+    Refused { step: u16, values: u32 },
 }
 
 /// What all turns of one frame need.
@@ -388,7 +390,8 @@ impl<E: Engine> Further<E> {
         let stats = decoded.map_err(|_| FurtherError::Outputs)?;
         if stats.refused > 0 {
             let values = stats.refused;
-            tell(Turn::NotFinite { step, values });
+            self.account.values_refused += u64::from(values);
+            tell(Turn::Refused { step, values });
         }
         Ok(())
     }

@@ -59,8 +59,8 @@ pub(super) enum Note {
     PreprocessFailed { of: Inference },
     /// A model that was given up has returned after all.
     WorkerBack { of: Inference },
-    /// Outputs held NaN or infinities.
-    OutputNotFinite { of: Inference, values: u32 },
+    /// Outputs held NaN, infinities, or boxes that cannot be.
+    OutputRefused { of: Inference, values: u32 },
 }
 
 /// Kinds of notes that may come with every frame.
@@ -75,7 +75,7 @@ impl Note {
             Self::PreprocessFailed { of } => Some((1, of.camera as usize)),
             Self::InferenceFailed { of, .. } => Some((2, of.model())),
             Self::ArenaExhausted { of } => Some((3, of.model())),
-            Self::OutputNotFinite { of, .. } => Some((4, of.model())),
+            Self::OutputRefused { of, .. } => Some((4, of.model())),
             Self::FrameSpoilt { camera, .. } => Some((5, camera as usize)),
             Self::FurtherFailed { of, .. } => Some((6, of.model())),
             _ => None,
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn what_one_model_of_a_worker_fails_at_hides_nothing_of_another() {
         let mut said = Said::new();
-        let note = |worker, step| Note::OutputNotFinite {
+        let note = |worker, step| Note::OutputRefused {
             of: Inference {
                 worker,
                 step,

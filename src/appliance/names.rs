@@ -100,7 +100,7 @@ const fn level(note: &Note) -> Level {
         | Note::CameraSlow { .. }
         | Note::FrameSpoilt { .. }
         | Note::WorkerBack { .. }
-        | Note::OutputNotFinite { .. } => Level::Warn,
+        | Note::OutputRefused { .. } => Level::Warn,
         Note::HeaderTorn { .. }
         | Note::InferenceFailed { .. }
         | Note::FurtherFailed { .. }
@@ -131,7 +131,7 @@ impl fmt::Display for Line<'_> {
             | Note::ArenaExhausted { of }
             | Note::PreprocessFailed { of }
             | Note::WorkerBack { of }
-            | Note::OutputNotFinite { of, .. } => {
+            | Note::OutputRefused { of, .. } => {
                 let Inference {
                     worker,
                     step,
@@ -171,9 +171,9 @@ impl fmt::Display for Line<'_> {
             Note::WorkerBack { .. } => {
                 f.write_str("it has returned, and the worker judges frames again")
             }
-            Note::OutputNotFinite { values, .. } => write!(
+            Note::OutputRefused { values, .. } => write!(
                 f,
-                "{values} output values were NaN or infinite and were left out{times}"
+                "{values} values or boxes that cannot be (NaN, infinite, no area in the picture) were left out{times}"
             ),
         }
     }
@@ -218,9 +218,9 @@ mod tests {
             (Note::PreprocessFailed { of }, 0),
             (Note::WorkerBack { of }, 0),
             (Note::WorkerBack { of: further }, 1),
-            (Note::OutputNotFinite { of, values: 3 }, 0),
+            (Note::OutputRefused { of, values: 3 }, 0),
             (
-                Note::OutputNotFinite {
+                Note::OutputRefused {
                     of: further,
                     values: 3,
                 },

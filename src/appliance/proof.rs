@@ -50,6 +50,8 @@ pub struct Proof {
     pub results_lost: u64,
     /// Notes for the log that housekeeping did not take in time.
     pub notes_lost: u64,
+    /// Values and boxes of each model's outputs that cannot be, and were left out.
+    pub values_refused: BTreeMap<String, u64>,
     /// Inferences that ran past their model's `invoke-deadline-ms`; their frames are in the ledger as refused.
     pub inferences_overdue: u64,
     /// Writes of the recording, the results and the events that failed.
@@ -249,6 +251,16 @@ impl Display for Proof {
         self.write_memory(f)?;
         for warning in &self.warnings {
             writeln!(f, "  note: {warning}")?;
+        }
+        for (model, values) in self
+            .values_refused
+            .iter()
+            .filter(|(_, values)| **values > 0)
+        {
+            writeln!(
+                f,
+                "  note: model {model}: {values} values or boxes of its outputs cannot be, and were left out"
+            )?;
         }
         if self.inferences_overdue > 0 {
             writeln!(

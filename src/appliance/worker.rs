@@ -100,6 +100,8 @@ pub(super) struct Tally {
     last: Sight,
     pub(super) results_lost: u64,
     pub(super) notes_lost: u64,
+    /// Values and boxes of its own model that cannot be.
+    pub(super) values_refused: u64,
 }
 
 impl<E: Engine> Worker<E> {
@@ -232,6 +234,7 @@ impl<E: Engine> Worker<E> {
             queue,
             notes: &mut self.notes,
             notes_lost: &mut self.tally.notes_lost,
+            values_refused: &mut self.tally.values_refused,
             coming,
             last: &self.tally.last,
             work: &mut self.work,
@@ -313,9 +316,9 @@ impl<E: Engine> Worker<E> {
                                 let of = Inference { step, ..of };
                                 note(Note::WorkerBack { of }, lost);
                             }
-                            Turn::NotFinite { step, values } => {
+                            Turn::Refused { step, values } => {
                                 let of = Inference { step, ..of };
-                                note(Note::OutputNotFinite { of, values }, lost);
+                                note(Note::OutputRefused { of, values }, lost);
                             }
                         }
                     });

@@ -157,7 +157,7 @@ fn turns(
             assert_eq!(usize::from(step), came.len() + 1);
             came.push(Err(error));
         }
-        Turn::Back { .. } | Turn::NotFinite { .. } => panic!("neither late nor infinite"),
+        Turn::Back { .. } | Turn::Refused { .. } => panic!("neither late nor refused"),
     });
     (models, came)
 }

@@ -87,6 +87,7 @@ impl Running {
                     .iter()
                     .map(|end| end.station.desk.notes_lost)
                     .sum::<u64>(),
+            values_refused: self.values_refused(workers),
             inferences_overdue: self.counters.overdue.load(Ordering::Relaxed),
             writes_failed: self
                 .counters
@@ -175,6 +176,24 @@ impl Running {
             .iter()
             .filter_map(|end| Some((end, board.workers.get(usize::from(end.index))?)));
         ends.flat_map(of_worker).collect()
+    }
+
+    /// By model, over all workers: the first of a worker's models is its own.
+    fn values_refused(&self, workers: &[WorkerEnd]) -> BTreeMap<String, u64> {
+        let board = &self.fitted.board;
+        let mut sums = BTreeMap::new();
+        for end in workers {
+            let worker = board.workers.get(usize::from(end.index));
+            let names = worker.into_iter().flat_map(Worker::models);
+            let further = end
+                .further
+                .iter()
+                .map(|(_, account)| account.values_refused);
+            for (name, values) in names.zip([end.tally.values_refused].into_iter().chain(further)) {
+                *sums.entry(name.to_owned()).or_insert(0) += values;
+            }
+        }
+        sums
     }
 
     /// The slowest results of all workers, slowest first.

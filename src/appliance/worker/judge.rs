@@ -57,6 +57,7 @@ pub(super) struct Judge<'worker, 'view, E> {
     pub queue: &'worker RunQueue,
     pub notes: &'worker mut NoteSender,
     pub notes_lost: &'worker mut u64,
+    pub values_refused: &'worker mut u64,
     pub coming: Coming,
     /// This thread's counters after the last result.
     pub last: &'worker Sight,
@@ -169,7 +170,8 @@ impl<'view, E: Engine> Judge<'_, 'view, E> {
         match decoded {
             Ok(stats) if stats.refused > 0 => {
                 let values = stats.refused;
-                self.note(Note::OutputNotFinite { of, values });
+                *self.values_refused += u64::from(values);
+                self.note(Note::OutputRefused { of, values });
             }
             Ok(_) => {}
             Err(_) => return Judged::Failed,

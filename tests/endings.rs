@@ -67,3 +67,30 @@ fn a_thread_that_dies_costs_nobody_else_s_proof() {
     assert!(camera["inferred"].as_u64().unwrap() > 0, "{camera}");
     assert_eq!(proof["latency_ns"]["invoke"]["count"], camera["inferred"]);
 }
+
+#[test]
+fn a_file_that_never_moves_again_does_not_hold_the_end_up_and_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let proof = dir.path().join("proof.json");
+    // A terminal whose line is full holds its writer up as a disk that stands still does.
+    let still = nix::pty::openpty(None, None).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_pinsight"))
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
+        .args(["run", "--board", "boards/demo.toml", "--frames", "200"])
+        .args(["--results", "-", "--proof", proof.to_str().unwrap()])
+        .stdout(still.slave)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .and_then(std::process::Child::wait_with_output)
+        .unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    let words =
+        "thread disk did not end within 10 s of the stop: a driver, a model or a disk holds it up";
+    assert!(message.contains(words), "{message}");
+    let proof: Value = serde_json::from_slice(&std::fs::read(&proof).unwrap()).unwrap();
+    assert_eq!(proof["cameras"][0]["inferred"], 200);
+    assert_eq!(proof["results_lost"], 0);
+    let lost = proof["files"][0]["lost"].as_u64().unwrap();
+    assert!(lost >= 1, "{}", proof["files"]);
+}

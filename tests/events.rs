@@ -379,6 +379,88 @@ fn a_serial_line_that_nobody_reads_costs_its_own_events_and_nothing_else() {
     }
 }
 
+/// What came to a terminal's master by now.
+fn come(master: &OwnedFd) -> Vec<u8> {
+    let mut bytes = vec![0; 1 << 16];
+    let count = nix::unistd::read(master, &mut bytes).unwrap_or(0);
+    bytes.truncate(count);
+    bytes
+}
+
+#[test]
+fn a_file_that_stands_still_costs_its_own_lines_and_outputs_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (listener, _kept, heard) = terminal();
+    // A terminal whose line is full holds its writer up as a disk that stands still does.
+    let still = nix::pty::openpty(None, None).unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let demo = std::fs::read_to_string(root.join("boards/demo.toml")).unwrap();
+    let demo = demo.replace("../.cache", root.join(".cache").to_str().unwrap());
+    // The face crosses the line more often, and the queue is soon full.
+    let demo = demo.replace("pan-px = 8", "pan-px = 48");
+    let demo = demo.replace("queue-results = 64", "queue-results = 16");
+    let output =
+        format!("\n[[output]]\nname = \"heard\"\nkind = \"serial\"\ndevice = \"{heard}\"\n");
+    let board = folder.path().join("board.toml");
+    std::fs::write(&board, format!("{demo}{output}")).unwrap();
+    let proof = folder.path().join("proof.json");
+    let mut run = Command::new(env!("CARGO_BIN_EXE_pinsight"))
+        .args(["run", "--seconds", "300", "--results", "-"])
+        .args(["--board", board.to_str().unwrap()])
+        .args(["--proof", proof.to_str().unwrap()])
+        .stdout(still.slave)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = std::io::BufReader::new(run.stderr.take().unwrap());
+    let mut log = std::io::BufRead::lines(log).map(Result::unwrap);
+    let words = "--results: the disk stands still, or is too slow; lines lost so far: 1";
+    assert!(log.any(|line| line.contains(words)), "it ended before");
+    // What is told from here on is told beside a file that takes nothing.
+    come(&listener);
+    let mut told = 0;
+    while told < 3 && run.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        told += come(&listener).iter().filter(|byte| **byte == b'$').count();
+    }
+    assert!(told >= 3, "{told} events while the file stood still");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(run.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    // Its reader goes on: what was queued is written.
+    let mut lines = Vec::new();
+    let mut master = std::fs::File::from(still.master);
+    // EIO: nobody holds the other end any more.
+    let _ = std::io::Read::read_to_end(&mut master, &mut lines);
+    let rest: Vec<String> = log.collect();
+    assert_eq!(run.wait().unwrap().code(), Some(0), "{rest:?}");
+
+    let proof: Value = serde_json::from_slice(&std::fs::read(&proof).unwrap()).unwrap();
+    let files = &proof["files"];
+    assert_eq!(files[0]["argument"], "--results");
+    assert_eq!(files[0]["failed"], 0, "{files}");
+    let lost = files[0]["lost"].as_u64().unwrap();
+    assert!(lost >= 1, "{files}");
+    assert_eq!(proof["results_lost"], 0);
+    assert_eq!(proof["events"]["rules"][0]["lost"], 0);
+    assert_eq!(proof["after_ready"]["heap_calls_other_threads"], 0);
+    let threads = proof["threads"].as_array().unwrap();
+    assert!(threads.iter().any(|thread| thread["name"] == "disk"));
+    // Each line is whole, in its order, and those that are missing are those that were counted.
+    let text = String::from_utf8(lines).unwrap();
+    let results = text.lines().filter(|line| line.starts_with("{\"utc_ms\""));
+    let sequences: Vec<u64> = results
+        .map(|line| serde_json::from_str::<Value>(line).expect("each line is JSON"))
+        .map(|line| line["sequence"].as_u64().unwrap())
+        .collect();
+    assert!(sequences.is_sorted(), "{sequences:?}");
+    let detections = proof["detections"].as_u64().unwrap();
+    assert_eq!(
+        sequences.len() as u64 + lost,
+        detections,
+        "one in each frame"
+    );
+}
+
 #[test]
 fn an_output_is_tried_by_hand() {
     let folder = tempfile::tempdir().unwrap();

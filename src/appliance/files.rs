@@ -8,7 +8,7 @@ use crate::record::{FileHeader, RECORD_BYTES, Recording};
 use crate::sys::clock::boot_id;
 use std::path::Path;
 
-/// What housekeeping writes to.
+/// What the disk's thread writes to.
 #[derive(Debug)]
 pub(super) struct Files {
     /// Of results.

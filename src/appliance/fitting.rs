@@ -1,6 +1,7 @@
 //! A profile held against this machine: what `check` shows, and what `run` starts from.
 
 use super::alerts::Alerts;
+use super::disk;
 use super::exit::{Exit, Failure};
 use super::further::Account;
 use super::messages::RESULT_BYTES;
@@ -10,7 +11,6 @@ use crate::board::fit::{Finding, Moved, Severity};
 use crate::board::{self, Board, LoadError};
 use crate::frame::Decoding;
 use crate::latency::{Arrivals, Histogram};
-use crate::record::RECORD_BYTES;
 use crate::sys::topology::{self, Topology};
 use std::path::Path;
 
@@ -120,7 +120,7 @@ fn fixed(board: &Board) -> Fixed {
             + Histogram::bytes(),
         stack_bytes: STACK_BYTES as u64,
         event_bytes: Alerts::bytes(board),
-        recording_bytes: RECORD_BYTES as u64,
+        file_bytes: disk::bytes(board),
         model_bytes: board
             .workers
             .iter()

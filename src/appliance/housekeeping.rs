@@ -1,19 +1,18 @@
-//! The thread that is not real-time: results and events as lines, recording, log lines and the live line. It formats into
-//! fixed buffers and waits for nobody but the disk.
+//! The thread that is not real-time: rules, log lines and the live line, and who is told of results and events: outputs,
+//! and the disk. It formats into fixed buffers and waits for nobody.
 
 use super::alerts::Alerts;
-use super::lines::{LineLog, Shown};
-use super::messages::{NoteReceiver, ResultReceiver, Said, Times};
+use super::disk::Feeder;
+use super::messages::{NoteReceiver, ResultReceiver, Said};
 use super::names::Names;
 use super::proof;
 use super::pulse::Watchdog;
 use crate::latency::{Histogram, Stage};
-use crate::record::{FrameResult, Recording};
+use crate::record::FrameResult;
 use crate::ring::{Doorbell, Waiting};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering};
 use crate::sys::poll::takes_bytes;
 use crate::units::{NS_PER_MS, NS_PER_S};
-use nix::errno::Errno;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
@@ -28,10 +27,8 @@ pub(super) struct Housekeeping {
     pub(super) results: Vec<ResultReceiver>,
     pub(super) notes: Vec<NoteReceiver>,
     pub(super) bell: Arc<Doorbell>,
-    /// The file of results.
-    pub(super) shown: Option<LineLog>,
     pub(super) alerts: Alerts,
-    pub(super) recording: Option<Recording>,
+    pub(super) disk: Feeder,
     pub(super) live: Option<LiveLine>,
     /// Set when every hot thread has ended: what is in the queues then is all there will be.
     pub(super) finish: Arc<AtomicBool>,
@@ -47,24 +44,8 @@ pub(super) struct Counters {
     pub(super) results: AtomicU64,
     /// Detections in them.
     pub(super) detections: AtomicU64,
-    /// Lines or records that could not be written, by [`Written`].
-    pub(super) writes_failed: [AtomicU64; Written::ALL.len()],
     /// Inferences that ran past their deadline.
     pub(super) overdue: AtomicU64,
-}
-
-/// A file that housekeeping writes.
-#[derive(Clone, Copy, Debug)]
-#[repr(usize)]
-enum Written {
-    Recording,
-    Results,
-    Events,
-}
-
-impl Written {
-    /// Every one, with the argument that names it.
-    const ALL: [&'static str; 3] = ["--record", "--results", "--events"];
 }
 
 impl Housekeeping {
@@ -90,9 +71,6 @@ impl Housekeeping {
             self.bell.wait(Waiting::Park, next_tick_ns, &now_ns);
             self.bell.take();
         }
-        if let Some(recording) = &self.recording {
-            self.count_failure(&recording.sync(), Written::Recording);
-        }
         if let Some(live) = &mut self.live {
             live.clear();
         }
@@ -106,6 +84,7 @@ impl Housekeeping {
         {
             self.take(&result, now_ns(), utc_ns());
         }
+        self.disk.ring();
         for index in 0..self.notes.len() {
             while let Some(note) = self.notes[index].dequeue() {
                 if let Some(times) = self.said.again(&note) {
@@ -129,26 +108,12 @@ impl Housekeeping {
         self.counters
             .detections
             .fetch_add(result.detections.len() as u64, Ordering::Relaxed);
-        if let Some(recording) = &mut self.recording {
-            let outcome = recording.append(result, utc_ns);
-            self.count_failure(&outcome, Written::Recording);
-        }
-        let told = !result.detections.is_empty() || !result.summaries.is_empty();
-        if told && let Some(file) = &mut self.shown {
-            let shown = Shown {
-                camera: self.names.camera(result.camera),
-                model: self.names.model(result.model),
-                labels: self.names.labels(result.model),
-            };
-            let outcome = file.write(result, shown, utc_ns);
-            self.count_failure(&outcome, Written::Results);
-        }
         let live = &mut self.live;
         let clear = || live.iter_mut().for_each(LiveLine::clear);
-        let told = self
-            .alerts
-            .take(result, &self.names, (now_ns, utc_ns), clear);
-        self.count_failure(&told, Written::Events);
+        let now = (now_ns, utc_ns);
+        self.alerts
+            .take(result, &self.names, now, &mut self.disk, clear);
+        self.disk.keep(result, utc_ns);
         if let Some(live) = &mut self.live
             && result.step == 0
         {
@@ -162,27 +127,8 @@ impl Housekeeping {
             counters.overdue.fetch_add(1, Ordering::Relaxed);
             names.log_overdue(overdue);
         });
-        if let Some(recording) = &self.recording {
-            self.count_failure(&recording.sync(), Written::Recording);
-        }
         if let Some(live) = &mut self.live {
             live.show(&self.names, self.alerts.last_rule());
-        }
-    }
-
-    /// A full or broken disk never stops the watch: it is counted, and said once in a while.
-    fn count_failure(&self, outcome: &std::io::Result<()>, file: Written) {
-        if let Err(error) = outcome {
-            let failed = &self.counters.writes_failed[file as usize];
-            let times = failed.fetch_add(1, Ordering::Relaxed) + 1;
-            if times.is_power_of_two() {
-                log::error!(
-                    "{}: write failed: {}; what was to be written is lost{}",
-                    Written::ALL[file as usize],
-                    Errno::from_raw(error.raw_os_error().unwrap_or(0)),
-                    Times(times)
-                );
-            }
         }
     }
 }
@@ -289,15 +235,56 @@ impl LiveLine {
 mod tests {
     use super::{Counters, Housekeeping};
     use crate::appliance::alerts::Alerts;
-    use crate::appliance::messages::{Said, queue_of};
+    use crate::appliance::disk::{Feeder, Shelve, disk};
+    use crate::appliance::messages::{ResultReceiver, Said, Told, queue_of};
     use crate::appliance::names::Names;
-    use crate::board;
+    use crate::board::{self, Board};
     use crate::latency::Stamps;
     use crate::postprocess::Detection;
     use crate::record::FrameResult;
     use crate::ring::Doorbell;
-    use crate::sync::{Arc, AtomicBool};
+    use crate::sync::{Arc, AtomicBool, Ordering};
     use crate::units::NS_PER_MS;
+    use std::io::Error;
+
+    /// A face goes down over the line, a frame each 200 ms.
+    fn falling(frame: u16) -> FrameResult {
+        let mut result = FrameResult {
+            worker: frame % 2,
+            sequence: frame.into(),
+            stamps: Stamps {
+                capture_ns: u64::from(frame) * 200 * NS_PER_MS,
+                ..Stamps::default()
+            },
+            ..FrameResult::default()
+        };
+        let face = Detection {
+            score: 0.9,
+            y_px: 100.0 + 20.0 * f32::from(frame),
+            width_px: 400.0,
+            height_px: 400.0,
+            ..Detection::default()
+        };
+        result.detections.push(face).unwrap();
+        result
+    }
+
+    /// Housekeeping over these results, all there will be.
+    fn keeping(board: &Board, results: Vec<ResultReceiver>, disk: Feeder) -> Housekeeping {
+        Housekeeping {
+            watchdog: crate::appliance::pulse::Watchdog::default(),
+            names: Names::default(),
+            results,
+            notes: Vec::new(),
+            bell: Arc::new(Doorbell::new()),
+            alerts: Alerts::new(board, &[(1920, 1080)], Vec::new()).unwrap(),
+            disk,
+            live: None,
+            finish: Arc::new(AtomicBool::new(true)),
+            counters: Arc::new(Counters::default()),
+            said: Said::new(),
+        }
+    }
 
     #[test]
     fn results_of_several_workers_are_taken_in_the_order_of_their_capture() {
@@ -306,43 +293,62 @@ mod tests {
         let board = board::read("boards/demo.toml", &format!("{demo}{second}")).unwrap();
         let (one, two) = (queue_of(16), queue_of(16));
         let mut senders = [one.0, two.0];
-        // A face goes down over the line; each worker judges every second frame.
-        for frame in 0..8_u16 {
-            let mut result = FrameResult {
-                worker: frame % 2,
+        // Each worker judges every second frame.
+        for frame in 0..8 {
+            let sender = &mut senders[usize::from(frame % 2)];
+            sender.enqueue(falling(frame)).unwrap();
+        }
+        let keeping = keeping(&board, vec![one.1, two.1], Feeder::none());
+        let account = keeping.run(|| 0, || 0);
+        assert_eq!(account.results_late, 0);
+        assert_eq!((account.tracks, account.rules[0].fired), (1, 1));
+    }
+
+    #[test]
+    fn rules_go_on_while_no_file_takes_anything() {
+        let demo = include_str!("../../boards/demo.toml");
+        let demo = demo.replace("queue-results = 64", "queue-results = 16");
+        let board = board::read("boards/demo.toml", &demo).unwrap();
+        let (mut sender, results) = queue_of(64);
+        // The line is crossed long after the queue to the disk is full.
+        for frame in 0..40_u16 {
+            let at = falling(frame.saturating_sub(32));
+            let result = FrameResult {
                 sequence: frame.into(),
                 stamps: Stamps {
                     capture_ns: u64::from(frame) * 200 * NS_PER_MS,
                     ..Stamps::default()
                 },
-                ..FrameResult::default()
+                ..at
             };
-            let face = Detection {
-                score: 0.9,
-                y_px: 100.0 + 20.0 * f32::from(frame),
-                width_px: 400.0,
-                height_px: 400.0,
-                ..Detection::default()
-            };
-            result.detections.push(face).unwrap();
-            senders[usize::from(frame % 2)].enqueue(result).unwrap();
+            sender.enqueue(result).unwrap();
         }
-        let keeping = Housekeeping {
-            watchdog: crate::appliance::pulse::Watchdog::default(),
-            names: Names::default(),
-            results: vec![one.1, two.1],
-            notes: Vec::new(),
-            bell: Arc::new(Doorbell::new()),
-            shown: None,
-            alerts: Alerts::new(&board, &[(1920, 1080)], None, Vec::new()).unwrap(),
-            recording: None,
-            live: None,
-            finish: Arc::new(AtomicBool::new(true)),
-            counters: Arc::new(Counters::default()),
-            said: Said::new(),
-        };
+        // A disk whose thread never runs.
+        let (feeder, _still) = disk(&board, [true; 3], Nowhere);
+        let ledge = feeder.ledge();
+        let keeping = keeping(&board, vec![results], feeder);
+        let counters = Arc::clone(&keeping.counters);
         let account = keeping.run(|| 0, || 0);
-        assert_eq!(account.results_late, 0);
+        assert_eq!(counters.results.load(Ordering::Relaxed), 40);
         assert_eq!((account.tracks, account.rules[0].fired), (1, 1));
+        let lost: Vec<u64> = ledge.accounts().iter().map(|file| file.lost).collect();
+        assert_eq!(lost, [40, 40, 1]);
+    }
+
+    struct Nowhere;
+
+    impl Shelve for Nowhere {
+        fn record(&mut self, _: &FrameResult, _: u64) -> Option<Result<(), Error>> {
+            None
+        }
+        fn list(&mut self, _: &FrameResult, _: u64) -> Option<Result<(), Error>> {
+            None
+        }
+        fn tell(&mut self, _: &Told) -> Option<Result<(), Error>> {
+            None
+        }
+        fn sync(&self) -> Result<(), Error> {
+            Ok(())
+        }
     }
 }

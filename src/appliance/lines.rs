@@ -14,7 +14,7 @@ use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// Longest line: `MAX_DETECTIONS` detections at their widest fit.
-const LINE_BYTES: usize = 16 * 1024;
+pub(super) const LINE_BYTES: usize = 16 * 1024;
 
 /// Where lines go.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 //! furnish  cameras opened, memory mapped and placed, lanes  (check opens the cameras, makes the models, and ends here)
 //! arm      threads, each on its core; models built on the threads that run them
 //! ready    everything locked, the heap guard on
-//! run      station (capture) -> lanes -> worker (inference) -> housekeeping
+//! run      station (capture) -> lanes -> worker (inference) -> housekeeping -> outputs, disk
 //! stop     streams off, threads joined, what was left in the rings counted
 //! prove    ledgers, histograms, usage -> Proof
 //! ```
@@ -17,6 +17,7 @@ mod bells;
 mod built;
 mod cameras;
 mod decoding;
+mod disk;
 mod exit;
 mod files;
 mod fitting;

@@ -2,10 +2,12 @@
 
 mod events;
 mod further;
+mod losses;
 mod tail;
 
 pub use events::{Events, OutputAccount, RuleAccount};
 pub use further::Further;
+pub use losses::File;
 pub use tail::{SlowResult, TailCauses};
 
 use crate::latency::{StageSummary, Summary};
@@ -56,6 +58,8 @@ pub struct Proof {
     pub inferences_overdue: u64,
     /// Writes of the recording, the results and the events that failed.
     pub writes_failed: u64,
+    /// What each file that was written does not have.
+    pub files: Vec<File>,
     /// What was granted less than asked for, in words.
     pub warnings: Vec<String>,
 }
@@ -270,6 +274,7 @@ impl Display for Proof {
                 self.inferences_overdue
             )?;
         }
+        self.write_losses(f)?;
         let verdict = if self.identity_holds() {
             "every frame is accounted for"
         } else {

@@ -4,6 +4,7 @@
 mod books;
 
 use super::arm::Shared;
+use super::disk::Ledge;
 use super::exit::{Exit, Failure};
 use super::fitting::Fitted;
 use super::gate::{Gate, Phase};
@@ -77,6 +78,12 @@ pub(super) struct OutputAccount {
     pub(super) thread: Option<Spawned<()>>,
 }
 
+/// The disk, and its thread until that has ended.
+pub(super) struct DiskAccount {
+    pub(super) ledge: Arc<Ledge>,
+    pub(super) thread: Option<Spawned<()>>,
+}
+
 /// A run with its threads.
 pub(super) struct Running {
     pub(super) fitted: Fitted,
@@ -87,6 +94,8 @@ pub(super) struct Running {
     /// Looks for cameras that are not there.
     pub(super) looking: Option<Spawned<()>>,
     pub(super) outputs: Vec<OutputAccount>,
+    /// Where a file is written.
+    pub(super) disk: Option<DiskAccount>,
     pub(super) finish: Arc<AtomicBool>,
     pub(super) counters: Arc<Counters>,
     arenas: BTreeMap<usize, Arena>,
@@ -117,6 +126,7 @@ impl Running {
             housekeeping: None,
             looking: None,
             outputs: Vec::new(),
+            disk: None,
             finish: Arc::new(AtomicBool::new(false)),
             counters: Arc::new(Counters::default()),
             arenas,
@@ -235,9 +245,12 @@ impl Running {
         self.house.ring(1);
         muster.anew(now_ns());
         let mut events = self.housekeeping.take().and_then(|t| muster.see_off(t));
-        // What housekeeping told is in the outputs' queues now.
+        // What housekeeping told is in the outputs' queues now, and in the disk's.
         for output in &self.outputs {
             output.desk.finish();
+        }
+        if let Some(disk) = &self.disk {
+            disk.ledge.finish();
         }
         // Whatever housekeeping took is not theirs to make up for.
         muster.anew(now_ns());
@@ -246,8 +259,14 @@ impl Running {
                 muster.see_off(thread);
             }
         }
+        // A disk that stands still is waited for as long as an output is, and then left behind.
+        muster.anew(now_ns());
+        if let Some(thread) = self.disk.as_mut().and_then(|disk| disk.thread.take()) {
+            muster.see_off(thread);
+        }
         if let Some(events) = &mut events {
             self.add_outputs(events);
+            self.add_disk(events);
         }
         events
     }
@@ -270,6 +289,15 @@ impl Running {
                 rule.lost += lost;
             }
             events.outputs.push(account);
+        }
+    }
+
+    /// Events that the file does not have.
+    fn add_disk(&self, events: &mut proof::Events) {
+        if let Some(disk) = &self.disk {
+            for (index, rule) in events.rules.iter_mut().enumerate() {
+                rule.lost += disk.ledge.lost_of(index);
+            }
         }
     }
 
@@ -307,6 +335,8 @@ impl Running {
         if let Some(thread) = &self.housekeeping {
             threads.push(thread.placed.clone());
         }
+        let disk = self.disk.as_ref().and_then(|disk| disk.thread.as_ref());
+        threads.extend(disk.map(|thread| thread.placed.clone()));
         let outputs = self.outputs.iter().filter_map(|o| o.thread.as_ref());
         threads.extend(outputs.map(|thread| thread.placed.clone()));
         let events = self.end_housekeeping(&mut muster);

@@ -17,6 +17,8 @@ use crate::units::MIB;
 
 /// The thread that looks for cameras that are not there.
 pub const LOOKER: &str = "absent";
+/// The thread that writes files, in a run that has any.
+pub const DISK: &str = "disk";
 
 /// What one camera's buffers are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +70,8 @@ pub struct Fixed {
     pub stack_bytes: u64,
     /// Tracks, and what rules know of them.
     pub event_bytes: u64,
-    /// Buffers between results and the recording's file.
-    pub recording_bytes: u64,
+    /// Queues and buffers of the files that a run writes.
+    pub file_bytes: u64,
     /// For each worker, in order: its model's file and its interpreter's tensors, as far as known.
     pub model_bytes: Vec<u64>,
 }
@@ -140,8 +142,8 @@ pub enum Purpose {
     MallocArenas,
     /// Thread stacks.
     Stacks,
-    /// Buffers of the recording.
-    Recording,
+    /// Queues and buffers of the recording, the results and the events.
+    Files,
     /// Buffers that a camera's driver allocates: shown, and not part of the total.
     DriverBuffers {
         /// The camera.
@@ -318,12 +320,10 @@ impl Purpose {
             Self::Remainder { .. } => "memory.hugepage-kib",
             Self::Model { .. } => "model.path, or use fewer workers",
             Self::Decoding { .. } => "camera.width-px or camera.height-px",
-            Self::Results => "housekeeping.queue-results",
+            Self::Results | Self::Files => "housekeeping.queue-results",
             Self::MallocArenas => "memory.malloc-arena-kib",
             Self::Events => "the number of [[rule]] tables",
-            Self::Histograms | Self::Stacks | Self::Recording => {
-                "the number of cameras and workers"
-            }
+            Self::Histograms | Self::Stacks => "the number of cameras and workers",
         }
     }
 }

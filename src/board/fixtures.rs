@@ -54,7 +54,7 @@ pub(super) fn fixed(workers: usize) -> Fixed {
         histogram_bytes: 300_000,
         stack_bytes: 262_144,
         event_bytes: 0,
-        recording_bytes: 65_536,
+        file_bytes: 65_536,
         model_bytes: vec![229_032; workers],
     }
 }

@@ -4,6 +4,7 @@ use super::Shared;
 use super::wiring::Wiring;
 use crate::appliance::absent::{Wanted, look_for};
 use crate::appliance::alerts::Alerts;
+use crate::appliance::disk::{Feeder, Shelf, disk};
 use crate::appliance::exit::{Exit, Failure};
 use crate::appliance::files::Files;
 use crate::appliance::fitting::STACK_BYTES;
@@ -13,11 +14,11 @@ use crate::appliance::messages::{NoteReceiver, ResultReceiver, Said};
 use crate::appliance::names::Names;
 use crate::appliance::outputs::{self, Roster, Teller};
 use crate::appliance::pulse::Watchdog;
-use crate::appliance::running::{CaptureThread, OutputAccount, Running};
+use crate::appliance::running::{CaptureThread, DiskAccount, OutputAccount, Running};
 use crate::appliance::station::Station;
 use crate::appliance::threads::{Armed, WorkerSeed, capture_thread, worker_thread};
 use crate::board::Board;
-use crate::board::budget::LOOKER;
+use crate::board::budget::{DISK, LOOKER};
 use crate::capture::FrameSource as _;
 use crate::sync::Arc;
 use crate::sys::clock::{now_ns, realtime_ns};
@@ -29,11 +30,11 @@ use std::os::fd::AsFd as _;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-/// Outputs, housekeeping, workers, capture: in this order, so that whoever is told something exists.
+/// Outputs, disk, housekeeping, workers, capture: in this order, so that whoever is told something exists.
 pub(super) fn start_threads(
     run: &mut Running,
     shared: &Shared,
-    mut files: Files,
+    files: Files,
     lanes: Vec<Lane>,
 ) -> Result<(), Failure> {
     let board = run.fitted.board.clone();
@@ -43,10 +44,13 @@ pub(super) fn start_threads(
         .map(|format| (format.width_px, format.height_px))
         .collect();
     let outputs = start_outputs(run, &board)?;
-    let alerts = Alerts::new(&board, &sizes_px, files.events.take(), outputs).map_err(|rule| {
+    let alerts = Alerts::new(&board, &sizes_px, outputs).map_err(|rule| {
         let fault = format!("rule {rule} refers to what the board does not have");
         Failure::new(Exit::Internal, fault)
     })?;
+    let names = Names::of(&board);
+    let shelf = Shelf::new(files, names.clone(), alerts.rules());
+    let disk = start_disk(run, &board, shelf)?;
     let Wiring {
         seeds,
         stations,
@@ -55,13 +59,14 @@ pub(super) fn start_threads(
         watchdog,
     } = Wiring::lay(&run.fitted, &mut run.cameras, shared, lanes)?;
     let reports = Reports {
-        names: Names::of(&board),
+        names,
         results,
         notes,
         alerts,
+        disk,
         watchdog,
     };
-    start_housekeeping(run, shared, files, reports)?;
+    start_housekeeping(run, shared, reports)?;
     for seed in seeds {
         start_worker(run, shared, seed)?;
     }
@@ -200,34 +205,42 @@ fn start_outputs(run: &mut Running, board: &Board) -> Result<Vec<Teller>, Failur
     Ok(tellers)
 }
 
+/// The thread that writes files, where there are such. Gives housekeeping's end of it.
+fn start_disk(run: &mut Running, board: &Board, shelf: Shelf) -> Result<Feeder, Failure> {
+    let open = shelf.open();
+    if open == [false; 3] {
+        return Ok(Feeder::none());
+    }
+    let (feeder, writer) = disk(board, open, shelf);
+    let cores = [board.housekeeping.core];
+    let spec = spec(board, DISK, &cores, 0, Children::Reset);
+    run.disk = Some(DiskAccount {
+        ledge: feeder.ledge(),
+        thread: Some(placed(spawn(spec, move |_| writer.run(now_ns)))?),
+    });
+    Ok(feeder)
+}
+
 /// What housekeeping is told, and what it tells.
 struct Reports {
     names: Names,
     results: Vec<ResultReceiver>,
     notes: Vec<NoteReceiver>,
     alerts: Alerts,
+    disk: Feeder,
     watchdog: Watchdog,
 }
 
-fn start_housekeeping(
-    run: &mut Running,
-    shared: &Shared,
-    files: Files,
-    reports: Reports,
-) -> Result<(), Failure> {
+fn start_housekeeping(run: &mut Running, shared: &Shared, reports: Reports) -> Result<(), Failure> {
     let Reports {
         names,
         results,
         notes,
         alerts,
+        disk,
         watchdog,
     } = reports;
     let board = &run.fitted.board;
-    let Files {
-        results: shown,
-        recording,
-        ..
-    } = files;
     let terminal = std::io::stderr();
     let live = if terminal.is_terminal() {
         terminal
@@ -243,9 +256,8 @@ fn start_housekeeping(
         results,
         notes,
         bell: Arc::clone(&shared.house),
-        shown,
         alerts,
-        recording,
+        disk,
         live,
         finish: Arc::clone(&run.finish),
         counters: Arc::clone(&run.counters),

@@ -48,7 +48,7 @@ pub struct RuleAccount {
     pub fired: u64,
     /// Events that `cool-down-ms` held back.
     pub suppressed: u64,
-    /// Times that an event was told and not written to the alert file, or not taken by an output.
+    /// Times that an event was told and not written to the file of events, or not taken by an output.
     pub lost: u64,
 }
 

@@ -57,6 +57,10 @@ impl Running {
             all.add(camera);
         }
         let machine = &self.fitted.topology;
+        let files = match &self.disk {
+            Some(disk) => disk.ledge.accounts(),
+            None => Vec::new(),
+        };
         #[allow(clippy::cast_precision_loss)] // for reading
         let ms = |ns: u64| ns as f64 / 1e6;
         Proof {
@@ -89,12 +93,8 @@ impl Running {
                     .sum::<u64>(),
             values_refused: self.values_refused(workers),
             inferences_overdue: self.counters.overdue.load(Ordering::Relaxed),
-            writes_failed: self
-                .counters
-                .writes_failed
-                .iter()
-                .map(|failed| failed.load(Ordering::Relaxed))
-                .sum(),
+            writes_failed: files.iter().map(|file| file.failed).sum(),
+            files,
             warnings: self.warnings(captures),
             after_ready: after_ready(&quiet, &others),
             events,

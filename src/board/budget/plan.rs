@@ -1,8 +1,8 @@
 //! The arithmetic of the budget: from a board and a machine to bytes and threads.
 
 use super::{
-    Budget, BudgetLine, Fixed, FrameNeed, Home, LOOKER, Policy, Purpose, Region, Role, ThreadPlan,
-    decoding,
+    Budget, BudgetLine, DISK, Fixed, FrameNeed, Home, LOOKER, Policy, Purpose, Region, Role,
+    ThreadPlan, decoding,
 };
 use crate::board::{AbsentCamera, Board, Camera, Machine};
 use crate::frame::{ArenaLayout, CameraNeed};
@@ -90,7 +90,7 @@ pub fn plan(board: &Board, machine: &Machine, needs: &[FrameNeed], fixed: &Fixed
             (Purpose::Results, queued * fixed.result_bytes),
             (Purpose::Histograms, fixed.histogram_bytes),
             (Purpose::Events, fixed.event_bytes),
-            (Purpose::Recording, fixed.recording_bytes),
+            (Purpose::Files, fixed.file_bytes),
         ]
         .into_iter()
         .filter(|(_, bytes)| *bytes > 0)
@@ -255,7 +255,11 @@ fn threads(board: &Board) -> Vec<ThreadPlan> {
         name: LOOKER.into(),
         ..housekeeping.clone()
     });
-    let slow = [housekeeping].into_iter().chain(looker);
+    let disk = ThreadPlan {
+        name: DISK.into(),
+        ..housekeeping.clone()
+    };
+    let slow = [housekeeping, disk].into_iter().chain(looker);
     let outputs = board.outputs.iter().map(|output| ThreadPlan {
         name: output.name.clone(),
         role: Role::Output,

@@ -25,7 +25,7 @@ impl fmt::Display for Purpose {
             Self::Events => f.write_str("tracks and rules"),
             Self::MallocArenas => f.write_str("arenas for malloc of libraries"),
             Self::Stacks => f.write_str("stacks of threads"),
-            Self::Recording => f.write_str("buffers of the recording"),
+            Self::Files => f.write_str("queues and buffers of files"),
             Self::DriverBuffers { camera, slots } => {
                 write!(f, "driver buffers (not ours) of camera {camera}, {slots}")
             }

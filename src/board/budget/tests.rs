@@ -46,13 +46,13 @@ fn a_1080p_nv12_camera_takes_what_can_be_counted_by_hand() {
     );
     assert_eq!(
         bytes(&budget, |p| matches!(p, Purpose::Stacks)),
-        [3 * 262_144]
+        [4 * 262_144]
     );
     assert_eq!(
         bytes(&budget, |p| matches!(p, Purpose::Results)),
         [65 * 1_000]
     );
-    let all = 18 * MIB + 229_032 + 2 * 73_728 + 3 * 262_144 + 65_000 + 300_000 + 65_536;
+    let all = 18 * MIB + 229_032 + 2 * 73_728 + 4 * 262_144 + 65_000 + 300_000 + 65_536;
     assert_eq!(budget.total_bytes(), all);
 }
 
@@ -177,6 +177,7 @@ fn cameras_of_one_core_share_a_thread_and_every_core_of_a_worker_has_one() {
             ("more", Role::Worker(1), 2, 50),
             ("more/1", Role::Helper(1), 3, 50),
             ("housekeeping", Role::Housekeeping, 0, 0),
+            ("disk", Role::Housekeeping, 0, 0),
         ]
     );
     assert_eq!(budget.threads[0].policy, Policy::Fifo(60));
@@ -253,17 +254,18 @@ slots of camera front, 6 of 3112960             0        18677760      17.81
 headers of 12 slots                             0             768       0.00
 alignment to pages of 2048 KiB                  0          195840       0.18
 model of worker eyes                            0          229032       0.21
-stacks of threads                               -          786432       0.75
+stacks of threads                               -         1048576       1.00
 queues of results                               -           65000       0.06
 latency histograms                              -          300000       0.28
-buffers of the recording                        -           65536       0.06
-total                                                    20320368      19.37
+queues and buffers of files                     -           65536       0.06
+total                                                    20582512      19.62
 budget-mib                                              268435456     256.00
 driver buffers (not ours) of camera side, 6     -         3686400       3.51
 
 core  thread                    policy
    0  capture-0                 SCHED_OTHER
    0  housekeeping              SCHED_OTHER
+   0  disk                      SCHED_OTHER
    1  eyes                      SCHED_FIFO 50
 ";
     assert_eq!(table, expected, "\n{table}");

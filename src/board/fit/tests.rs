@@ -206,7 +206,7 @@ fn a_hugepage_size_that_the_kernel_lacks_names_those_it_has() {
 fn a_lock_limit_below_the_budget_follows_on_shortage() {
     let mut machine = machine(1, 4);
     machine.memlock_bytes = Some(8 << 20);
-    let said = "20320368 bytes are to be locked and 8388608 may be; set LimitMEMLOCK=infinity in the unit, or `ulimit -l 19845` before the start";
+    let said = "20582512 bytes are to be locked and 8388608 may be; set LimitMEMLOCK=infinity in the unit, or `ulimit -l 20101` before the start";
     assert_only(&apart("", "", "", ""), &machine, Severity::Warning, said);
     assert_only(
         &apart("", "", "", REFUSE),
@@ -221,7 +221,7 @@ fn plain_memory_that_is_not_there_is_refused_always() {
     let mut machine = machine(1, 4);
     machine.available_bytes = 1 << 20;
     // With hugepages for the slots, only the rest has to be found.
-    let said = "1446000 bytes of plain memory are needed and 1048576 can be had; lower camera.ring-slots or the picture's size, or free memory";
+    let said = "1708144 bytes of plain memory are needed and 1048576 can be had; lower camera.ring-slots or the picture's size, or free memory";
     assert_only(&apart("", "", "", ""), &machine, Severity::Refusal, said);
     machine.nodes[0].hugepages[0].free = 0;
     machine.available_bytes = 16 << 20;
@@ -230,7 +230,7 @@ fn plain_memory_that_is_not_there_is_refused_always() {
     assert!(
         found[0]
             .1
-            .starts_with("20320368 bytes of plain memory are needed"),
+            .starts_with("20582512 bytes of plain memory are needed"),
         "{found:?}"
     );
 }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 fn board_with(rules: &str) -> Board {
     let text = format!(
         "name = \"b\"\n[[camera]]\nname = \"front\"\nsource = \"pattern\"\nformat = \"NV12\"\nwidth-px = 640\n\
-         height-px = 480\nrate-hz = 10\n[[model]]\nname = \"m\"\npath = \"m.tflite\"\ndecoder = \"classify\"\n\
+         height-px = 480\nrate-hz = 10\n[[model]]\nname = \"m\"\npath = \"m.tflite\"\ndecoder = \"ssd\"\n\
          labels = [\"person\", \"dog\"]\n\
          sha256 = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"\n\
          [[worker]]\nname = \"eyes\"\nmodel = \"m\"\ncores = [1]\n\

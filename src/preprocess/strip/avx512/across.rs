@@ -6,8 +6,8 @@ use super::mix::mix;
 use super::windows::LANES;
 use crate::infer::TensorType;
 use crate::preprocess::plan::Plan;
-use crate::preprocess::strip::mixtures::{Mixtures, write};
-use crate::preprocess::strip::{Channel, Line, Out, Scratch, Strips, Tile, avx2};
+use crate::preprocess::strip::mixtures::{BATCH, Mixtures, write};
+use crate::preprocess::strip::{Channel, GROUP, Line, Out, Scratch, Strips, Tile, avx2};
 use std::arch::x86_64::{
     __m512, __m512i, _MM_FROUND_TO_NEAREST_INT, _mm_storeu_si128, _mm256_storeu_si256,
     _mm512_and_si512, _mm512_castsi512_si256, _mm512_cvtepi32_epi8, _mm512_cvtps_epi32,
@@ -168,11 +168,16 @@ fn colours<const S: usize, const C: usize, const P: usize, const K: usize>(
     let squeeze = super::load(&SQUEEZE);
     let [first, second, third] = out.map(|out| out.chunks_exact_mut(LANES * C / P * K));
     let mut others = [second, third];
-    let mixtures = mixtures.each_ref().map(|of| of.0.as_chunks().0);
-    for (index, out) in first.take(mixtures[0].len()).enumerate() {
+    let mut sixteens = [&[[0.0; LANES]; BATCH * GROUP / LANES]; S];
+    for (sixteens, of) in sixteens.iter_mut().zip(mixtures) {
+        if let ([all], []) = of.0.as_chunks().0.as_chunks() {
+            *sixteens = all;
+        }
+    }
+    for (index, out) in first.take(BATCH * GROUP / LANES).enumerate() {
         let mut numbers = [_mm512_set1_ps(0.0); S];
         for sample in 0..S {
-            numbers[sample] = load_lanes(&mixtures[sample][index]);
+            numbers[sample] = load_lanes(&sixteens[sample][index]);
         }
         let mut values = [_mm512_set1_ps(0.0); C];
         for channel in 0..C {

@@ -108,6 +108,7 @@ fn section(results: &Results) -> Result<String, String> {
     );
     figures(&mut text, results);
     age_of_results(&mut text, results);
+    age_with_a_model(&mut text, results);
     peers(&mut text, results, "ring");
     peers(&mut text, results, "doorbell");
     for (bench, title) in [
@@ -142,6 +143,8 @@ fn figures(text: &mut String, results: &Results) {
     let go_rendezvous = results.row("queue-go", "design", "go-rendezvous");
     let p99 = ms(&ring, "p99_ns");
     let limit = ms(&ring, "limit_ns");
+    let model = results.row("queue-model", "design", "ring");
+    let model_p99 = ms(&model, "service_p99_ns");
     let hand_off = |design| results.times("ring", "one-way hand-off, two cores", design);
     let exchange = |design| results.times("ring", "publish and claim, one core", design);
     let sent = |design| results.times("ring", "a frame sent, one core", design);
@@ -156,6 +159,13 @@ fn figures(text: &mut String, results: &Results) {
             measured: p99,
             reach: 28.57 + 6.25,
             limit,
+            unit: "ms",
+        },
+        Figure {
+            what: "queue, real model: P99; to reach: the model's own P99 and 1.5 spacings",
+            measured: ms(&model, "p99_ns"),
+            reach: model_p99.map_or(0.0, |service| service + 6.25),
+            limit: model_p99.map(|service| service + 4.17),
             unit: "ms",
         },
         Figure {
@@ -306,6 +316,34 @@ fn age_of_results(text: &mut String, results: &Results) {
             number(&row["allocations_per_s"], 1.0, 0),
             number(&row["bytes_per_s"], 1e6, 1),
             number(&row["switches_per_s"], 1.0, 0),
+        );
+    }
+    text.push('\n');
+}
+
+/// The same with a detector in place of a consumer that sleeps, whose own time varies.
+fn age_with_a_model(text: &mut String, results: &Results) {
+    let rows = results.rows("queue-model");
+    if rows.is_empty() {
+        return;
+    }
+    text.push_str("### `bench queue --model`: the same before SSD MobileNetV2\n\n");
+    text.push_str(
+        "| design | P50 ms | P99 ms | P99.9 ms | the model's P50 ms | its P99 ms | results | longest gap ms |\n|---|---:|---:|---:|---:|---:|---:|---:|\n",
+    );
+    for row in &rows {
+        let ms = |key: &str| number(&row[key], 1e6, 2);
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
+            row["design"].as_str().unwrap_or("?"),
+            ms("p50_ns"),
+            ms("p99_ns"),
+            ms("p999_ns"),
+            ms("service_p50_ns"),
+            ms("service_p99_ns"),
+            row["results"],
+            ms("longest_gap_ns"),
         );
     }
     text.push('\n');

@@ -414,7 +414,7 @@ fn a_file_that_stands_still_costs_its_own_lines_and_outputs_go_on() {
         .unwrap();
     let log = std::io::BufReader::new(run.stderr.take().unwrap());
     let mut log = std::io::BufRead::lines(log).map(Result::unwrap);
-    let words = "--results: the disk stands still, or is too slow; lines lost so far: 1";
+    let words = "--results: the disk stands still, or is too slow for what came at once; lines lost so far: 1";
     assert!(log.any(|line| line.contains(words)), "it ended before");
     // What is told from here on is told beside a file that takes nothing.
     come(&listener);

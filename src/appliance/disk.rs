@@ -26,8 +26,8 @@ use std::io::Error;
 
 /// Longest time from one sync of the recording to the next.
 const SYNC_NS: u64 = 500 * NS_PER_MS;
-/// Events that may wait for the disk.
-const EVENTS_QUEUED: usize = 256;
+/// Events that may wait for the disk: one result may make one of each rule and track.
+const EVENTS_QUEUED: usize = MAX_QUEUED;
 
 /// A file that a run writes while it watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -291,7 +291,7 @@ fn refuse(refused: &mut [u64; Written::ALL.len()], file: Written) {
     *times += 1;
     if times.is_power_of_two() {
         log::error!(
-            "{}: the disk stands still, or is too slow; {} lost so far: {times}",
+            "{}: the disk stands still, or is too slow for what came at once; {} lost so far: {times}",
             file.argument(),
             file.parts()
         );

@@ -83,8 +83,9 @@ impl Housekeeping {
             .and_then(|queue| self.results[queue].dequeue())
         {
             self.take(&result, now_ns(), utc_ns());
+            // At once: its queues are to hold what one result makes.
+            self.disk.ring();
         }
-        self.disk.ring();
         for index in 0..self.notes.len() {
             while let Some(note) = self.notes[index].dequeue() {
                 if let Some(times) = self.said.again(&note) {

@@ -95,7 +95,7 @@ fn a_disk_that_stands_still_loses_records_and_lines_counts_them_and_holds_up_nob
     for sequence in 1..=100 {
         feeder.keep(&result(sequence, sequence % 2 == 1), 0);
     }
-    for sequence in 0..300 {
+    for sequence in 0..EVENTS_QUEUED as u64 + 44 {
         feeder.tell(&event(2, sequence), 0);
     }
     feeder.ring();

@@ -40,7 +40,7 @@ impl Proof {
             if file.lost > 0 {
                 writeln!(
                     f,
-                    "  note: {argument}: {parts} lost, because the disk stood still or was too slow: {}",
+                    "  note: {argument}: {parts} lost, because the disk stood still or was too slow for what came at once: {}",
                     file.lost
                 )?;
             }
@@ -82,7 +82,7 @@ mod tests {
             "  note: results that housekeeping did not take in time: 44",
             "  note: lines of the log that housekeeping did not take in time: 2",
             "  note: --record: writes that failed: 3",
-            "  note: --results: lines lost, because the disk stood still or was too slow: 17",
+            "  note: --results: lines lost, because the disk stood still or was too slow for what came at once: 17",
         ];
         assert_eq!(notes, expected);
         let before = |first: &str, second: &str| shown.find(first) < shown.find(second);

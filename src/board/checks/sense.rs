@@ -8,9 +8,9 @@ use crate::board::geometry::{Point, meets};
 use crate::board::rules::quoted;
 use crate::board::sink::Sink;
 use crate::board::{Camera, Decoder, Model};
-use crate::limits::MAX_DETECTIONS;
 
-/// A zone, or a line of two points, that shares no point with the part of the picture that models see.
+/// A zone, or a line of two points, that no box of what models see can reach: the picture's part that they see is
+/// farther away than it is wide and high. (A box may reach past that part.)
 pub(super) fn outside_region(
     sink: &Sink<'_>,
     (of, key): (&Places, &'static str),
@@ -20,11 +20,18 @@ pub(super) fn outside_region(
     let Some(region) = camera.view.region_px.filter(|_| places.sound(&["region"])) else {
         return;
     };
-    if meets(points, region) {
+    let [left, top, width, height] = region;
+    let from = [left.saturating_sub(width), top.saturating_sub(height)];
+    let reach = [
+        left.saturating_add(width.saturating_mul(2)) - from[0],
+        top.saturating_add(height.saturating_mul(2)) - from[1],
+    ];
+    if meets(points, [from[0], from[1], reach[0], reach[1]]) {
         return;
     }
-    let found = format!("what lies outside the `region` {region:?} of camera");
-    let expected = "some of it in that region, as models see nothing else";
+    let found =
+        format!("what is farther away than its own size from the `region` {region:?} of camera");
+    let expected = "some of it nearer, as models see nothing but that region";
     let advice = "both are in pixels of the whole picture: move it, or make the region larger";
     of.fault(
         sink,
@@ -76,43 +83,32 @@ pub(super) fn of_model(
         RuleKind::Count { at_least, .. } if places.sound(&["at-least"]) => usize::from(at_least),
         _ => return,
     };
-    let too_many = |expected: String, advice| fault("at-least", most.to_string(), expected, advice);
-    let found = model
-        .within
-        .as_ref()
-        .map_or(model.max_detections, |within| {
-            (model.max_detections * within.boxes).min(MAX_DETECTIONS)
-        });
-    let boxes_sound = model.within.is_none() || of_model.sound(&["within-boxes"]);
-    let each = if model.decoder.has_boxes() {
-        "max-detections"
-    } else {
-        "top-k"
-    };
-    let each_sound = of_model.sound(&[each]);
-    if boxes_sound && each_sound && most > found {
-        let expected = format!(
-            "at most {found}, which is what model {} finds in one frame",
-            quoted(&model.name)
-        );
-        let advice = match (&model.within, model.decoder) {
-            (Some(_), _) => "raise the model's `within-boxes`",
-            (None, Decoder::Classify) => "raise the model's `top-k`",
-            (None, _) => "raise the model's `max-detections`",
-        };
-        return too_many(expected, Some(advice));
-    }
     let (tracker, of_tracker) = referred.tracker;
     if of_tracker.sound(&["max-tracks"]) && most > tracker.max_tracks {
         let expected = format!(
             "at most {}, the `max-tracks` of [tracker]",
             tracker.max_tracks
         );
-        too_many(expected, Some("raise one, or lower the other"));
+        fault(
+            "at-least",
+            most.to_string(),
+            expected,
+            Some("raise one, or lower the other"),
+        );
     }
 }
 
-/// A camera whose frames are judged so rarely that every track is lost before the next one comes.
+/// Whether a rule is about tracks over some time, not about what is there in one frame.
+fn follows(rule: &Rule) -> bool {
+    let states = matches!(
+        rule.kind,
+        RuleKind::Presence { .. } | RuleKind::Count { .. }
+    );
+    !states || rule.min_age_ms > 0 || rule.debounce_ms > 0
+}
+
+/// A camera whose frames are judged so rarely that every track is lost before the next one comes, with a rule that
+/// is about tracks.
 pub(in crate::board) fn paces(
     sink: &Sink<'_>,
     cameras: Tables<'_, Camera>,
@@ -124,7 +120,7 @@ pub(in crate::board) fn paces(
     }
     let lost_after_ms = tracker.lost_after_ms;
     for (camera, places) in cameras {
-        let watched = |(rule, _): &&(Rule, Places)| rule.camera == camera.name;
+        let watched = |(rule, _): &&(Rule, Places)| rule.camera == camera.name && follows(rule);
         let Some((rule, _)) = rules.iter().find(watched) else {
             continue;
         };
@@ -134,12 +130,12 @@ pub(in crate::board) fn paces(
         };
         let between_ms = 1000.0 / rate_hz;
         let most_ms = f64::from(u32::try_from(lost_after_ms).unwrap_or(u32::MAX));
-        if !places.sound(&["name", "rate-hz", "max-rate-hz"]) || between_ms < most_ms {
+        if !places.sound(&["name", "rate-hz", "max-rate-hz"]) || between_ms <= most_ms {
             continue;
         }
         let found = format!("{rate_hz}, which leaves {between_ms:.0} ms between frames");
         let expected = format!(
-            "less than the {lost_after_ms} ms of `lost-after-ms` of [tracker]: what rule {} follows would be another \
+            "at most the {lost_after_ms} ms of `lost-after-ms` of [tracker]: what rule {} follows would be another \
              thing in every frame",
             quoted(&rule.name)
         );

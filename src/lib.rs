@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Dependencies point left, and a test holds them there:
-//! `units limits <- sync <- frame ring ledger latency board <- capture decode preprocess infer postprocess
+//! `units limits <- sync <- frame ring ledger latency profile <- resources capture decode preprocess infer postprocess
 //! event record <- sys <- bench <- appliance <- cli <- main`. Stages do not import each other, except for the
 //! type that is handed over. `unsafe` stands in `sys`, in the frame core and the sources' slot memory, and in
 //! the SIMD kernels; each block says why it holds.
@@ -29,11 +29,14 @@ pub mod frame;
 pub mod ring;
 
 #[cfg(not(loom))]
-pub mod board;
-#[cfg(not(loom))]
 pub mod latency;
 #[cfg(not(loom))]
 pub mod ledger;
+
+#[cfg(not(loom))]
+pub mod profile;
+#[cfg(not(loom))]
+pub mod resources;
 
 #[cfg(not(loom))]
 pub mod capture;

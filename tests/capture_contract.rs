@@ -6,11 +6,11 @@ mod contract;
 mod stage;
 
 use contract::SLOTS;
-use pinsight::capture::continuity::Continuity;
 use pinsight::capture::faults::{FaultPlan, Faults, UnarmedFaults};
-use pinsight::capture::image::{ImageConfig, UnarmedImage};
-use pinsight::capture::pattern::{Level, PatternConfig, UnarmedPattern, read_number};
-use pinsight::capture::supervisor::{Action, Event, Limits, Supervisor};
+use pinsight::capture::health::supervisor::{Action, Event, Limits, Supervisor};
+use pinsight::capture::health::timestamps::Continuity;
+use pinsight::capture::synthetic::image::{ImageConfig, UnarmedImage};
+use pinsight::capture::synthetic::pattern::{Level, PatternConfig, UnarmedPattern, read_number};
 use pinsight::capture::{
     ArmError, FrameSource, NotArmed, SlotHome, Slots, SourceError, UnarmedSource,
 };
@@ -343,9 +343,9 @@ fn ten_thousand_losses_of_the_device_leave_files_slots_and_memory_as_they_were()
     while watch.supervisor.counts().reopens < 100 {
         watch.turn();
     }
-    let hot = pinsight::sys::heap::register_hot().unwrap();
+    let hot = pinsight::sys::malloc_guard::register_hot().unwrap();
     let before = holdings();
-    let guard = pinsight::sys::heap::guard_on();
+    let guard = pinsight::sys::malloc_guard::guard_on();
     while watch.supervisor.counts().reopens < 10_000 {
         watch.turn();
     }
@@ -384,8 +384,8 @@ fn after_arming_no_call_enters_the_heap_whatever_goes_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let path = photograph(folder.path());
     let mut panned = Watch::new(arm(panned(&path, PixelFormat::Yuyv), SLOTS, simulated()));
-    let hot = pinsight::sys::heap::register_hot().unwrap();
-    let guard = pinsight::sys::heap::guard_on();
+    let hot = pinsight::sys::malloc_guard::register_hot().unwrap();
+    let guard = pinsight::sys::malloc_guard::guard_on();
     while watch.frames < 3_000 {
         watch.turn();
     }

@@ -5,8 +5,8 @@
 
 mod plugin;
 
-use pinsight::board::{Delegate, OnFailure, Plugin};
 use pinsight::infer::{Engine, FixedEngine, TensorInfo, outputs_of};
+use pinsight::profile::{Delegate, OnFailure, Plugin};
 use pinsight::sys::tflite::{
     ModelError, ModelFault, ModelFile, PluginFault, Settings, TfliteEngine,
 };

@@ -1,13 +1,13 @@
 //! From the camera's bytes to detections without one heap call, in Rust, C or C++.
 
-use pinsight::board::{
-    Channels, Decoder as DecoderName, Delegate, Fit, InputRange, Resample, Rotate, View,
-};
 use pinsight::frame::{Colour, PixelFormat, StreamFormat};
 use pinsight::infer::{Choice, Engine, FixedEngine, Pace, Scheduler, Seen, Share, outputs_of};
 use pinsight::postprocess::{Decoder, Detections, Settings};
 use pinsight::preprocess::{Kernel, Plan, Preparation};
-use pinsight::sys::heap;
+use pinsight::profile::{
+    Channels, Decoder as DecoderName, Delegate, Fit, InputRange, Resample, Rotate, View,
+};
+use pinsight::sys::malloc_guard;
 use pinsight::sys::tflite::{self, ModelFile, TfliteEngine};
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -80,7 +80,7 @@ fn run(
 
 #[test]
 fn frames_become_detections_without_a_heap_call() {
-    heap::self_test().unwrap();
+    malloc_guard::self_test().unwrap();
     let mut engine = face_engine();
     let mut settings = Settings {
         // Every anchor is a candidate: the longest lists there can be.
@@ -134,8 +134,8 @@ fn frames_become_detections_without_a_heap_call() {
     // The first inferences of the library allocate.
     run(&mut engine, &plan, &mut faces, &scheduler, &frame);
 
-    let hot = heap::register_hot().unwrap();
-    let guard = heap::guard_on();
+    let hot = malloc_guard::register_hot().unwrap();
+    let guard = malloc_guard::guard_on();
     let seen = run(&mut engine, &plan, &mut faces, &scheduler, &frame);
     run(&mut fixed, &scalar, &mut none, &scheduler, &frame);
     for plan in &kernels {

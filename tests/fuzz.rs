@@ -9,15 +9,15 @@ mod mutate;
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use mutate::fuzz;
-use pinsight::board;
-use pinsight::capture::assembly::{Assembly, Fed, Layout};
-use pinsight::capture::gather::Gathering;
-use pinsight::capture::mjpeg::size_px;
-use pinsight::capture::y4m::Header;
+use pinsight::capture::stream::assembly::{Assembly, Fed, Layout};
+use pinsight::capture::stream::gather::Gathering;
+use pinsight::capture::stream::mjpeg::size_px;
+use pinsight::capture::stream::y4m::Header;
 use pinsight::decode::{Damage, Jpeg, Samples, Sampling, flat};
 use pinsight::frame::{
     Colour, FrameFacts, FrameHeader, FrameMeta, HeaderFault, PixelFormat, StreamFormat,
 };
+use pinsight::profile;
 use pinsight::record::{FileHeader, FrameResult, RECORD_BYTES, ReadError, Reading, Recording};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -336,14 +336,14 @@ fn no_profile_breaks_its_reader() {
     ];
     fuzz("profile", &seeds, words, |input| {
         let text = String::from_utf8_lossy(input);
-        match board::read("b.toml", &text) {
+        match profile::read("b.toml", &text) {
             Ok(board) => {
                 assert!((1..=64).contains(&board.cameras.len()));
                 for camera in &board.cameras {
                     assert!(
                         camera.width_px.is_multiple_of(2) && (16..=8192).contains(&camera.width_px)
                     );
-                    let _ = board::budget::FrameNeed::from_profile(camera);
+                    let _ = pinsight::resources::budget::FrameNeed::from_profile(camera);
                 }
                 outcome((board.cameras.len(), board.workers.len()))
             }

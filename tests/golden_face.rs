@@ -12,12 +12,12 @@ mod golden;
 use golden::{
     Model, Scene, cached, element_tolerance, engine, frame, hex, kernels, overlap, photograph, root,
 };
-use pinsight::board::{Decoder as DecoderName, Delegate, Fit};
-use pinsight::capture::image::photo_to_nv12;
+use pinsight::capture::synthetic::image::photo_to_nv12;
 use pinsight::frame::StreamFormat;
 use pinsight::infer::{Engine, outputs_of};
 use pinsight::postprocess::{Decoder, Detections, Settings};
 use pinsight::preprocess::Plan;
+use pinsight::profile::{Decoder as DecoderName, Delegate, Fit};
 use pinsight::sys::tflite::TfliteEngine;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};

@@ -9,10 +9,10 @@
 mod golden;
 
 use golden::{Model, Scene, element_tolerance, engine, frame, hex, kernels, overlap, root};
-use pinsight::board::{Decoder as DecoderName, Delegate, Fit};
 use pinsight::infer::{Engine, outputs_of};
 use pinsight::postprocess::{Decoder, Detections, Settings};
 use pinsight::preprocess::Plan;
+use pinsight::profile::{Decoder as DecoderName, Delegate, Fit};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 

@@ -9,11 +9,11 @@
 mod golden;
 
 use golden::{hex, overlap, root};
-use pinsight::board::{BoxUnit, Decoder as DecoderName, Fit};
 use pinsight::frame::{Colour, Encoding, PixelFormat, Quantization, StreamFormat};
 use pinsight::infer::{TensorInfo, TensorType};
 use pinsight::postprocess::{Decoder, Detections, Settings};
 use pinsight::preprocess::Plan;
+use pinsight::profile::{BoxUnit, Decoder as DecoderName, Fit};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 

@@ -1,8 +1,8 @@
 //! Executables that link the library count every heap call of theirs, in whatever language, and a
 //! thread with an arena runs TensorFlow Lite's own kernels without entering the heap.
 
-use pinsight::board::OnShortage;
-use pinsight::sys::heap::{self, Arena, HeapCounts};
+use pinsight::profile::OnShortage;
+use pinsight::sys::malloc_guard::{self, Arena, HeapCounts};
 use pinsight::sys::memory::{Pages, Region, RegionRequest};
 use std::hint::black_box;
 use tflitec::interpreter::{Interpreter, Options};
@@ -10,9 +10,9 @@ use tflitec::model::Model;
 
 #[test]
 fn an_executable_that_links_the_library_has_its_heap_calls_counted() {
-    heap::self_test().unwrap();
-    let hot = heap::register_hot().unwrap();
-    let _guard = heap::guard_on();
+    malloc_guard::self_test().unwrap();
+    let hot = malloc_guard::register_hot().unwrap();
+    let _guard = malloc_guard::guard_on();
     drop(black_box(vec![1_u8; 1000]));
     assert_eq!((hot.counts().calls, hot.counts().frees), (1, 1));
     assert_eq!(hot.counts().growth_bytes(), 0);
@@ -46,11 +46,11 @@ fn twenty_invokes(arena: Option<&'static Arena>) -> HeapCounts {
     for _ in 0..2 {
         interpreter.invoke().unwrap();
     }
-    let mut hot = heap::register_hot().unwrap();
+    let mut hot = malloc_guard::register_hot().unwrap();
     if let Some(arena) = arena {
         hot.attach(arena).unwrap();
     }
-    let guard = heap::guard_on();
+    let guard = malloc_guard::guard_on();
     for _ in 0..20 {
         interpreter.invoke().unwrap();
     }
@@ -81,9 +81,9 @@ fn with_an_arena_the_same_invokes_never_enter_the_heap() {
 #[test]
 fn an_arena_that_is_too_small_fails_inferences_by_count_and_not_the_process() {
     let arena = arena(64 << 10);
-    let mut hot = heap::register_hot().unwrap();
+    let mut hot = malloc_guard::register_hot().unwrap();
     hot.attach(arena).unwrap();
-    let guard = heap::guard_on();
+    let guard = malloc_guard::guard_on();
     // Fills most of the main part, so that small requests need the reserve and large ones the heap.
     let ballast: Vec<Box<[u8; 1024]>> = (0..39).map(|_| black_box(Box::new([0; 1024]))).collect();
     drop(guard);
@@ -128,10 +128,10 @@ fn somebody_who_allocates() {
 fn a_set_trap_ends_the_process_at_a_hot_threads_first_call_and_says_who_it_was() {
     let name = "a_set_trap_ends_the_process_at_a_hot_threads_first_call_and_says_who_it_was";
     let words = last_words(name, || {
-        let _hot = heap::register_hot().unwrap();
-        heap::set_trap(true);
+        let _hot = malloc_guard::register_hot().unwrap();
+        malloc_guard::set_trap(true);
         somebody_who_allocates();
-        let _guard = heap::guard_on();
+        let _guard = malloc_guard::guard_on();
         somebody_who_allocates();
     });
     if let Some(words) = words {
@@ -145,9 +145,9 @@ fn a_set_trap_ends_the_process_at_a_hot_threads_first_call_and_says_who_it_was()
 fn a_block_of_an_arena_that_is_freed_twice_ends_the_process() {
     let name = "a_block_of_an_arena_that_is_freed_twice_ends_the_process";
     let words = last_words(name, || {
-        let mut hot = heap::register_hot().unwrap();
+        let mut hot = malloc_guard::register_hot().unwrap();
         hot.attach(arena(64 << 10)).unwrap();
-        let _guard = heap::guard_on();
+        let _guard = malloc_guard::guard_on();
         // SAFETY: no requirement.
         let block = black_box(unsafe { nix::libc::malloc(100) });
         // SAFETY: live, freed once.

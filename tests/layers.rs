@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 const ROWS: &[&[&str]] = &[
     &["units", "limits"],
     &["sync"],
-    &["frame", "ring", "ledger", "latency", "board"],
+    &["frame", "ring", "ledger", "latency", "profile"],
     &[
+        "resources",
         "capture",
         "decode",
         "preprocess",
@@ -30,9 +31,9 @@ const HANDED_OVER: &[(&str, &str)] = &[
     // The ring carries slots and headers; the lane keeps a frame's memory.
     ("ring", "frame"),
     // The profile names pixel formats.
-    ("board", "frame"),
+    ("profile", "frame"),
     // The budget counts slots by the lane's own formula.
-    ("board", "ring"),
+    ("profile", "ring"),
     // Tensors are described by the engine and written by the preprocessor, read by the decoder.
     ("preprocess", "infer"),
     ("postprocess", "infer"),

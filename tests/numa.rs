@@ -1,8 +1,8 @@
 //! Memory on a machine with several nodes: the guest of `tests/vm`, which has two, with hugepages on
 //! each. Each test boots it and runs itself inside; where the guest cannot be had it fails and says why.
 
-use pinsight::board::OnShortage;
-use pinsight::sys::hugepool;
+use pinsight::profile::OnShortage;
+use pinsight::sys::memory::hugepool;
 use pinsight::sys::memory::{MemoryError, PageKind, Pages, Region, RegionRequest, lock_all};
 use std::path::Path;
 use std::process::Command;

@@ -15,7 +15,7 @@ mod shipped;
 #[path = "profile/values.rs"]
 mod values;
 
-use pinsight::board::{self, Board, Fault};
+use pinsight::profile::{self, Board, Fault};
 
 /// The least that a board needs.
 const SMALL: &str = r#"name = "small"
@@ -40,7 +40,7 @@ model = "face"
 "#;
 
 fn messages(file: &str, text: &str) -> Vec<String> {
-    match board::read(file, text) {
+    match profile::read(file, text) {
         Ok(_) => Vec::new(),
         Err(faults) => faults.iter().map(Fault::to_string).collect(),
     }
@@ -69,5 +69,5 @@ fn assert_one_fault(old: &str, new: &str, expected: &str) {
 }
 
 fn small() -> Board {
-    board::read("boards/small.toml", SMALL).expect("the small profile is sound")
+    profile::read("boards/small.toml", SMALL).expect("the small profile is sound")
 }

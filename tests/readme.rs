@@ -30,7 +30,7 @@ fn its_profile_is_one() {
         .split("```toml\n")
         .nth(1)
         .and_then(|rest| rest.split("```").next());
-    let board = pinsight::board::read("README.md", profile.expect("a profile in the README"));
+    let board = pinsight::profile::read("README.md", profile.expect("a profile in the README"));
     let faults = board
         .as_ref()
         .err()

@@ -3,10 +3,10 @@
 #[path = "capture/stage.rs"]
 mod stage;
 
-use pinsight::board::{Container, Feed};
-use pinsight::capture::pattern::read_number;
+use pinsight::capture::synthetic::pattern::read_number;
 use pinsight::frame::PixelFormat;
-use pinsight::sys::stream::{StreamConfig, UnarmedStream};
+use pinsight::profile::{Container, Feed};
+use pinsight::sys::io::stream::{StreamConfig, UnarmedStream};
 use stage::{Clock, arm};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -9,10 +9,10 @@ mod feed;
 mod stage;
 
 use feed::{INTERVAL, SIZE, enters_no_heap, simulated, staged, written};
-use pinsight::board::{Container, Feed};
 use pinsight::capture::Dequeue;
 use pinsight::frame::PixelFormat;
-use pinsight::sys::stream::{StreamConfig, UnarmedStream};
+use pinsight::profile::{Container, Feed};
+use pinsight::sys::io::stream::{StreamConfig, UnarmedStream};
 use pinsight::units::NS_PER_MS;
 use serde_json::Value;
 use stage::Clock;

@@ -3,7 +3,7 @@
 use criterion::Criterion;
 use hdrhistogram::Histogram;
 use pinsight::sys::clock::now_ns;
-use pinsight::sys::coreset::CoreSet;
+use pinsight::sys::cpu::core_set::CoreSet;
 use pinsight::sys::thread::{Children, Policy, ThreadSpec, current_cores, place};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};

@@ -9,15 +9,15 @@
 
 use super::cameras::{interval_ns, open_v4l2};
 use super::stop::Stop;
-use crate::board::{Camera, Io, Source};
 use crate::capture::{
     Dequeue, FrameSource, MemoryKeeper, NotArmed, Readiness, SlotHome, SlotMemory, Slots,
     SourceError, Traits, UnarmedSource, check_caller_slots,
 };
 use crate::frame::{Colour, Encoding, Quantization, StreamFormat};
 use crate::limits::MAX_SLOTS;
+use crate::profile::{Camera, Io, Source};
 use crate::sync::Arc;
-use crate::sys::poll::PollSet;
+use crate::sys::io::poll::PollSet;
 use crate::units::{NS_PER_MS, NS_PER_S};
 use nix::libc;
 use std::os::fd::AsRawFd as _;
@@ -281,8 +281,8 @@ impl Wanted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::board;
     use crate::capture::faults::{FaultPlan, Faults};
+    use crate::profile;
     use std::sync::mpsc::channel;
 
     fn camera() -> Camera {
@@ -290,9 +290,9 @@ mod tests {
         let text = text
             .replace("/dev/video0", "/dev/video-that-is-not-there")
             .replace("absent = \"refuse\"", "absent = \"wait\"");
-        let board = board::read("boards/vivid.toml", &text).expect("a board");
+        let board = profile::read("boards/vivid.toml", &text).expect("a board");
         let camera = board.cameras.into_iter().next().unwrap();
-        assert_eq!(camera.absent, board::AbsentCamera::Wait);
+        assert_eq!(camera.absent, profile::AbsentCamera::Wait);
         camera
     }
 
@@ -319,14 +319,14 @@ mod tests {
         assert_eq!(wanted.find(), Err(None));
 
         // What stands in for it when it comes.
-        let config = crate::capture::pattern::PatternConfig {
+        let config = crate::capture::synthetic::pattern::PatternConfig {
             pixel: format.pixel,
             width_px: format.width_px,
             height_px: format.height_px,
             interval_ns: 1,
-            level: crate::capture::pattern::Level::Percent75,
+            level: crate::capture::synthetic::pattern::Level::Percent75,
         };
-        let other = crate::capture::pattern::UnarmedPattern::new(config).unwrap();
+        let other = crate::capture::synthetic::pattern::UnarmedPattern::new(config).unwrap();
         let other = Box::new(other).arm(Slots::Caller(&wanted.slots)).unwrap();
         assert!(wanted.hand_over.try_send(other).is_ok());
         assert_eq!(source.reopen(0), Ok(()));

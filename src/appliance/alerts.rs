@@ -13,9 +13,9 @@ use super::messages::EVENT_BYTES;
 use super::names::Names;
 use super::outputs::Teller;
 use super::proof;
-use crate::board::Board;
 use crate::event::{Event, Judged, Watch};
 use crate::limits::queue_room;
+use crate::profile::Board;
 use crate::record::FrameResult;
 use crate::sync::Arc;
 

@@ -4,12 +4,12 @@
 use super::decoding;
 use super::exit::{Exit, Failure};
 use super::outputs::Found;
-use crate::board::{self, Board};
 use crate::decode::{Jpeg, Samples};
 use crate::frame::StreamFormat;
 use crate::infer::{Engine as _, TensorInfo};
 use crate::postprocess::Decoder;
 use crate::preprocess::{Plan, Preparation};
+use crate::profile::{self, Board};
 use crate::sys::tflite::{Settings, TfliteEngine};
 
 /// A model with its decoder, on the thread that made them.
@@ -21,7 +21,7 @@ pub(super) struct Built {
 }
 
 /// A model's failure, with its name.
-pub(super) fn refused(model: &board::Model, error: &dyn std::fmt::Display) -> Failure {
+pub(super) fn refused(model: &profile::Model, error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Exit::Model, format!("model {}: {error}", model.name))
 }
 
@@ -30,7 +30,7 @@ impl Built {
     ///
     /// # Errors
     /// The file, its delegate or its graph is refused; or its outputs are not the decoder's.
-    pub(super) fn new(model: &board::Model) -> Result<Self, Failure> {
+    pub(super) fn new(model: &profile::Model) -> Result<Self, Failure> {
         let refuse = |error: &dyn std::fmt::Display| refused(model, error);
         let (engine, replaced) = TfliteEngine::build_or_replace(
             &model.path,
@@ -79,8 +79,8 @@ pub(super) fn samples<'a>(mut inputs: impl Iterator<Item = &'a TensorInfo>) -> S
 /// The tensor cannot be made of such pictures.
 pub(super) fn plan_of(
     input: &TensorInfo,
-    model: &board::Model,
-    (camera, view): (&str, board::View),
+    model: &profile::Model,
+    (camera, view): (&str, profile::View),
     format: &StreamFormat,
 ) -> Result<Plan, Failure> {
     let preparation = Preparation {
@@ -109,8 +109,8 @@ pub(super) fn plan_of(
 ///
 /// # Errors
 /// What arming would refuse it for, in the same words.
-pub fn check_model(board: &Board, model: &board::Model) -> Result<Found, Failure> {
-    let runs = |worker: &&board::Worker| worker.models().any(|name| name == model.name);
+pub fn check_model(board: &Board, model: &profile::Model) -> Result<Found, Failure> {
+    let runs = |worker: &&profile::Worker| worker.models().any(|name| name == model.name);
     let workers: Vec<_> = board.workers.iter().filter(runs).collect();
     if workers.is_empty() {
         return Ok(Found {
@@ -124,7 +124,7 @@ pub fn check_model(board: &Board, model: &board::Model) -> Result<Found, Failure
         less,
     } = Built::new(model)?;
     let samples = samples(std::iter::once(engine.input()));
-    let judged = |camera: &&board::Camera| workers.iter().any(|w| w.judges(&camera.name));
+    let judged = |camera: &&profile::Camera| workers.iter().any(|w| w.judges(&camera.name));
     for camera in board.cameras.iter().filter(judged) {
         let format = decoding::asked_for(camera);
         let jpeg = Jpeg::new(&format, samples);

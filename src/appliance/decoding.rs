@@ -3,10 +3,10 @@
 
 use super::exit::{Exit, Failure};
 use super::fitting::Fitted;
-use crate::board::{Board, Camera};
 use crate::decode::{Damage, Jpeg, Samples};
 use crate::frame::{Colour, Decoding, StreamFormat};
-use crate::sys::heap::{self, HotThread};
+use crate::profile::{Board, Camera};
+use crate::sys::malloc_guard::{self, HotThread};
 use crate::sys::memory::{Pages, Region, RegionRequest};
 use crate::units::KIB;
 
@@ -101,7 +101,7 @@ impl HeapNeed {
             let Ok(taken) = jpeg.take(trial, &mut copy) else {
                 continue;
             };
-            let guard = heap::guard_on();
+            let guard = malloc_guard::guard_on();
             let before = hot.counts();
             // The last trial is a damaged picture: it is the way there that counts.
             let _ = jpeg.decode(&copy[..taken], &mut picture);
@@ -171,7 +171,7 @@ pub(super) fn check_arena<'a>(
     if compressed.peek().is_none() {
         return Ok(());
     }
-    let hot = heap::register_hot().map_err(|error| Failure::new(Exit::Internal, error))?;
+    let hot = malloc_guard::register_hot().map_err(|error| Failure::new(Exit::Internal, error))?;
     let needs = compressed.map(|(name, format)| (HeapNeed::measure(&format, &hot), name, format));
     let Some((need, name, format)) = needs.max_by_key(|(need, ..)| need.arena_kib()) else {
         return Ok(());
@@ -211,7 +211,7 @@ pub(super) fn rehearse(
         let Ok(taken) = buffers.take(jpeg, trial) else {
             continue;
         };
-        let guard = heap::guard_on();
+        let guard = malloc_guard::guard_on();
         let before = hot.counts();
         let decoded = buffers.decode(jpeg, taken).map(drop);
         let counts = hot.counts().since(&before);
@@ -259,7 +259,7 @@ mod tests {
             (3840, 2160),
         ] {
             let format = stream(width_px, height_px);
-            let mut hot = heap::register_hot().unwrap();
+            let mut hot = malloc_guard::register_hot().unwrap();
             let need = HeapNeed::measure(&format, &hot);
             assert!(need.calls > 0 && need.bytes > 0, "{need:?}");
             // Other tests may have the guard on at any time: whatever is allocated once this thread has its
@@ -271,7 +271,7 @@ mod tests {
                 bytes: need.arena_kib() * KIB,
                 pages: Pages::Plain,
                 node: None,
-                on_shortage: crate::board::OnShortage::Fallback,
+                on_shortage: crate::profile::OnShortage::Fallback,
             });
             let decoding = format
                 .pixel
@@ -281,7 +281,7 @@ mod tests {
                 copy: copy.leak(),
                 picture: picture.leak(),
             };
-            let arena = heap::Arena::new(region.unwrap()).unwrap();
+            let arena = malloc_guard::Arena::new(region.unwrap()).unwrap();
             hot.attach(arena).unwrap();
             let before = hot.counts();
             for (jpeg, trials) in jpegs.iter().zip(&trials) {
@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn an_arena_that_is_too_small_is_refused_with_the_size_that_is_needed() {
         let text = include_str!("../../boards/demo.toml");
-        let mut board = crate::board::read("demo.toml", text).unwrap();
+        let mut board = crate::profile::read("demo.toml", text).unwrap();
         let cameras = [("door", stream(640, 480)), ("yard", stream(1920, 1080))];
         let refused = check_arena(&board, cameras).unwrap_err();
         assert_eq!(refused.exit, Exit::Profile);

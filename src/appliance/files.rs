@@ -3,7 +3,7 @@
 use super::Options;
 use super::exit::{Exit, Failure};
 use super::lines::LineLog;
-use crate::board::Board;
+use crate::profile::Board;
 use crate::record::{FileHeader, RECORD_BYTES, Recording};
 use crate::sys::clock::boot_id;
 use std::path::Path;

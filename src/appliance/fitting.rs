@@ -6,12 +6,13 @@ use super::exit::{Exit, Failure};
 use super::further::Account;
 use super::messages::RESULT_BYTES;
 use super::worker::View;
-use crate::board::budget::{self, Budget, Fixed, FrameNeed};
-use crate::board::fit::{Finding, Moved, Severity};
-use crate::board::{self, Board, LoadError};
 use crate::frame::Decoding;
 use crate::latency::{Arrivals, Histogram};
-use crate::sys::topology::{self, Topology};
+use crate::profile::{self, Board, LoadError};
+use crate::resources;
+use crate::resources::budget::{self, Budget, Fixed, FrameNeed};
+use crate::resources::shortfall::{Finding, Moved, Severity};
+use crate::sys::cpu::topology::{self, Topology};
 use std::path::Path;
 
 /// Bytes of a hot thread's stack, all of it locked. The deepest use seen is less than a third of it, by pictures that are turned.
@@ -39,34 +40,35 @@ pub struct Fitted {
 /// # Errors
 /// The profile's faults, all of them, or what the machine does not tell.
 pub fn fit(path: &Path) -> Result<Fitted, Failure> {
-    let board = board::load(path).map_err(|error: LoadError| Failure::new(Exit::Profile, error))?;
+    let board =
+        profile::load(path).map_err(|error: LoadError| Failure::new(Exit::Profile, error))?;
     let topology =
         topology::read(Path::new("/")).map_err(|error| Failure::new(Exit::Machine, error))?;
-    let (board, moved) = board::place(board, &topology.machine);
+    let (board, moved) = resources::place(board, &topology.machine);
     let needs: Vec<_> = board.cameras.iter().map(FrameNeed::from_profile).collect();
     let mut fitted = Fitted {
-        budget: board::plan(&board, &topology.machine, &needs, &fixed(&board)),
+        budget: resources::plan(&board, &topology.machine, &needs, &fixed(&board)),
         decoding: budget::decoding(&board, &needs),
         board,
         topology,
         findings: Vec::new(),
         moved,
     };
-    fitted.findings = board::fit(&fitted.board, &fitted.topology.machine, &fitted.budget);
+    fitted.findings = resources::fit(&fitted.board, &fitted.topology.machine, &fitted.budget);
     Ok(fitted)
 }
 
 impl Fitted {
     /// The same with what the cameras agreed to.
     pub(super) fn with_needs(mut self, needs: &[FrameNeed]) -> Self {
-        self.budget = board::plan(
+        self.budget = resources::plan(
             &self.board,
             &self.topology.machine,
             needs,
             &fixed(&self.board),
         );
         self.decoding = budget::decoding(&self.board, needs);
-        self.findings = board::fit(&self.board, &self.topology.machine, &self.budget);
+        self.findings = resources::fit(&self.board, &self.topology.machine, &self.budget);
         self
     }
 

@@ -5,13 +5,13 @@ use super::absent::Wanted;
 use super::cameras;
 use super::exit::{Exit, Failure};
 use super::fitting::Fitted;
-use crate::board::budget::{self, FrameNeed, Home};
-use crate::board::{Board, Camera, Io};
 use crate::capture::{ArmError, FrameSource, NotArmed, SlotHome, SlotMemory, Slots, UnarmedSource};
 use crate::frame::{SlotTable, StreamFormat};
 use crate::infer::Allowance;
+use crate::profile::{Board, Camera, Io};
+use crate::resources::budget::{FrameNeed, Home};
 use crate::ring::{LaneProducer, LaneTap, lane};
-use crate::sys::arena::{Arena, ArenaError, lane_memory};
+use crate::sys::memory::arena::{Arena, ArenaError, lane_memory};
 use crate::sys::memory::{Pages, Region, RegionRequest};
 use crate::units::{KIB, NS_PER_MS};
 use std::collections::BTreeMap;
@@ -229,7 +229,7 @@ fn cut_lane(
     };
     let slots = arena.slots(place);
     let driver_slots = u16::try_from(camera.driver_slots).unwrap_or(u16::MAX);
-    let taps = [budget::tap(camera, board.judges_of(camera))];
+    let taps = [crate::profile::tap(camera, board.judges_of(camera))];
     let number = u16::try_from(index).unwrap_or(u16::MAX);
     let make = |table: SlotTable| {
         lane(number, table, driver_slots, &taps).map_err(|error| refuse(Exit::Profile, &error))

@@ -10,16 +10,16 @@
 
 use super::pulse::Pulse;
 use super::signals::Signal;
-use crate::board;
 use crate::infer::{Engine, EngineError, outputs_of};
 use crate::latency::{Histogram, Stamps};
 use crate::limits::MAX_BOXES;
 use crate::postprocess::{Decoder, Detection, Detections, merge};
 use crate::preprocess::Plan;
+use crate::profile;
 use crate::record::FrameResult;
 use crate::ring::Lease;
 use crate::sys::clock::now_ns;
-use crate::sys::heap::HotThread;
+use crate::sys::malloc_guard::HotThread;
 
 /// A frame's slot that goes back when this is dropped, and is then counted as judged without one.
 pub(super) struct KeptSlot<'frame> {
@@ -106,7 +106,7 @@ pub(super) struct Boxes {
 
 impl Boxes {
     /// As the profile says, of a model that is the worker's model number `step`.
-    pub(super) fn new(within: &board::Within, before: &[&board::Model]) -> Option<Self> {
+    pub(super) fn new(within: &profile::Within, before: &[&profile::Model]) -> Option<Self> {
         let source = before.iter().position(|model| model.name == within.model)?;
         let labels = (0..).zip(&before.get(source)?.labels);
         let wanted = labels.filter(|(_, label)| within.classes.contains(label));

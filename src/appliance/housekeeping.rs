@@ -11,7 +11,7 @@ use crate::latency::{Histogram, Stage};
 use crate::record::FrameResult;
 use crate::ring::{Doorbell, Waiting};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering};
-use crate::sys::poll::takes_bytes;
+use crate::sys::io::poll::takes_bytes;
 use crate::units::{NS_PER_MS, NS_PER_S};
 use std::fmt::Write as _;
 use std::fs::File;
@@ -239,9 +239,9 @@ mod tests {
     use crate::appliance::disk::{Feeder, Shelve, disk};
     use crate::appliance::messages::{ResultReceiver, Said, Told, queue_of};
     use crate::appliance::names::Names;
-    use crate::board::{self, Board};
     use crate::latency::Stamps;
     use crate::postprocess::Detection;
+    use crate::profile::{self, Board};
     use crate::record::FrameResult;
     use crate::ring::Doorbell;
     use crate::sync::{Arc, AtomicBool, Ordering};
@@ -291,7 +291,7 @@ mod tests {
     fn results_of_several_workers_are_taken_in_the_order_of_their_capture() {
         let demo = include_str!("../../boards/demo.toml");
         let second = "[[worker]]\nname = \"second\"\ncores = [2]\nmodel = \"face\"\n";
-        let board = board::read("boards/demo.toml", &format!("{demo}{second}")).unwrap();
+        let board = profile::read("boards/demo.toml", &format!("{demo}{second}")).unwrap();
         let (one, two) = (queue_of(16), queue_of(16));
         let mut senders = [one.0, two.0];
         // Each worker judges every second frame.
@@ -309,7 +309,7 @@ mod tests {
     fn rules_go_on_while_no_file_takes_anything() {
         let demo = include_str!("../../boards/demo.toml");
         let demo = demo.replace("queue-results = 64", "queue-results = 16");
-        let board = board::read("boards/demo.toml", &demo).unwrap();
+        let board = profile::read("boards/demo.toml", &demo).unwrap();
         let (mut sender, results) = queue_of(64);
         // The line is crossed long after the queue to the disk is full.
         for frame in 0..40_u16 {

@@ -4,7 +4,7 @@
 use crate::latency::{Stage, Stamps};
 use crate::limits::{MAX_DETECTIONS, MAX_OUTPUTS};
 use crate::record::FrameResult;
-use crate::sys::poll::{TAKEN_AT_ONCE, takes_bytes};
+use crate::sys::io::poll::{TAKEN_AT_ONCE, takes_bytes};
 use crate::units::{NS_PER_MS, NS_PER_US};
 use serde::Serialize;
 use std::fs::{File, OpenOptions};

@@ -1,8 +1,8 @@
 //! What hot threads tell housekeeping: results and notes, by value, through fixed queues.
 
 use super::further::FurtherError;
-use crate::capture::pace::Slow;
-use crate::capture::supervisor::Trouble;
+use crate::capture::health::frame_rate::Slow;
+use crate::capture::health::supervisor::Trouble;
 use crate::decode::Damage;
 use crate::event::Event;
 use crate::infer::EngineError;

@@ -50,13 +50,13 @@ pub use proof::Proof;
 pub use running::Ended;
 pub use snapshot::{Recorded, Snapshot, clip, snapshot};
 
-use crate::board::Feed;
 use crate::capture::faults::FaultPlan;
+use crate::profile::Feed;
 use crate::sys::clock::now_ns;
-use crate::sys::heap;
+use crate::sys::malloc_guard;
 use crate::sys::memory::exempt_from_balancing;
-use crate::sys::notify::Notifier;
-use crate::sys::signal::StopSignals;
+use crate::sys::service::notify::Notifier;
+use crate::sys::service::signal::StopSignals;
 use crate::units::{NS_PER_MS, NS_PER_S};
 use std::path::{Path, PathBuf};
 
@@ -92,7 +92,7 @@ pub struct Options {
 /// # Errors
 /// What does not fit, in words, with its exit code. Nothing is then left running but what hangs.
 pub fn run(options: &Options) -> Result<Ended, Failure> {
-    heap::self_test().map_err(|error| Failure::new(Exit::Internal, error))?;
+    malloc_guard::self_test().map_err(|error| Failure::new(Exit::Internal, error))?;
     // Before the first thread, too: they inherit the policy.
     if let Err(errno) = exempt_from_balancing() {
         log::warn!(

@@ -3,7 +3,7 @@
 
 use super::exit::{Exit, Failure};
 use crate::sys::clock::now_ns;
-use crate::sys::ending::words;
+use crate::sys::service::termination::words;
 use crate::sys::thread::Spawned;
 use crate::units::NS_PER_S;
 
@@ -91,7 +91,7 @@ mod tests {
     use super::{Muster, STOP_NS};
     use crate::appliance::Exit;
     use crate::sys::clock::now_ns;
-    use crate::sys::coreset::CoreSet;
+    use crate::sys::cpu::core_set::CoreSet;
     use crate::sys::thread::{Children, Policy, Spawned, ThreadSpec, current_cores, spawn};
     use std::sync::mpsc;
 

@@ -5,7 +5,7 @@
 
 use super::messages::{Inference, Note, Times};
 use super::pulse::Overdue;
-use crate::board::Board;
+use crate::profile::Board;
 use crate::units::NS_PER_MS;
 use log::Level;
 use std::fmt;

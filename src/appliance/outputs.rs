@@ -12,15 +12,15 @@ pub use trial::{Found, check_output, try_output};
 
 use super::exit::{Exit, Failure};
 use super::messages::{EventSender, Told, queue_of};
-use crate::board::{Board, Delivery, Output};
 use crate::event::output::{Link, Next, Relay, Words, may_come};
 use crate::event::{Event, Phase};
 use crate::limits::MAX_RULES;
+use crate::profile::{Board, Delivery, Output};
 use crate::ring::{Doorbell, Waiting};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering};
 use crate::sys::clock::now_ns;
-use crate::sys::gpio::GpioPort;
-use crate::sys::serial::SerialPort;
+use crate::sys::device::gpio::GpioPort;
+use crate::sys::device::serial::SerialPort;
 use nix::errno::Errno;
 use relaying::relay_events;
 use std::path::Path;

@@ -16,13 +16,13 @@ use super::signals::{Signal, Signals};
 use super::station::INFERENCE_TAP;
 use super::stop::Stop;
 use super::threads::{CaptureEnd, NotStarted, WorkerEnd};
-use crate::board::OnShortage;
 use crate::ledger::LedgerView;
+use crate::profile::OnShortage;
 use crate::ring::{Doorbell, LaneView};
 use crate::sync::{Arc, AtomicBool, Ordering};
-use crate::sys::arena::Arena;
 use crate::sys::clock::{now_ns, process_start_ns};
-use crate::sys::heap;
+use crate::sys::malloc_guard;
+use crate::sys::memory::arena::Arena;
 use crate::sys::memory::{exempt_from_collapse, lock_all, locked_bytes};
 use crate::sys::thread::Spawned;
 use crate::units::{NS_PER_MS, NS_PER_S};
@@ -106,9 +106,9 @@ pub(super) struct Running {
     ready_ns: u64,
     locked_bytes: u64,
     /// Heap calls of the other threads before ready.
-    others_before: heap::HeapCounts,
+    others_before: malloc_guard::HeapCounts,
     /// While it is held, heap calls are counted.
-    guard: Option<heap::Guard>,
+    guard: Option<malloc_guard::Guard>,
 }
 
 impl Running {
@@ -136,7 +136,7 @@ impl Running {
             house: Arc::clone(&shared.house),
             ready_ns: 0,
             locked_bytes: 0,
-            others_before: heap::HeapCounts::default(),
+            others_before: malloc_guard::HeapCounts::default(),
             guard: None,
         }
     }
@@ -167,8 +167,8 @@ impl Running {
             None => log::info!("ready"),
         }
         // Trials of decoders were counted before.
-        self.others_before = heap::other_counts();
-        self.guard = Some(heap::guard_on());
+        self.others_before = malloc_guard::other_counts();
+        self.guard = Some(malloc_guard::guard_on());
         self.gate.advance(Phase::Watch);
         Ok(())
     }

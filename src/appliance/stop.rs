@@ -2,7 +2,7 @@
 
 use super::bells::Bells;
 use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use crate::sys::heap::{self, HeapCounts};
+use crate::sys::malloc_guard::{self, HeapCounts};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::OnceLock;
@@ -43,7 +43,7 @@ impl Stop {
 
     /// Asks every thread to end. Allocates nothing; may be called more than once.
     pub(super) fn ask(&self) {
-        self.others.get_or_init(heap::other_counts);
+        self.others.get_or_init(malloc_guard::other_counts);
         // Release A: whoever sees the flag sees what the asker did before.
         self.asked.store(true, Ordering::Release);
         // The counter cannot overflow before 2^64 requests, and EAGAIN would mean "asked already".
@@ -56,7 +56,7 @@ impl Stop {
         self.others
             .get()
             .copied()
-            .unwrap_or_else(heap::other_counts)
+            .unwrap_or_else(malloc_guard::other_counts)
     }
 
     /// Whether the run is over.

@@ -12,14 +12,14 @@ use super::signals::Signals;
 use super::station::Station;
 use super::stop::Stop;
 use super::worker::{Tally, View};
-use crate::board;
 use crate::capture::SourceError;
 use crate::frame::StreamFormat;
 use crate::infer::Allowance;
 use crate::ledger::WorkerLedger;
+use crate::profile;
 use crate::ring::{Doorbell, LaneTap};
 use crate::sync::Arc;
-use crate::sys::heap::{self, HeapCounts, HotThread};
+use crate::sys::malloc_guard::{self, HeapCounts, HotThread};
 use crate::sys::thread::{RunQueue, ThreadUsage, UsageProbe};
 use build::build;
 use std::sync::mpsc::{Sender, SyncSender};
@@ -47,7 +47,7 @@ fn measured(
 }
 
 fn hot() -> Result<HotThread, Failure> {
-    heap::register_hot().map_err(|error| Failure::new(Exit::Internal, error))
+    malloc_guard::register_hot().map_err(|error| Failure::new(Exit::Internal, error))
 }
 
 /// One camera for a worker that is to be made.
@@ -55,7 +55,7 @@ pub(super) struct ViewSeed {
     pub(super) name: String,
     pub(super) tap: LaneTap,
     pub(super) format: StreamFormat,
-    pub(super) view: board::View,
+    pub(super) view: profile::View,
     pub(super) ledger: WorkerLedger,
     pub(super) max_age_ns: u64,
     pub(super) priority: u8,
@@ -68,13 +68,13 @@ pub(super) struct ViewSeed {
 /// A worker that is to be made on its own thread.
 pub(super) struct WorkerSeed {
     pub(super) index: u16,
-    pub(super) worker: board::Worker,
+    pub(super) worker: profile::Worker,
     /// Its models with their places in the profile: its own, then the further ones.
-    pub(super) models: Vec<(u16, board::Model)>,
+    pub(super) models: Vec<(u16, profile::Model)>,
     /// Workers that judge the same cameras, this one among them: they wait at one bell.
     pub(super) alike: usize,
     /// Serves the library's calls to malloc after ready, where the profile asks for it.
-    pub(super) arena: Option<&'static heap::Arena>,
+    pub(super) arena: Option<&'static malloc_guard::Arena>,
     /// Where it decodes compressed frames.
     pub(super) buffers: Buffers,
     /// By camera; none for one that it does not judge.

@@ -22,7 +22,7 @@ use crate::record::FrameResult;
 use crate::ring::{Doorbell, LaneTap, Waiting};
 use crate::sync::Arc;
 use crate::sys::clock::now_ns;
-use crate::sys::heap::HotThread;
+use crate::sys::malloc_guard::HotThread;
 use crate::sys::thread::{RunQueue, UsageProbe, sight};
 use crate::units::NS_PER_MS;
 use claimed::Claimed;

@@ -1,9 +1,9 @@
 //! What the figures were measured on, and which cores the experiments use.
 
 use super::report::BenchError;
-use crate::sys::coreset::CoreSet;
+use crate::sys::cpu::core_set::CoreSet;
+use crate::sys::cpu::topology;
 use crate::sys::thread::{Children, Policy, ThreadSpec, current_cores, place};
-use crate::sys::topology;
 use std::path::Path;
 
 /// The machine in the words of its kernel, name and value.

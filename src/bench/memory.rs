@@ -1,10 +1,10 @@
 //! Slots for the experiments: from the same arena as a board's, as hugepages where there are any.
 
 use super::report::BenchError;
-use crate::board::OnShortage;
 use crate::frame::{ArenaLayout, CameraNeed, SlotTable};
+use crate::profile::OnShortage;
 use crate::ring::{LaneProducer, LaneTap, TapNeed, lane, slots_needed};
-use crate::sys::arena::Arena;
+use crate::sys::memory::arena::Arena;
 use crate::sys::memory::{Pages, Region, RegionRequest};
 use crate::units::MIB;
 

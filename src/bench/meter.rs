@@ -1,33 +1,37 @@
 //! Counters of the whole process, between two moments.
 
 use crate::sys::clock::now_ns;
-use crate::sys::heap;
+use crate::sys::malloc_guard;
 use crate::sys::usage::Switches;
 
 /// While it is held, every entry into the heap is counted, C and C++ included.
 #[derive(Debug)]
 pub(super) struct Meter {
     /// `None` where the heap cannot be watched: see [`Meter::remark`].
-    counting: Option<heap::Guard>,
+    counting: Option<malloc_guard::Guard>,
 }
 
 impl Meter {
     pub(super) fn new() -> Self {
         Self {
-            counting: heap::self_test().is_ok().then(heap::guard_on),
+            counting: malloc_guard::self_test()
+                .is_ok()
+                .then(malloc_guard::guard_on),
         }
     }
 
     /// Why heap calls are missing from the figures, if they are.
     pub(super) fn remark() -> Option<String> {
-        heap::self_test().err().map(|error| error.to_string())
+        malloc_guard::self_test()
+            .err()
+            .map(|error| error.to_string())
     }
 
     pub(super) fn read(&self) -> Reading {
         let counts = self
             .counting
             .as_ref()
-            .map(|_| heap::hot_counts().plus(&heap::other_counts()));
+            .map(|_| malloc_guard::hot_counts().plus(&malloc_guard::other_counts()));
         Reading {
             at_ns: now_ns(),
             heap: counts.map(|counts| Heap {

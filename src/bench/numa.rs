@@ -10,7 +10,7 @@ use super::report::{BenchError, Plot, Report, Table, ratio};
 use crate::frame::FrameMeta;
 use crate::ring::TapNeed;
 use crate::sys::clock::now_ns;
-use crate::sys::topology::{self, Topology};
+use crate::sys::cpu::topology::{self, Topology};
 use serde::Serialize;
 use std::hint::black_box;
 use std::path::Path;

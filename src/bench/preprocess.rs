@@ -7,10 +7,10 @@
 
 use super::machine::{Cores, pin};
 use super::report::{BenchError, Plot, Report, Table, ratio};
-use crate::board::{Channels, Fit, InputRange, Resample, View};
 use crate::frame::{Colour, Encoding, PixelFormat, Quantization, StreamFormat};
 use crate::infer::{TensorInfo, TensorType};
 use crate::preprocess::{Plan, Preparation};
+use crate::profile::{Channels, Fit, InputRange, Resample, View};
 use crate::sys::clock::now_ns;
 use serde::Serialize;
 use std::hint::black_box;

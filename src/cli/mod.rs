@@ -11,7 +11,7 @@ mod run;
 mod snapshot;
 
 use crate::appliance::{Exit, Failure};
-use crate::sys::ending::{leave, log_panics};
+use crate::sys::service::termination::{leave, log_panics};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -58,8 +58,8 @@ enum Command {
 /// Runs the program and gives its exit code.
 pub fn main() -> ExitCode {
     // Before the first thread: one heap for all of them.
-    crate::sys::heap::settle();
-    crate::sys::logger::init(log::LevelFilter::Info);
+    crate::sys::malloc_guard::settle();
+    crate::sys::service::logger::init(log::LevelFilter::Info);
     log_panics();
     // A panic of this thread is a failure like others; those of other threads end there.
     let code = std::panic::catch_unwind(command).unwrap_or(Exit::Internal);

@@ -4,11 +4,12 @@ mod outputs;
 mod profile;
 
 use crate::appliance::{Exit, Failure};
-use crate::sys::topology::{self, Topology};
-use crate::sys::v4l2::{
+use crate::sys::cpu::topology::{self, Topology};
+use crate::sys::device::gpio;
+use crate::sys::device::serial;
+use crate::sys::device::v4l2::{
     Camera, OfferedFormat, OfferedSize, TriedIo, cameras, fourcc_text, try_every_io,
 };
-use crate::sys::{gpio, serial};
 use clap::Args;
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Write as _};
@@ -211,7 +212,7 @@ fn show_formats(text: &mut String, formats: &[OfferedFormat], all: bool) {
 #[cfg(test)]
 mod tests {
     use super::{board_name, show_formats};
-    use crate::sys::v4l2::{OfferedFormat, OfferedSize};
+    use crate::sys::device::v4l2::{OfferedFormat, OfferedSize};
 
     #[test]
     fn a_board_is_called_as_its_file_as_far_as_that_is_a_name() {

@@ -1,8 +1,8 @@
 //! `pinsight run`: arm, watch, prove.
 
 use crate::appliance::{self, Ended, Exit, Failure, Options};
-use crate::board::Feed;
 use crate::capture::faults::FaultPlan;
+use crate::profile::Feed;
 use clap::Args;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! `pinsight snapshot`: what a camera sees, as a picture or a short clip.
 
 use crate::appliance::{self, Exit, Failure};
-use crate::board::{Rotate, View};
-use crate::capture::clip::ClipKind;
+use crate::capture::stream::clip::ClipKind;
+use crate::profile::{Rotate, View};
 use clap::Args;
 use image::ImageFormat;
 use std::path::PathBuf;

@@ -25,7 +25,7 @@ pub use rule::RuleCounts;
 pub use tracker::{Counts, Gone, Settings, Track, Tracker};
 pub use watch::{Judged, Watch, WatchCounts};
 
-use crate::board::Direction;
+use crate::profile::Direction;
 
 /// Whether something happened at once, or begins, or ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,9 +6,9 @@
 
 use super::tracker::{Gone, Track, Tracker};
 use super::{Event, Phase};
-use crate::board::geometry::{CORNERS, Point, contains, side, touch};
-use crate::board::{self, Anchor, Direction, RuleKind, Span};
 use crate::limits::MAX_TRACKS;
+use crate::profile::geometry::{CORNERS, Point, contains, side, touch};
+use crate::profile::{self, Anchor, Direction, RuleKind, Span};
 use crate::units::NS_PER_MS;
 
 /// Where a rule looks.
@@ -110,7 +110,7 @@ pub(super) struct Frame {
 
 impl Rule {
     /// A rule that looks at `place`, with its classes by index.
-    pub(super) fn new(rule: &board::Rule, place: Place) -> Self {
+    pub(super) fn new(rule: &profile::Rule, place: Place) -> Self {
         let ns = |ms: u64| ms * NS_PER_MS;
         Self {
             told: match rule.kind {

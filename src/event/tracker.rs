@@ -12,9 +12,9 @@
 
 use super::assign::assign;
 use super::kalman::{Bounds, Motion};
-use crate::board;
 use crate::limits::{MAX_DETECTIONS, MAX_TRACKS};
 use crate::postprocess::Detection;
+use crate::profile;
 use crate::units::NS_PER_MS;
 
 /// Least overlap for a weak detection: it has to be where the track is, or it is something else.
@@ -36,8 +36,8 @@ pub struct Settings {
     pub high_score: f32,
 }
 
-impl From<&board::Tracker> for Settings {
-    fn from(tracker: &board::Tracker) -> Self {
+impl From<&profile::Tracker> for Settings {
+    fn from(tracker: &profile::Tracker) -> Self {
         Self {
             max_tracks: tracker.max_tracks,
             lost_after_ns: tracker.lost_after_ms * NS_PER_MS,

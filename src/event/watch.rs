@@ -8,9 +8,9 @@
 use super::rule::{Frame, Place, Rule, RuleCounts};
 use super::tracker::{Counts, Settings, Tracker};
 use super::{Event, Phase};
-use crate::board::geometry::Point;
-use crate::board::{self, Board, RuleKind, Span};
 use crate::postprocess::Detection;
+use crate::profile::geometry::Point;
+use crate::profile::{self, Board, RuleKind, Span};
 
 /// One judged frame.
 #[derive(Clone, Copy, Debug)]
@@ -173,7 +173,11 @@ impl Watch {
 }
 
 /// A rule's camera and model by index, and where it looks.
-fn refer(board: &Board, rule: &board::Rule, sizes_px: &[(u32, u32)]) -> Option<(u16, u16, Place)> {
+fn refer(
+    board: &Board,
+    rule: &profile::Rule,
+    sizes_px: &[(u32, u32)],
+) -> Option<(u16, u16, Place)> {
     let camera = board
         .cameras
         .iter()

@@ -1,6 +1,6 @@
 use super::{Event, Judged, Phase, Watch};
-use crate::board::{self, Board, Direction};
 use crate::postprocess::Detection;
+use crate::profile::{self, Board, Direction};
 use crate::units::NS_PER_MS;
 use proptest::prelude::*;
 
@@ -17,7 +17,7 @@ fn board_with(rules: &str) -> Board {
          [[zone]]\nname = \"middle\"\ncorners-px = [[200, 0], [400, 0], [400, 480], [200, 480]]\n\
          [[line]]\nname = \"down\"\nfrom-px = [300, 0]\nto-px = [300, 240]\n{rules}"
     );
-    board::read("b.toml", &text).unwrap_or_else(|faults| panic!("{faults:#?}"))
+    profile::read("b.toml", &text).unwrap_or_else(|faults| panic!("{faults:#?}"))
 }
 
 /// A rule of each kind.

@@ -20,10 +20,10 @@ mod yolo;
 pub use nms::merge;
 pub use raw::{MAX_RANK, Summaries, Summary};
 
-use crate::board;
 use crate::infer::TensorInfo;
 use crate::limits::{MAX_DETECTIONS, MAX_KEYPOINTS};
 use crate::preprocess::Mapping;
+use crate::profile;
 use blazeface::Blazeface;
 use classify::Classify;
 use raw::Raw;
@@ -62,7 +62,7 @@ pub type Detections = heapless::Vec<Detection, MAX_DETECTIONS>;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// How the outputs are read.
-    pub decoder: board::Decoder,
+    pub decoder: profile::Decoder,
     /// Classes that have a name.
     pub labels: usize,
     /// Detections below are dropped, 0..=1.
@@ -74,15 +74,15 @@ pub struct Settings {
     /// Detections kept of one frame, at most [`MAX_DETECTIONS`].
     pub max_detections: usize,
     /// What the class scores of `ssd` are.
-    pub scores: board::Scores,
+    pub scores: profile::Scores,
     /// What the boxes of `yolo` are measured in.
-    pub box_unit: board::BoxUnit,
+    pub box_unit: profile::BoxUnit,
 }
 
 impl Settings {
     /// What holds where a profile says no more than this.
     #[must_use]
-    pub const fn new(decoder: board::Decoder, labels: usize) -> Self {
+    pub const fn new(decoder: profile::Decoder, labels: usize) -> Self {
         Self {
             decoder,
             labels,
@@ -90,15 +90,15 @@ impl Settings {
             class_thresholds: Vec::new(),
             iou_threshold: 0.3,
             max_detections: 8,
-            scores: board::Scores::Logits,
-            box_unit: board::BoxUnit::Input,
+            scores: profile::Scores::Logits,
+            box_unit: profile::BoxUnit::Input,
         }
     }
 }
 
-impl From<&board::Model> for Settings {
-    fn from(model: &board::Model) -> Self {
-        let classes = |threshold: &board::ClassThreshold| {
+impl From<&profile::Model> for Settings {
+    fn from(model: &profile::Model) -> Self {
+        let classes = |threshold: &profile::ClassThreshold| {
             let same = (0_u16..).zip(&model.labels);
             let same = same.filter(|(_, label)| **label == threshold.label);
             same.map(|(class, _)| (class, threshold.score))
@@ -264,11 +264,13 @@ impl Decoder {
         outputs: &[TensorInfo],
     ) -> Result<Self, DecoderError> {
         Ok(Self(match settings.decoder {
-            board::Decoder::BlazefaceShort => Box::new(Blazeface::short(settings, input, outputs)?),
-            board::Decoder::Ssd => Box::new(Ssd::new(settings, input, outputs)?),
-            board::Decoder::Yolo => Box::new(Yolo::new(settings, input, outputs)?),
-            board::Decoder::Classify => Box::new(Classify::new(settings, outputs)?),
-            board::Decoder::Raw => Box::new(Raw::new(outputs)?),
+            profile::Decoder::BlazefaceShort => {
+                Box::new(Blazeface::short(settings, input, outputs)?)
+            }
+            profile::Decoder::Ssd => Box::new(Ssd::new(settings, input, outputs)?),
+            profile::Decoder::Yolo => Box::new(Yolo::new(settings, input, outputs)?),
+            profile::Decoder::Classify => Box::new(Classify::new(settings, outputs)?),
+            profile::Decoder::Raw => Box::new(Raw::new(outputs)?),
         }))
     }
 

@@ -19,9 +19,9 @@ use super::nms::{Candidate, Candidates};
 use super::thresholds::Thresholds;
 use super::values::{Values, View, sigmoid};
 use super::{DecodeError, DecodeStats, DecoderError, Detections, Read, Settings};
-use crate::board::Scores;
 use crate::infer::{PictureShape, TensorInfo};
 use crate::preprocess::Mapping;
+use crate::profile::Scores;
 use anchors::Anchor;
 
 const NAME: &str = "ssd";

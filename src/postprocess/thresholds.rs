@@ -43,7 +43,7 @@ impl Thresholds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::board::Decoder;
+    use crate::profile::Decoder;
 
     #[test]
     fn a_class_has_its_own_threshold_or_that_of_all() {

@@ -18,9 +18,9 @@ use super::nms::{Candidate, Candidates};
 use super::thresholds::Thresholds;
 use super::values::{Values, View};
 use super::{DecodeError, DecodeStats, DecoderError, Detections, Read, Settings};
-use crate::board::BoxUnit;
 use crate::infer::{PictureShape, TensorInfo};
 use crate::preprocess::Mapping;
+use crate::profile::BoxUnit;
 
 const NAME: &str = "yolo";
 /// Sides of the cells that the input must be a multiple of, and the cells' sides.

@@ -1,9 +1,9 @@
 //! A pixel's samples to the values that a tensor stores, as one affine map for each channel.
 
 use super::sampling::Sampling;
-use crate::board::{Channels, InputRange};
 use crate::frame::{Colour, Component, Encoding, MAX_SAMPLES, Quantization, Sample};
 use crate::infer::{Half, TensorInfo, TensorType};
+use crate::profile::{Channels, InputRange};
 
 /// The sum of `gain * sample` over a pixel's samples, plus `one`, then clamped: one channel of one pixel,
 /// in the tensor's stored units.

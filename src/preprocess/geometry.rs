@@ -4,8 +4,8 @@ use super::colour::single;
 use super::sampling::Sampling;
 use super::taps::{Extent, Taps};
 use super::{Mapping, PlanError};
-use crate::board::{Fit, Resample, View};
 use crate::frame::StreamFormat;
+use crate::profile::{Fit, Resample, View};
 
 /// Rectangle of the tensor that the picture fills, in tensor pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use super::sampling::Sampling;
 use super::strip::Strips;
 use super::taps::{MOST_TAPS, Taps};
 use super::{AimError, Mapping, PlanError, RunError, scalar};
-use crate::board::{Channels, Fit, InputRange, Resample, View};
 use crate::frame::StreamFormat;
 use crate::infer::{Half, PictureShape, TensorInfo, TensorType};
+use crate::profile::{Channels, Fit, InputRange, Resample, View};
 
 /// Longest side of an input tensor.
 pub(super) const MAX_SIDE: usize = 4096;

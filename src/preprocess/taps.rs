@@ -1,7 +1,7 @@
 //! What each position along one side of the tensor reads of one side of the camera's grid.
 
 use super::room::Room;
-use crate::board::Resample;
+use crate::profile::Resample;
 use std::ops::Range;
 
 /// The part of a side of the grid that is read: `count` positions over `size` pixels from `start`, of
@@ -234,7 +234,7 @@ pub(super) fn quantised(shares: &[f64], whole: u32) -> heapless::Vec<u32, MOST_P
 #[cfg(test)]
 mod tests {
     use super::{Extent, Taps, quantised};
-    use crate::board::Resample;
+    use crate::profile::Resample;
 
     fn taps(length: u32, count: usize, resample: Resample) -> Vec<(usize, Vec<f64>)> {
         let extent = Extent {

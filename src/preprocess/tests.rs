@@ -10,9 +10,9 @@ mod sideways;
 mod values;
 
 use super::{Kernel, Plan, PlanError, Preparation, RunError};
-use crate::board::{Channels, Fit, InputRange, Resample, Rotate, View};
 use crate::frame::{Colour, Encoding, PixelFormat, Quantization, StreamFormat};
 use crate::infer::{TensorInfo, TensorType};
+use crate::profile::{Channels, Fit, InputRange, Resample, Rotate, View};
 use half::f16;
 use proptest::prelude::{
     ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest,

@@ -1,7 +1,7 @@
 //! The one clock of the program: CLOCK_MONOTONIC, which V4L2 stamps frames with.
 #![allow(unsafe_code)]
 
-use crate::sys::procfs;
+use crate::sys::io::procfs;
 use crate::units::NS_PER_S;
 use nix::libc;
 use std::path::Path;

@@ -1,27 +1,15 @@
 //! The operating system and the libraries behind it.
 
-pub mod arena;
 pub mod clock;
-pub mod coreset;
 pub mod cpu;
-pub mod ending;
-pub mod gpio;
-pub mod heap;
-pub mod holders;
-pub mod hugepool;
-pub mod logger;
+pub mod device;
+pub mod io;
+pub mod malloc_guard;
 pub mod memory;
-pub mod notify;
 #[cfg(feature = "bench")]
 pub mod perf;
-pub mod poll;
-pub mod procfs;
-pub mod serial;
-pub mod signal;
-pub mod stream;
+pub mod service;
 pub mod tflite;
 pub mod thread;
-pub mod topology;
 #[cfg(feature = "bench")]
 pub mod usage;
-pub mod v4l2;

@@ -1,7 +1,7 @@
 //! What the process has used, and a sleep to a point in time: for measurements.
 
 use crate::sys::clock::now_ns;
-use crate::sys::procfs;
+use crate::sys::io::procfs;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};

@@ -2,7 +2,7 @@
 
 use super::contract::SLOTS;
 use super::stage::{Clock, Stage, arm};
-use pinsight::sys::stream::{StreamConfig, UnarmedStream};
+use pinsight::sys::io::stream::{StreamConfig, UnarmedStream};
 use pinsight::units::NS_PER_S;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -48,8 +48,8 @@ pub fn staged(config: &StreamConfig, clock: Clock) -> Stage {
 /// Frames are taken, and sources reopened, without a call of the heap.
 #[track_caller]
 pub fn enters_no_heap(stages: &mut [Stage]) {
-    let hot = pinsight::sys::heap::register_hot().unwrap();
-    let guard = pinsight::sys::heap::guard_on();
+    let hot = pinsight::sys::malloc_guard::register_hot().unwrap();
+    let guard = pinsight::sys::malloc_guard::guard_on();
     for stage in stages {
         for _ in 0..3 {
             stage.queue_all();

@@ -1,13 +1,13 @@
 //! Whether pictures show vivid's colour bars, to the eye and to the model.
 
 use crate::inside::camera::{CAMERA, Setting, USUAL, streaming};
-use pinsight::board::{Fit, Io};
 use pinsight::capture::Ycbcr;
-use pinsight::capture::pattern::read_pixel;
+use pinsight::capture::synthetic::pattern::read_pixel;
 use pinsight::frame::{Colour, Encoding, Model, PixelFormat, Quantization};
 use pinsight::infer::{TensorInfo, TensorType};
 use pinsight::preprocess::Plan;
-use pinsight::sys::v4l2::cameras;
+use pinsight::profile::{Fit, Io};
+use pinsight::sys::device::v4l2::cameras;
 use std::path::Path;
 
 /// Checks frames of vivid's 100 % colour bars, which it makes by BT.601 from sRGB, limited range, with

@@ -2,9 +2,9 @@
 
 use crate::contract::SLOTS;
 use crate::stage::{Clock, Stage, arm};
-use pinsight::board::Io;
 use pinsight::frame::PixelFormat;
-use pinsight::sys::v4l2::{CameraRequest, UnarmedCamera};
+use pinsight::profile::Io;
+use pinsight::sys::device::v4l2::{CameraRequest, UnarmedCamera};
 use std::path::Path;
 use std::process::Command;
 

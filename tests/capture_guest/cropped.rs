@@ -3,11 +3,11 @@
 use crate::contract::SLOTS;
 use crate::inside::camera::{self, CAMERA, Setting, here};
 use crate::stage::{Clock, arm};
-use pinsight::board::Io;
 use pinsight::capture::Ycbcr;
-use pinsight::capture::pattern::read_pixel;
+use pinsight::capture::synthetic::pattern::read_pixel;
 use pinsight::frame::PixelFormat;
-use pinsight::sys::v4l2::{CameraRequest, UnarmedCamera};
+use pinsight::profile::Io;
+use pinsight::sys::device::v4l2::{CameraRequest, UnarmedCamera};
 use std::path::Path;
 use std::process::Command;
 

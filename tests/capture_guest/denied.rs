@@ -1,9 +1,9 @@
 //! Of a camera that this user may not open.
 
 use crate::inside::camera::{CAMERA, here, request};
-use pinsight::board::Io;
 use pinsight::frame::PixelFormat;
-use pinsight::sys::v4l2::{CameraErrorKind, UnarmedCamera};
+use pinsight::profile::Io;
+use pinsight::sys::device::v4l2::{CameraErrorKind, UnarmedCamera};
 use std::path::Path;
 
 #[test]

@@ -3,10 +3,10 @@
 use crate::inside::bars::shows_colour_bars;
 use crate::inside::camera::{CAMERA, here, open, request};
 use crate::inside::running::{keeps_the_contract, loses_nothing};
-use pinsight::board::Io;
 use pinsight::capture::{SlotHome, UnarmedSource as _};
 use pinsight::frame::PixelFormat;
-use pinsight::sys::v4l2::{CameraErrorKind, UnarmedCamera};
+use pinsight::profile::Io;
+use pinsight::sys::device::v4l2::{CameraErrorKind, UnarmedCamera};
 use std::path::Path;
 
 #[test]

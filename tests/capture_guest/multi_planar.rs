@@ -7,10 +7,10 @@ use crate::inside::bars::{
 use crate::inside::camera::{CAMERA, USUAL, here, open, request, streaming};
 use crate::inside::running::{keeps_the_contract, loses_nothing, runs};
 use crate::stage::{Clock, arm};
-use pinsight::board::Io;
 use pinsight::capture::UnarmedSource as _;
 use pinsight::frame::PixelFormat;
-use pinsight::sys::v4l2::UnarmedCamera;
+use pinsight::profile::Io;
+use pinsight::sys::device::v4l2::UnarmedCamera;
 use std::path::Path;
 
 #[test]

@@ -3,9 +3,9 @@
 use crate::contract::SLOTS;
 use crate::inside::camera::{here, request};
 use crate::stage::{Clock, arm};
-use pinsight::board::Io;
 use pinsight::frame::PixelFormat;
-use pinsight::sys::v4l2::{CameraErrorKind, UnarmedCamera, cameras};
+use pinsight::profile::Io;
+use pinsight::sys::device::v4l2::{CameraErrorKind, UnarmedCamera, cameras};
 
 #[test]
 #[ignore = "inside the guest"]

@@ -3,11 +3,11 @@
 use crate::contract::{self, SLOTS};
 use crate::inside::camera::{CAMERA, USUAL, open, request, streaming};
 use crate::stage::{Clock, arm};
-use pinsight::board::Io;
-use pinsight::capture::continuity::Continuity;
+use pinsight::capture::health::timestamps::Continuity;
 use pinsight::frame::PixelFormat;
 use pinsight::ledger::SequenceTracker;
-use pinsight::sys::v4l2::{CameraRequest, UnarmedCamera};
+use pinsight::profile::Io;
+use pinsight::sys::device::v4l2::{CameraRequest, UnarmedCamera};
 use pinsight::units::NS_PER_MS;
 use std::path::Path;
 

@@ -3,10 +3,10 @@
 use crate::contract::SLOTS;
 use crate::inside::camera::open;
 use crate::stage::{Clock, Stage, arm};
-use pinsight::board::Io;
 use pinsight::capture::SourceError;
-use pinsight::capture::supervisor::{Action, Event, Limits, Supervisor};
+use pinsight::capture::health::supervisor::{Action, Event, Limits, Supervisor};
 use pinsight::frame::PixelFormat;
+use pinsight::profile::Io;
 use pinsight::units::{NS_PER_MS, NS_PER_S};
 
 /// A camera with its ladder, in real time.

@@ -8,7 +8,7 @@
 //! FlatBuffers' internals (offsets, vtables); `tensorflow/lite/schema.fbs` (fields, in their order).
 
 use super::{Model, cached, unhex};
-use pinsight::board::Delegate;
+use pinsight::profile::Delegate;
 use pinsight::sys::tflite::{ModelFile, Settings, TfliteEngine};
 use sha2::{Digest, Sha256};
 

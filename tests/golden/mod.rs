@@ -6,10 +6,10 @@ mod flatbuffer;
 pub mod half;
 pub mod planes;
 
-use pinsight::board::Delegate;
 use pinsight::frame::{Colour, Encoding, PixelFormat, Quantization, StreamFormat};
 use pinsight::postprocess::Detection;
 use pinsight::preprocess::{Kernel, Plan};
+use pinsight::profile::Delegate;
 use pinsight::sys::tflite::{self, ModelFile, TfliteEngine};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@
 
 use super::Model;
 use super::flatbuffer::{self, Field, NEW, Reader, To, Writer, next};
-use pinsight::board::Delegate;
+use pinsight::profile::Delegate;
 use pinsight::sys::tflite::TfliteEngine;
 
 /// Of `builtin_ops.h`.

@@ -1,7 +1,7 @@
 //! The keys of a camera, and what they have to do with each other.
 
 use crate::{SMALL, messages};
-use pinsight::board;
+use pinsight::profile;
 
 #[test]
 fn standard_input_is_read_by_one_camera_and_does_not_begin_again() {
@@ -33,7 +33,7 @@ fn a_camera_that_is_waited_for_has_slots_of_ours() {
         let wanted = format!("device = \"/dev/video0\"\nabsent = \"wait\"\nio = \"{io}\"");
         SMALL.replacen("device = \"/dev/video0\"", &wanted, 1)
     };
-    assert!(board::read("b.toml", &with("userptr")).is_ok());
+    assert!(profile::read("b.toml", &with("userptr")).is_ok());
     let found = messages("b.toml", &with("mmap"));
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(
@@ -54,7 +54,7 @@ fn controls_are_numbers_truths_or_items_and_nothing_else() {
             1,
         )
     };
-    let board = board::read(
+    let board = profile::read(
         "b.toml",
         &with("{ gain = -3, exposure-auto = true, menu = \"Auto\" }"),
     );
@@ -86,7 +86,7 @@ fn a_crop_is_four_numbers_of_which_the_sides_are_not_zero() {
         let device = "device = \"/dev/video0\"";
         SMALL.replacen(device, &format!("{device}\n{line}"), 1)
     };
-    let board = board::read("b.toml", &with("crop = [0, 8, 640, 480]")).expect("sound");
+    let board = profile::read("b.toml", &with("crop = [0, 8, 640, 480]")).expect("sound");
     assert_eq!(board.cameras[0].crop, Some([0, 8, 640, 480]));
     for crop in [
         "[0, 0, 640]",
@@ -117,7 +117,7 @@ fn slots_of_the_drivers_are_as_many_as_it_has_buffers_and_ours_are_not() {
         let device = "device = \"/dev/video0\"";
         let keys = format!("{device}\nio = \"{io}\"\nring-slots = 64");
         let text = SMALL.replacen(device, &keys, 1);
-        let read = board::read("b.toml", &text);
+        let read = profile::read("b.toml", &text);
         assert_eq!(read.is_err(), refused, "{io}");
     }
 }
@@ -154,7 +154,7 @@ fn jpeg_pictures_come_from_cameras_and_mjpeg_streams_alone() {
 fn a_camera_may_be_judged_more_rarely_and_in_parts_of_the_time_only() {
     let with = |lines: &str| SMALL.replacen("rate-hz = 30", &format!("rate-hz = 30\n{lines}"), 1);
     let lines = "priority = 3\nmax-rate-hz = 0.5\nduty-cycle-ms = [2000, 10000]";
-    let board = board::read("b.toml", &with(lines)).expect("sound");
+    let board = profile::read("b.toml", &with(lines)).expect("sound");
     let camera = &board.cameras[0];
     assert_eq!((camera.priority, camera.max_rate_hz), (3, Some(0.5)));
     assert_eq!(camera.duty_cycle_ms, Some([2000, 10_000]));

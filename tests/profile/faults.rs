@@ -1,7 +1,7 @@
 //! What is not a profile: every fault at once, with its place and what would do.
 
 use crate::{SMALL, assert_messages, assert_one_fault, messages};
-use pinsight::board::{self, LoadError};
+use pinsight::profile::{self, LoadError};
 use std::path::{Path, PathBuf};
 
 /// A file with a fault on most lines, and the message for each.
@@ -166,10 +166,10 @@ fn a_file_that_cannot_be_a_profile_is_named() {
         std::fs::write(&path, bytes).expect("a file");
         path
     };
-    let error = |path: &Path| board::load(path).expect_err("not a profile").to_string();
+    let error = |path: &Path| profile::load(path).expect_err("not a profile").to_string();
     let absent = dir.path().join("absent.toml");
     assert!(matches!(
-        board::load(&absent),
+        profile::load(&absent),
         Err(LoadError::Unreadable { .. })
     ));
     assert!(error(&absent).starts_with(&format!(
@@ -177,7 +177,7 @@ fn a_file_that_cannot_be_a_profile_is_named() {
         absent.display()
     )));
     assert!(matches!(
-        board::load(dir.path()),
+        profile::load(dir.path()),
         Err(LoadError::Unreadable { .. })
     ));
     let binary = file("binary.toml", b"name = 1\n\xff\n");

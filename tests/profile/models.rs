@@ -1,7 +1,7 @@
 //! The keys of models, and of the workers that run them.
 
 use crate::{SMALL, assert_messages, messages};
-use pinsight::board::{self, Delegate, InputRange};
+use pinsight::profile::{self, Delegate, InputRange};
 use std::path::Path;
 
 /// The small profile with one more line for its model.
@@ -12,7 +12,7 @@ fn with_model(line: &str) -> String {
 #[test]
 fn a_delegate_is_a_word_or_a_library_with_options() {
     let line = "delegate = { plugin = \"lib/npu.so\", options = { cores = 2, fast = true, mode = \"a b\" } }";
-    let board = board::read("boards/b.toml", &with_model(line)).expect("sound");
+    let board = profile::read("boards/b.toml", &with_model(line)).expect("sound");
     let Delegate::Plugin(plugin) = &board.models[0].delegate else {
         panic!("{:?}", board.models[0].delegate)
     };
@@ -57,7 +57,7 @@ fn a_delegate_is_a_word_or_a_library_with_options() {
 fn an_input_range_is_a_pair_or_one_for_each_of_three_channels() {
     let range = |text: &str| {
         let text = with_model(&format!("input-range = {text}"));
-        board::read("b.toml", &text).map(|board| board.models[0].input_range)
+        profile::read("b.toml", &text).map(|board| board.models[0].input_range)
     };
     assert_eq!(range("[0, 255.0]"), Ok(InputRange::One([0.0, 255.0])));
     assert_eq!(
@@ -91,7 +91,7 @@ fn an_input_range_is_a_pair_or_one_for_each_of_three_channels() {
 #[test]
 fn a_class_threshold_is_of_a_label_that_the_model_has() {
     let board =
-        board::read("b.toml", &with_model("class-thresholds = { face = 0.75 }")).expect("sound");
+        profile::read("b.toml", &with_model("class-thresholds = { face = 0.75 }")).expect("sound");
     let [threshold] = &board.models[0].class_thresholds[..] else {
         panic!("{:?}", board.models[0].class_thresholds)
     };
@@ -122,11 +122,11 @@ fn a_worker_names_the_cameras_that_it_judges_and_none_is_left_to_nobody() {
     let side = side.split_once("[[camera]]").unwrap().1;
     let side = side.replace("front", "side").replace("video0", "video1");
     let two = SMALL.replacen("[[model]]", &format!("[[camera]]{side}[[model]]"), 1);
-    let board = board::read("b.toml", &two).expect("sound");
+    let board = profile::read("b.toml", &two).expect("sound");
     assert!(board.workers[0].judges("front") && board.workers[0].judges("side"));
     let named = format!("{two}cameras = [\"side\"]\n");
     let again = "[[worker]]\nname = \"more\"\ncores = [2]\nmodel = \"face\"\ncameras = [\"front\", \"side\"]\n";
-    let board = board::read("b.toml", &format!("{named}{again}")).expect("sound");
+    let board = profile::read("b.toml", &format!("{named}{again}")).expect("sound");
     let judges: Vec<_> = board.cameras.iter().map(|c| board.judges_of(c)).collect();
     assert_eq!(
         (judges, board.workers[0].judges("front")),
@@ -182,7 +182,7 @@ fn further_models_come_after_those_whose_boxes_they_look_into() {
         "then = [\"person\", \"plate\"]",
         &format!("{person}{whole}"),
     );
-    let board = board::read("b.toml", &text).expect("sound");
+    let board = profile::read("b.toml", &text).expect("sound");
     let models: Vec<_> = board
         .models_of(&board.workers[0])
         .map(|(at, _)| at)
@@ -195,7 +195,7 @@ fn further_models_come_after_those_whose_boxes_they_look_into() {
     );
     assert_eq!(found.classes, ["Person"]);
     let default =
-        board::read("b.toml", &with("then = [\"in\"]", &within("in", "face"))).expect("sound");
+        profile::read("b.toml", &with("then = [\"in\"]", &within("in", "face"))).expect("sound");
     let default = default.models[1].within.clone().unwrap();
     assert_eq!(
         (default.boxes, default.margin, default.classes.len()),

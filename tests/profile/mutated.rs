@@ -2,7 +2,7 @@
 
 use crate::SMALL;
 use crate::faults::{BROKEN, FAULTY};
-use pinsight::board;
+use pinsight::profile;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
@@ -65,7 +65,7 @@ fn mutated() -> impl Strategy<Value = String> {
 
 /// Whatever the text: a sound board, or faults that have a place in it.
 fn assert_reads(text: &str) {
-    match board::read("p.toml", text) {
+    match profile::read("p.toml", text) {
         Ok(board) => {
             assert!((1..=64).contains(&board.cameras.len()));
             for worker in &board.workers {
@@ -96,7 +96,7 @@ fn the_mutations_give_boards_and_faults() {
     let (mut sound, mut faulty) = (0, 0);
     for _ in 0..200 {
         let text = mutated().new_tree(&mut runner).expect("a text").current();
-        match board::read("p.toml", &text) {
+        match profile::read("p.toml", &text) {
             Ok(_) => sound += 1,
             Err(_) => faulty += 1,
         }

@@ -1,6 +1,6 @@
 //! The profiles that come along, and the reference of `boards/README.md`.
 
-use pinsight::board::{self, Absent};
+use pinsight::profile::{self, Absent};
 
 /// The profiles that come along.
 const SHIPPED: &[&str] = &[
@@ -22,7 +22,7 @@ fn every_shipped_board_is_sound() {
             .extension()
             .is_some_and(|extension| extension == "toml")
         {
-            let board = board::load(&path).unwrap_or_else(|error| panic!("{error}"));
+            let board = profile::load(&path).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(
                 Some(board.name.as_str()),
                 path.file_stem().and_then(|stem| stem.to_str())
@@ -61,7 +61,7 @@ fn documented() -> Vec<[String; 4]> {
 
 #[test]
 fn the_reference_has_every_key_with_the_readers_own_values_and_defaults() {
-    let keys: Vec<[String; 4]> = board::key_list()
+    let keys: Vec<[String; 4]> = profile::key_list()
         .into_iter()
         .map(|key| {
             let section = if key.table.is_empty() {
@@ -116,7 +116,7 @@ fn every_key_but_the_derived_is_shown_in_a_shipped_board() {
         .iter()
         .map(|file| std::fs::read_to_string(file).expect(file))
         .collect();
-    for key in board::key_list() {
+    for key in profile::key_list() {
         let line = format!("\n{} = ", key.name);
         let shown = boards.iter().any(|text| text.contains(&line));
         assert!(

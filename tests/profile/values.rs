@@ -1,10 +1,10 @@
 //! What keys stand for: defaults, paths, numbers.
 
 use crate::{SMALL, small};
-use pinsight::board::{
+use pinsight::frame::PixelFormat;
+use pinsight::profile::{
     self, AbsentCore, Decoder, Delegate, Fit, InputRange, Io, OnShortage, Source, Wait,
 };
-use pinsight::frame::PixelFormat;
 use std::path::Path;
 
 #[test]
@@ -70,7 +70,7 @@ fn the_least_profile_gets_the_documented_defaults() {
 #[test]
 fn a_relative_path_starts_at_the_profiles_directory_and_an_absolute_one_does_not() {
     let model = |file: &str, text: &str| {
-        board::read(file, text).expect("sound").models[0]
+        profile::read(file, text).expect("sound").models[0]
             .path
             .clone()
     };
@@ -92,7 +92,7 @@ fn a_relative_path_starts_at_the_profiles_directory_and_an_absolute_one_does_not
         "\"v4l2\"\ndevice = \"/dev/video0\"",
         "\"image\"\npath = \"a/b.png\"",
     );
-    let board = board::read("boards/door.toml", &image).expect("sound");
+    let board = profile::read("boards/door.toml", &image).expect("sound");
     assert_eq!(
         board.cameras[0].source,
         Source::Image {
@@ -109,7 +109,7 @@ fn numbers_may_be_written_in_all_of_tomls_ways() {
         .replace("width-px = 640", "width-px = 0x0280")
         .replace("rate-hz = 30", "rate-hz = 2.997e1");
     let text = text.replace("[[model]]", "time-out-ms = 1_500\n[[model]]");
-    let board = board::read("b.toml", &text).expect("sound");
+    let board = profile::read("b.toml", &text).expect("sound");
     let camera = &board.cameras[0];
     assert_eq!(
         (camera.width_px, camera.rate_hz, camera.time_out_ms),

@@ -1,8 +1,8 @@
 //! An event in words: as a line of the file of events, and of the log.
 
 use crate::appliance::names::Names;
-use crate::board::{Board, Direction, RuleKind};
 use crate::event::Event;
+use crate::profile::{Board, Direction, RuleKind};
 use crate::units::{NS_PER_MS, NS_PER_US};
 use serde::Serialize;
 

@@ -14,19 +14,19 @@ use crate::appliance::running::CameraAccount;
 use crate::appliance::signals::Signals;
 use crate::appliance::station::{Desk, Ending, Post, Station};
 use crate::appliance::threads::{ViewSeed, WorkerSeed};
-use crate::board::{AbsentCamera, Board, Camera, Worker};
 use crate::capture::FrameSource;
-use crate::capture::continuity::Continuity;
-use crate::capture::pace::Pace;
-use crate::capture::repeats::Repeats;
-use crate::capture::supervisor::{Limits, Supervisor};
+use crate::capture::health::duplicates::Repeats;
+use crate::capture::health::frame_rate::Pace;
+use crate::capture::health::supervisor::{Limits, Supervisor};
+use crate::capture::health::timestamps::Continuity;
 use crate::frame::FrameMeta;
 use crate::latency::{Arrivals, Waits};
 use crate::ledger::ledger;
+use crate::profile::{AbsentCamera, Board, Camera, Worker};
 use crate::sync::Arc;
 use crate::sys::clock::now_ns;
-use crate::sys::heap;
-use crate::sys::poll::PollSet;
+use crate::sys::io::poll::PollSet;
+use crate::sys::malloc_guard;
 use crate::units::{KIB, NS_PER_MS};
 use std::collections::BTreeMap;
 
@@ -234,13 +234,13 @@ fn malloc_arena(
     board: &Board,
     cores: &[usize],
     fitted: &Fitted,
-) -> Result<Option<&'static heap::Arena>, Failure> {
+) -> Result<Option<&'static malloc_guard::Arena>, Failure> {
     if board.memory.malloc_arena_kib == 0 {
         return Ok(None);
     }
     let bytes = board.memory.malloc_arena_kib * KIB;
     let region = decoding::beside_worker(board, cores, fitted, bytes)?;
-    heap::Arena::new(region)
+    malloc_guard::Arena::new(region)
         .map(Some)
         .map_err(|error| Failure::new(Exit::Machine, error))
 }

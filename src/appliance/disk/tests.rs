@@ -1,8 +1,8 @@
 use super::{EVENTS_QUEUED, Shelve, disk};
 use crate::appliance::messages::Told;
-use crate::board::{self, Board};
 use crate::event::Event;
 use crate::postprocess::Detection;
+use crate::profile::{self, Board};
 use crate::record::FrameResult;
 use crate::sync::{Arc, AtomicUsize, Ordering};
 use nix::libc::ENOSPC;
@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 fn demo() -> Board {
     let text = include_str!("../../../boards/demo.toml");
     let text = text.replace("queue-results = 64", "queue-results = 16");
-    let board = board::read("boards/demo.toml", &text).unwrap();
+    let board = profile::read("boards/demo.toml", &text).unwrap();
     assert_eq!(board.housekeeping.queue_results, 16);
     board
 }

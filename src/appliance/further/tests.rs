@@ -3,14 +3,14 @@
 use super::{Account, Boxes, Further, FurtherError, Held, KeptSlot, Round, Turn, take_turns};
 use crate::appliance::pulse::Pulse;
 use crate::appliance::signals::Signal;
-use crate::board::{self, Fit, Resample};
 use crate::frame::{Colour, FrameMeta, PixelFormat, SlotTable, StreamFormat};
 use crate::infer::{Engine, EngineError, FixedEngine, TensorInfo, TensorType};
 use crate::postprocess::{Decoder, Detection, Detections, Settings};
 use crate::preprocess::{Plan, Preparation};
+use crate::profile::{self, Fit, Resample};
 use crate::record::FrameResult;
 use crate::ring::{LaneView, TapNeed, lane};
-use crate::sys::heap;
+use crate::sys::malloc_guard;
 
 const FORMAT: StreamFormat = StreamFormat {
     pixel: PixelFormat::Grey,
@@ -71,13 +71,13 @@ fn further(
     let fixed = FixedEngine::new(tensor(&[1, 8, 8, 1]), vec![(tensor(&[1, 2]), scores)])
         .unwrap()
         .failing_every(failing_every);
-    let settings = Settings::new(board::Decoder::Classify, 2);
+    let settings = Settings::new(profile::Decoder::Classify, 2);
     let preparation = Preparation {
         fit: Fit::Stretch,
         resample: Resample::Bilinear,
-        channels: board::Channels::Rgb,
-        range: board::InputRange::One([0.0, 1.0]),
-        view: board::View::default(),
+        channels: profile::Channels::Rgb,
+        range: profile::InputRange::One([0.0, 1.0]),
+        view: profile::View::default(),
     };
     let plan = Plan::movable(&FORMAT, fixed.input(), &preparation).unwrap();
     let model = Further {
@@ -137,7 +137,7 @@ fn turns(
     first: &FrameResult,
     held: Held<'_>,
 ) -> (Vec<Further<Yes>>, Vec<Came>) {
-    let hot = heap::register_hot().unwrap();
+    let hot = malloc_guard::register_hot().unwrap();
     let pulse = Pulse::default();
     let round = Round {
         first,

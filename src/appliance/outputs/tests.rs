@@ -1,8 +1,8 @@
 use super::{Desk, Roster, Teller, relay_events, write_lines};
 use crate::appliance::messages::queue_of;
-use crate::board::GpioMode;
 use crate::event::output::{Link, Outlet, Port, Relay, Switch, Wire};
 use crate::event::{Event, Phase};
+use crate::profile::GpioMode;
 use crate::sync::{Arc, AtomicUsize, Ordering};
 use nix::errno::Errno;
 use std::sync::mpsc::{Receiver, Sender, channel};

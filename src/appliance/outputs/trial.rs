@@ -2,13 +2,13 @@
 
 use super::{refusal, serial_port};
 use crate::appliance::exit::{Exit, Failure};
-use crate::board::{Board, Delivery, GpioMode, Output};
 use crate::event::output::{Link, Next, Outlet, Patience, Switch as _, Wire as _, Words, sentence};
 use crate::event::{Event, Phase};
+use crate::profile::{Board, Delivery, GpioMode, Output};
 use crate::sys::clock::{now_ns, realtime_ns};
-use crate::sys::gpio::GpioPort;
-use crate::sys::serial::SerialPort;
-use crate::sys::signal::StopSignals;
+use crate::sys::device::gpio::GpioPort;
+use crate::sys::device::serial::SerialPort;
+use crate::sys::service::signal::StopSignals;
 use crate::units::NS_PER_MS;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -83,7 +83,7 @@ pub fn check_output(output: &Output) -> Result<Found, Failure> {
 /// # Errors
 /// The profile; an output that it has not; a device that is not there, is in use, or does not obey.
 pub fn try_output(board: &Path, name: &str) -> Result<String, Failure> {
-    let board = crate::board::load(board).map_err(|error| Failure::new(Exit::Profile, error))?;
+    let board = crate::profile::load(board).map_err(|error| Failure::new(Exit::Profile, error))?;
     let output = find(&board, name)?;
     match &output.delivery {
         Delivery::Gpio {

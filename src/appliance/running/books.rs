@@ -7,14 +7,14 @@ use super::Running;
 use crate::appliance::proof::{self, Proof};
 use crate::appliance::signals::Signal;
 use crate::appliance::threads::{CaptureEnd, Quiet, WorkerEnd};
-use crate::board::Worker;
 use crate::latency::{
     AgeOfKnowledge, Cause, Histogram, Stage, StageHistograms, StageSummary, tail,
 };
 use crate::ledger::Outcome;
+use crate::profile::Worker;
 use crate::sync::Ordering;
-use crate::sys::arena::Arena;
-use crate::sys::heap;
+use crate::sys::malloc_guard;
+use crate::sys::memory::arena::Arena;
 use crate::sys::thread::ThreadPlaced;
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub(super) struct Left<'a> {
     pub(super) workers: &'a [WorkerEnd],
     pub(super) events: proof::Events,
     /// Heap calls of the other threads after ready.
-    pub(super) others: heap::HeapCounts,
+    pub(super) others: malloc_guard::HeapCounts,
     /// Ready to the end.
     pub(super) run_ns: u64,
 }
@@ -322,7 +322,7 @@ fn refuse_the_rest(end: &WorkerEnd) {
     }
 }
 
-fn after_ready(quiet: &[Quiet], others: &heap::HeapCounts) -> proof::AfterReady {
+fn after_ready(quiet: &[Quiet], others: &malloc_guard::HeapCounts) -> proof::AfterReady {
     let mut sum = proof::AfterReady::default();
     for quiet in quiet {
         sum.heap_calls += quiet.heap.heap_calls();
@@ -335,7 +335,7 @@ fn after_ready(quiet: &[Quiet], others: &heap::HeapCounts) -> proof::AfterReady 
         sum.voluntary_switches += quiet.usage.voluntary_switches;
         sum.involuntary_switches += quiet.usage.involuntary_switches;
     }
-    sum.arena_high_water_bytes = heap::arena_reports()
+    sum.arena_high_water_bytes = malloc_guard::arena_reports()
         .map(|arena| arena.high_water_bytes)
         .max()
         .unwrap_or(0);

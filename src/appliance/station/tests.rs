@@ -5,10 +5,10 @@ use crate::appliance::bells::Bells;
 use crate::appliance::messages::{Note, NoteReceiver, note_queue};
 use crate::appliance::signals::Signals;
 use crate::appliance::stop::Stop;
-use crate::capture::continuity::Continuity;
-use crate::capture::pace::Pace;
-use crate::capture::repeats::Repeats;
-use crate::capture::supervisor::{Limits, Supervisor, Trouble};
+use crate::capture::health::duplicates::Repeats;
+use crate::capture::health::frame_rate::Pace;
+use crate::capture::health::supervisor::{Limits, Supervisor, Trouble};
+use crate::capture::health::timestamps::Continuity;
 use crate::capture::{
     Dequeue, Dequeued, FrameSource, MemoryKeeper, Readiness, SlotMemory, SourceError, StampKind,
     Traits,
@@ -21,7 +21,7 @@ use crate::ledger::{LedgerSnapshot, LedgerView, ledger};
 use crate::ring::{Doorbell, LaneTap, LaneView, TapNeed, lane, slots_needed};
 use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::sys::clock::now_ns;
-use crate::sys::poll::PollSet;
+use crate::sys::io::poll::PollSet;
 use crate::sys::thread::UsageProbe;
 use crate::units::NS_PER_S;
 use std::collections::VecDeque;

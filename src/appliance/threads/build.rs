@@ -6,16 +6,16 @@ use crate::appliance::decoding;
 use crate::appliance::exit::{Exit, Failure};
 use crate::appliance::further::{Account, Boxes, Further};
 use crate::appliance::worker::{Tally, View, Work, Worker};
-use crate::board;
 use crate::decode::Jpeg;
 use crate::infer::{Engine, Pace, Scheduler, Share, outputs_of};
 use crate::latency::{AgeOfKnowledge, Histogram, StageHistograms, Usual};
 use crate::postprocess::{Decoder, Detections};
 use crate::preprocess::Plan;
+use crate::profile;
 use crate::record::FrameResult;
 use crate::ring::Waiting;
 use crate::sys::clock::now_ns;
-use crate::sys::heap::HotThread;
+use crate::sys::malloc_guard::HotThread;
 use crate::sys::tflite::TfliteEngine;
 use crate::units::NS_PER_US;
 use std::sync::mpsc::Sender;
@@ -24,7 +24,7 @@ use std::sync::mpsc::Sender;
 const WARM_UP_PASSES: usize = 8;
 
 /// Makes a model on this thread, and tells whoever arms how it went: what it got less is kept for the proof.
-fn make(model: &board::Model, told: &Sender<Armed>) -> Result<Built, Failure> {
+fn make(model: &profile::Model, told: &Sender<Armed>) -> Result<Built, Failure> {
     let mut built = Built::new(model)?;
     if let Some(warning) = built.less.take() {
         let _ = told.send(Armed::Less(warning));
@@ -35,7 +35,7 @@ fn make(model: &board::Model, told: &Sender<Armed>) -> Result<Built, Failure> {
 
 /// The worker's further models, with where each of them looks.
 fn further(
-    models: &[(u16, board::Model)],
+    models: &[(u16, profile::Model)],
     told: &Sender<Armed>,
 ) -> Result<Vec<Further<TfliteEngine>>, Failure> {
     let mut all = Vec::new();
@@ -188,11 +188,11 @@ pub(super) fn build(
         bell: seed.bell,
         shared_bell: seed.alike > 1,
         waiting: match seed.worker.wait {
-            board::Wait::Park => Waiting::Park,
-            board::Wait::SpinThenPark => Waiting::SpinThenPark {
+            profile::Wait::Park => Waiting::Park,
+            profile::Wait::SpinThenPark => Waiting::SpinThenPark {
                 spin_ns: seed.worker.spin_us * NS_PER_US,
             },
-            board::Wait::Spin => Waiting::Spin,
+            profile::Wait::Spin => Waiting::Spin,
         },
         stop: seed.stop,
         results: seed.results,

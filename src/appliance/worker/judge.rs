@@ -14,7 +14,7 @@ use crate::preprocess::Plan;
 use crate::record::FrameResult;
 use crate::ring::Lease;
 use crate::sys::clock::now_ns;
-use crate::sys::heap::HotThread;
+use crate::sys::malloc_guard::HotThread;
 use crate::sys::thread::{RunQueue, sight};
 use crate::units::NS_PER_US;
 

@@ -2,8 +2,8 @@
 
 use super::Settings;
 use crate::bench::report::BenchError;
-use crate::board::Delegate;
 use crate::infer::Engine as _;
+use crate::profile::Delegate;
 use crate::sys::clock::now_ns;
 use crate::sys::tflite::{self, ModelFile, TfliteEngine};
 use crate::sys::usage::sleep_until;

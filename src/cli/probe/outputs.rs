@@ -1,7 +1,7 @@
 //! What can be told of events: GPIO chips with their lines, serial devices.
 
-use crate::sys::gpio::{Chip, Line};
-use crate::sys::serial::SerialDevice;
+use crate::sys::device::gpio::{Chip, Line};
+use crate::sys::device::serial::SerialDevice;
 use nix::errno::Errno;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -63,9 +63,9 @@ pub(super) fn show_serial(text: &mut String, devices: &[SerialDevice]) {
 #[cfg(test)]
 mod tests {
     use super::{show_chips, show_serial};
-    use crate::sys::gpio::{Chip, Line};
-    use crate::sys::holders::Holders;
-    use crate::sys::serial::SerialDevice;
+    use crate::sys::device::gpio::{Chip, Line};
+    use crate::sys::device::holders::Holders;
+    use crate::sys::device::serial::SerialDevice;
     use nix::errno::Errno;
 
     #[test]

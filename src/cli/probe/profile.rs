@@ -1,8 +1,8 @@
 //! The profile that `pinsight probe --write` makes of what it found: text, from facts. Pure.
 
-use crate::board::Machine;
 use crate::frame::PixelFormat;
-use crate::sys::v4l2::{Camera, OfferedFormat};
+use crate::resources::Machine;
+use crate::sys::device::v4l2::{Camera, OfferedFormat};
 use crate::units::{KIB, MIB};
 use std::cmp::Reverse;
 use std::fmt::Write as _;
@@ -314,8 +314,9 @@ pub(super) const DEMO_SHA256: &str =
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::board::{self, Core, Hugepages, Node, Source};
-    use crate::sys::v4l2::{Answer, OfferedSize};
+    use crate::profile::{self, Source};
+    use crate::resources::{Core, Hugepages, Node};
+    use crate::sys::device::v4l2::{Answer, OfferedSize};
 
     fn machine(cores: usize) -> Machine {
         Machine {
@@ -377,14 +378,14 @@ mod tests {
         }
     }
 
-    fn written(machine: &Machine, cameras: &[Camera]) -> (board::Board, usize) {
+    fn written(machine: &Machine, cameras: &[Camera]) -> (profile::Board, usize) {
         let (text, count) = profile(&Facts {
             name: "mine",
             machine,
             cameras,
             model: (Path::new("/models/face.tflite"), false),
         });
-        let board = board::read("mine.toml", &text);
+        let board = profile::read("mine.toml", &text);
         (
             board.unwrap_or_else(|error| panic!("{error:?}\n{text}")),
             count,

@@ -3,8 +3,8 @@
 
 use super::next::Next;
 use super::reopened::Reopened;
-use crate::board::GpioMode;
 use crate::event::{Event, Phase};
+use crate::profile::GpioMode;
 use crate::units::NS_PER_MS;
 use nix::errno::Errno;
 
@@ -142,8 +142,8 @@ impl<O: Outlet> Relay<O> {
 mod tests {
     use super::super::reopened::FIRST_PAUSE_NS;
     use super::{Next, Outlet, Relay, Switch};
-    use crate::board::GpioMode;
     use crate::event::{Event, Phase};
+    use crate::profile::GpioMode;
     use crate::units::NS_PER_MS;
     use nix::errno::Errno;
     use std::cell::RefCell;

@@ -1,8 +1,8 @@
 //! float16 outputs against the same numbers as float32.
 
 use super::*;
-use crate::board::BoxUnit;
 use crate::infer::Half;
+use crate::profile::BoxUnit;
 
 /// Repeatable numbers of `least..=greatest`, every 97th none or beyond half precision.
 fn numbers(count: usize, [least, greatest]: [f32; 2], seed: u64) -> Vec<f32> {
@@ -88,13 +88,13 @@ fn every_decoder_reads_float16_outputs_as_float32_ones_of_the_same_numbers() {
     ];
     let pixels = Settings {
         box_unit: BoxUnit::Pixel,
-        ..Settings::new(board::Decoder::Yolo, 3)
+        ..Settings::new(profile::Decoder::Yolo, 3)
     };
-    let shares = Settings::new(board::Decoder::Yolo, 3);
+    let shares = Settings::new(profile::Decoder::Yolo, 3);
     let cases = [
         (FACE, square(128), face.to_vec()),
         (
-            Settings::new(board::Decoder::Ssd, 3),
+            Settings::new(profile::Decoder::Ssd, 3),
             square(300),
             anchored.to_vec(),
         ),
@@ -109,7 +109,7 @@ fn every_decoder_reads_float16_outputs_as_float32_ones_of_the_same_numbers() {
             vec![output("v5", &[1, 252, 8], [0.0, 1.0], 6)],
         ),
         (
-            Settings::new(board::Decoder::Raw, 0),
+            Settings::new(profile::Decoder::Raw, 0),
             square(64),
             anchored.to_vec(),
         ),
@@ -121,7 +121,7 @@ fn every_decoder_reads_float16_outputs_as_float32_ones_of_the_same_numbers() {
             "{:?}: what is no number is refused",
             settings.decoder
         );
-        let is_raw = settings.decoder == board::Decoder::Raw;
+        let is_raw = settings.decoder == profile::Decoder::Raw;
         assert!(
             is_raw != (detections.len() > 1),
             "{:?}: {stats:?}",
@@ -162,7 +162,7 @@ fn float16_boxes_that_the_model_finished_are_read() {
         output(":2", &[1, 2], &[0.9, 0.8]),
         output(":3", &[1], &[2.0]),
     ];
-    let (detections, stats) = alike(&Settings::new(board::Decoder::Ssd, 3), &input, &outputs);
+    let (detections, stats) = alike(&Settings::new(profile::Decoder::Ssd, 3), &input, &outputs);
     let seen: Vec<_> = detections.iter().map(|d| d.class).collect();
     assert_eq!((&seen[..], stats.refused), (&[2, 0][..], 0));
 }

@@ -31,8 +31,8 @@ fn face_tensors() -> (TensorInfo, [TensorInfo; 2]) {
     )
 }
 
-const FACE: Settings = Settings::new(board::Decoder::BlazefaceShort, 1);
-const CLASSES: Settings = Settings::new(board::Decoder::Classify, 3);
+const FACE: Settings = Settings::new(profile::Decoder::BlazefaceShort, 1);
+const CLASSES: Settings = Settings::new(profile::Decoder::Classify, 3);
 
 fn bytes(values: &[f32]) -> Vec<u8> {
     values

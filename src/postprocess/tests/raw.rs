@@ -12,7 +12,7 @@ fn least_and_greatest_value_of_each_output_are_told_with_their_place() {
         tensor("c", &[], TensorType::F32),
     ];
     let input = tensor("input", &[1, 8, 8, 3], TensorType::F32);
-    let settings = Settings::new(board::Decoder::Raw, 0);
+    let settings = Settings::new(profile::Decoder::Raw, 0);
     let mut decoder = Decoder::new(&settings, &input, &outputs).unwrap();
     assert_eq!(decoder.layout(), "3 outputs, summed up");
     let mut detections = Detections::new();
@@ -44,7 +44,7 @@ fn least_and_greatest_value_of_each_output_are_told_with_their_place() {
 fn a_tensor_of_too_many_dimensions_is_refused() {
     let outputs = [tensor("deep", &[1; 7], TensorType::F32)];
     let input = tensor("input", &[1, 8, 8, 3], TensorType::F32);
-    let settings = Settings::new(board::Decoder::Raw, 0);
+    let settings = Settings::new(profile::Decoder::Raw, 0);
     let error = Decoder::new(&settings, &input, &outputs).unwrap_err();
     assert!(
         error

@@ -1,12 +1,12 @@
 use super::*;
-use crate::board::Scores;
+use crate::profile::Scores;
 
 /// Background and three classes.
 const COLUMNS: usize = 4;
 const ANCHORS: usize = 1917;
 
 fn settings(labels: usize) -> Settings {
-    Settings::new(board::Decoder::Ssd, labels)
+    Settings::new(profile::Decoder::Ssd, labels)
 }
 
 fn square(side: usize) -> TensorInfo {

@@ -1,10 +1,10 @@
 use super::*;
-use crate::board::BoxUnit;
+use crate::profile::BoxUnit;
 
 /// Boxes of one grid cell each, for an input of 128 x 64: 16 x 8, 8 x 4 and 4 x 2.
 const CELLS: usize = 168;
 
-const THREE: Settings = Settings::new(board::Decoder::Yolo, 3);
+const THREE: Settings = Settings::new(profile::Decoder::Yolo, 3);
 const PIXELS: fn() -> Settings = || Settings {
     box_unit: BoxUnit::Pixel,
     ..THREE

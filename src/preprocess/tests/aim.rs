@@ -4,10 +4,10 @@
 use super::{
     Case, bound, cases, format, is_bayer, kernels, noise, reference, simple, steps_off, tensor,
 };
-use crate::board::{Fit, Resample};
 use crate::frame::{Colour, PixelFormat};
 use crate::infer::TensorType;
 use crate::preprocess::{Kernel, Plan};
+use crate::profile::{Fit, Resample};
 use proptest::prelude::{ProptestConfig, prop_assert, prop_assert_eq, proptest};
 
 /// A part of what a case looks at, by shares of its sides: whole squares of a Bayer picture.

@@ -2,10 +2,10 @@
 #![allow(unsafe_code)] // Frames between pages that nothing may read.
 
 use super::{HD, close, format, kernels, noise, simple, tensor};
-use crate::board::{Fit, Resample};
 use crate::frame::{PixelFormat, StreamFormat};
 use crate::infer::{TensorInfo, TensorType};
 use crate::preprocess::{Kernel, Plan};
+use crate::profile::{Fit, Resample};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
 use std::ffi::c_void;
 use std::num::NonZeroUsize;

@@ -1,10 +1,10 @@
 //! Pictures that lie on their side, against upright ones.
 
 use super::{HD, format, kernels, noise, planar, simple, tensor};
-use crate::board::{Fit, Resample, Rotate};
 use crate::frame::PixelFormat;
 use crate::infer::TensorType;
 use crate::preprocess::Plan;
+use crate::profile::{Fit, Resample, Rotate};
 
 #[test]
 fn a_turned_and_mirrored_picture_is_the_upright_one_with_its_rows_as_columns_bit_for_bit_on_each_kernel()

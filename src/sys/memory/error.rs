@@ -1,7 +1,7 @@
 //! Why memory cannot be had, with the setting to change.
 
 use super::{LockError, Placement, RegionRequest};
-use crate::sys::hugepool;
+use crate::sys::memory::hugepool;
 use crate::units::{KIB, MIB};
 use nix::errno::Errno;
 use std::path::Path;

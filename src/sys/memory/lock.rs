@@ -1,6 +1,7 @@
 //! Locking, its limit, and how much is locked.
 
-use crate::sys::{heap, procfs};
+use crate::sys::io::procfs;
+use crate::sys::malloc_guard;
 use crate::units::KIB;
 use nix::errno::Errno;
 use nix::libc;
@@ -50,7 +51,7 @@ impl std::error::Error for LockError {}
 /// # Errors
 /// The limit, as found and as needed.
 pub fn lock_all() -> Result<(), LockError> {
-    heap::trim();
+    malloc_guard::trim();
     mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE).map_err(|errno| {
         let mut buffer = [0; 4096];
         let needed_kib = procfs::read(Path::new("/proc/self/status"), &mut buffer)

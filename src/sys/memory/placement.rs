@@ -2,7 +2,7 @@
 
 use super::range::Range;
 use crate::limits::MAX_NODES;
-use crate::sys::procfs;
+use crate::sys::io::procfs;
 use crate::units::KIB;
 use nix::errno::Errno;
 use nix::libc;

@@ -25,9 +25,9 @@ pub use graph::{Graph, Step};
 pub use model::{MAX_MODEL_BYTES, ModelError, ModelFault, ModelFile};
 pub use plugin::PluginFault;
 
-use crate::board::{self, Delegate, OnFailure};
 use crate::infer::{Engine, EngineError, TensorInfo, TensorType};
 use crate::limits::MAX_OUTPUTS;
+use crate::profile::{self, Delegate, OnFailure};
 use session::Session;
 use std::fmt;
 use std::ptr::{self, NonNull};
@@ -63,8 +63,8 @@ impl Settings {
     }
 }
 
-impl From<&board::Model> for Settings {
-    fn from(model: &board::Model) -> Self {
+impl From<&profile::Model> for Settings {
+    fn from(model: &profile::Model) -> Self {
         Self {
             threads: model.threads,
             delegate: model.delegate.clone(),

@@ -9,7 +9,7 @@ use super::ffi;
 use super::graph::text;
 use super::model::ModelFault;
 use super::owned::Owned;
-use crate::board;
+use crate::profile;
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fmt;
@@ -65,14 +65,14 @@ pub(super) struct Plugin(Owned<ffi::Delegate>);
 
 impl Plugin {
     /// Loads the library and asks it for a delegate.
-    pub(super) fn load(plugin: &board::Plugin) -> Result<Self, ModelFault> {
+    pub(super) fn load(plugin: &profile::Plugin) -> Result<Self, ModelFault> {
         Self::ask(plugin).map_err(|fault| ModelFault::Plugin {
             path: plugin.path.clone(),
             fault,
         })
     }
 
-    fn ask(plugin: &board::Plugin) -> Result<Self, PluginFault> {
+    fn ask(plugin: &profile::Plugin) -> Result<Self, PluginFault> {
         let library = open(&plugin.path)?;
         let create = symbol(library, CREATE)?;
         let destroy = symbol(library, DESTROY)?;

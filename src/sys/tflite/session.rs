@@ -9,8 +9,8 @@ use super::model::ModelFault;
 use super::owned::Owned;
 use super::plugin::Plugin;
 use super::{Region, Settings, TensorSeen, ffi, library_version};
-use crate::board::Delegate;
 use crate::infer::TensorType;
+use crate::profile::Delegate;
 use std::ffi::c_int;
 use std::ptr;
 

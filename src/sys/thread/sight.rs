@@ -1,7 +1,7 @@
 //! A thread's look at itself, cheap enough for every frame.
 
 use crate::latency::Sight;
-use crate::sys::procfs;
+use crate::sys::io::procfs;
 use nix::sched::sched_getcpu;
 use nix::sys::resource::{UsageWho, getrusage};
 use std::fs::File;
@@ -75,7 +75,7 @@ impl RunQueue {
 mod tests {
     use super::*;
     use crate::sys::clock::now_ns;
-    use crate::sys::coreset::CoreSet;
+    use crate::sys::cpu::core_set::CoreSet;
     use crate::sys::thread::{ThreadUsage, UsageProbe, current_cores, pin};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};

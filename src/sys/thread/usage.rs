@@ -1,6 +1,6 @@
 //! Page faults, switches and migrations of a thread, counted without disturbing it.
 
-use crate::sys::procfs;
+use crate::sys::io::procfs;
 use nix::sched::sched_getcpu;
 use nix::sys::resource::{UsageWho, getrusage};
 use std::fs::File;

@@ -5,12 +5,12 @@ use crate::inside::camera::{
 };
 use crate::inside::running::runs;
 use crate::inside::watch::Watch;
-use pinsight::board::Io;
 use pinsight::capture::SourceError;
-use pinsight::capture::continuity::Continuity;
-use pinsight::capture::supervisor::Event;
+use pinsight::capture::health::supervisor::Event;
+use pinsight::capture::health::timestamps::Continuity;
 use pinsight::frame::PixelFormat;
-use pinsight::sys::heap;
+use pinsight::profile::Io;
+use pinsight::sys::malloc_guard;
 use pinsight::units::NS_PER_MS;
 
 #[test]
@@ -113,8 +113,8 @@ fn calls_that_fail_on_the_way_are_survived() {
 fn a_camera_that_is_gone_comes_back_by_what_it_is() {
     if here("plain") {
         let driver = "/sys/bus/platform/drivers/vivid";
-        let _hot = heap::register_hot().unwrap();
-        let _guard = heap::guard_on();
+        let _hot = malloc_guard::register_hot().unwrap();
+        let _guard = malloc_guard::guard_on();
         for io in [Io::Userptr, Io::Mmap] {
             let mut watch = Watch::new(io);
             watch.until_frames(5);
@@ -125,19 +125,19 @@ fn a_camera_that_is_gone_comes_back_by_what_it_is() {
                     watch.supervisor.counts().reopens,
                 );
                 write(&format!("{driver}/unbind"), "vivid.0");
-                let before = heap::thread_counts().calls;
+                let before = malloc_guard::thread_counts().calls;
                 watch.until("an attempt in vain", |watch| {
                     watch.supervisor.counts().failed_attempts > failed
                 });
-                let quiet = heap::thread_counts().calls == before;
+                let quiet = malloc_guard::thread_counts().calls == before;
                 assert!(quiet, "losing a camera enters the heap");
                 write(&format!("{driver}/bind"), "vivid.0");
-                let before = heap::thread_counts().calls;
+                let before = malloc_guard::thread_counts().calls;
                 watch.until("a reopening", |watch| {
                     watch.supervisor.counts().reopens > reopens
                 });
                 watch.until_frames(5);
-                let quiet = heap::thread_counts().calls == before;
+                let quiet = malloc_guard::thread_counts().calls == before;
                 assert!(quiet, "a reopened camera enters the heap");
             }
             println!("{io:?}: {:?}", watch.supervisor.counts());

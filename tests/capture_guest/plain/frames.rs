@@ -3,9 +3,9 @@
 use crate::inside::bars::{PACKED_10, shows_colour_bars, shows_colour_bars_to_the_model};
 use crate::inside::camera::{here, open};
 use crate::inside::running::{keeps_the_contract, loses_nothing, runs};
-use pinsight::board::Io;
 use pinsight::capture::{SlotHome, UnarmedSource};
 use pinsight::frame::PixelFormat;
+use pinsight::profile::Io;
 
 #[test]
 #[ignore = "inside the guest"]

@@ -3,9 +3,9 @@
 use crate::contract::SLOTS;
 use crate::inside::camera::{CAMERA, Setting, here, open, request};
 use crate::stage::{Clock, arm};
-use pinsight::board::{ControlSetting, ControlValue, Io};
 use pinsight::frame::PixelFormat;
-use pinsight::sys::v4l2::{CameraErrorKind, CameraRequest, UnarmedCamera, cameras};
+use pinsight::profile::{ControlSetting, ControlValue, Io};
+use pinsight::sys::device::v4l2::{CameraErrorKind, CameraRequest, UnarmedCamera, cameras};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 fn a_camera_is_named_by_its_bus_and_a_name_of_several_lists_them() {
     if here("plain") {
         let asked = request(PixelFormat::Nv12);
-        let cameras = pinsight::sys::v4l2::cameras();
+        let cameras = pinsight::sys::device::v4l2::cameras();
         assert_eq!(cameras.len(), 2, "{cameras:?}");
         for camera in &cameras {
             let answer = camera.answer.as_ref().unwrap();
@@ -44,7 +44,7 @@ fn controls_are_set_checked_read_back_and_set_again_after_a_reopening() {
             value,
         };
         let value_now = |name: &str| {
-            let cameras = pinsight::sys::v4l2::cameras();
+            let cameras = pinsight::sys::device::v4l2::cameras();
             let answer = cameras[0].answer.as_ref().unwrap();
             let control = answer.controls.iter().find(|c| c.name == name);
             control.expect("the control").value

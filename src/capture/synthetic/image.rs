@@ -1,0 +1,655 @@
+//! A photograph over which the camera's window moves: real content for machines without a camera.
+//!
+//! The photograph is enlarged by whole numbers and converted once; a frame is a copy of rows.
+
+use super::cadence::{Paint, Painted};
+use super::paint::{chroma_samples, convert, luma_sample, stream_format};
+use crate::capture::{FrameSource, NotArmed, SlotHome, Slots, UnarmedSource, check_caller_slots};
+use crate::frame::{PixelFormat, StreamFormat};
+use crate::limits::MAX_SLOTS;
+use std::path::{Path, PathBuf};
+
+/// Longest side of the enlarged photograph.
+const MAX_CANVAS_PX: u32 = 16_384;
+
+/// What the image source is to deliver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageConfig {
+    /// PNG or JPEG file.
+    pub path: PathBuf,
+    /// Whole-number enlargement, at least 1.
+    pub scale: u32,
+    /// Pixels that the window moves from frame to frame, in each direction.
+    pub pan_px: u32,
+    /// Sample layout.
+    pub pixel: PixelFormat,
+    /// Width of the window, 16..=8192.
+    pub width_px: u32,
+    /// Height of the window, 16..=8192.
+    pub height_px: u32,
+    /// Time between frames, at least 1 ns.
+    pub interval_ns: u64,
+}
+
+/// Why a photograph cannot be used.
+#[derive(Debug)]
+pub enum ImageError {
+    /// The file cannot be read.
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// It is no regular file.
+    NoFile {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// It is no PNG or JPEG, or a damaged one.
+    Decode {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: ::image::ImageError,
+    },
+    /// The window does not fit into the enlarged photograph, or that is too large.
+    Size {
+        /// The file.
+        path: PathBuf,
+        /// Width and height of the photograph.
+        photo_px: (u32, u32),
+        /// Width and height of the window.
+        window_px: (u32, u32),
+        /// The scale that was found.
+        scale: u32,
+        /// Scales that would do; empty when none does.
+        scales: std::ops::RangeInclusive<u32>,
+    },
+}
+
+impl std::fmt::Display for ImageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Open { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::NoFile { path } => write!(
+                f,
+                "{}: found no regular file, expected a PNG or JPEG photograph",
+                path.display()
+            ),
+            Self::Decode { path, error } => {
+                write!(
+                    f,
+                    "{}: expected a PNG or JPEG photograph: {error}",
+                    path.display()
+                )
+            }
+            Self::Size {
+                path,
+                photo_px,
+                window_px,
+                scale,
+                scales,
+            } => {
+                let path = path.display();
+                let ((photo_w, photo_h), (window_w, window_h)) = (photo_px, window_px);
+                write!(
+                    f,
+                    "{path}: a photograph of {photo_w}x{photo_h} at scale {scale} does not serve a \
+                     window of {window_w}x{window_h}: "
+                )?;
+                if scales.is_empty() {
+                    f.write_str("no scale does; choose a smaller window")
+                } else {
+                    write!(
+                        f,
+                        "expected a scale of {} to {}",
+                        scales.start(),
+                        scales.end()
+                    )
+                }
+            }
+        }
+    }
+}
+
+impl std::error::Error for ImageError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Open { error, .. } => Some(error),
+            Self::Decode { error, .. } => Some(error),
+            Self::NoFile { .. } | Self::Size { .. } => None,
+        }
+    }
+}
+
+/// An enlarged and converted photograph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Canvas {
+    /// Sample layout: BT.709, limited range; red, green and blue in full range.
+    pub pixel: PixelFormat,
+    /// Width in pixels: the photograph's times the scale.
+    pub width_px: u32,
+    /// Height in pixels: the photograph's times the scale.
+    pub height_px: u32,
+    /// Bytes from row to row of the first plane.
+    pub stride_bytes: u32,
+    /// The samples: `pixel.image_bytes(stride_bytes, height_px)`.
+    pub bytes: Box<[u8]>,
+}
+
+/// The photograph enlarged by pixel replication and converted to NV12, BT.709, limited range. See
+/// [`photo_to_canvas`].
+#[must_use]
+pub fn photo_to_nv12(rgb: &[u8], width_px: u32, height_px: u32, scale: u32) -> Option<Canvas> {
+    photo_to_canvas(rgb, width_px, height_px, scale, PixelFormat::Nv12)
+}
+
+/// Enlarges an R'G'B' photograph (`width_px * height_px * 3` bytes, rows without gaps) by replicating
+/// each pixel `scale` times both ways, and converts it. `None` when the lengths do not fit together or a
+/// side of the result leaves 1..=16384.
+///
+/// For each pixel, in f64: `Y' = 0.2126 R + 0.7152 G + 0.0722 B`, luma `16 + Y' * 219 / 255`. For each
+/// 2x2 block (NV12; 2x1 for YUYV) of the enlarged photograph, from the mean R, G, B of its pixels (at an
+/// odd edge: of those that exist): `Cb = (B - Y') / 1.8556`, `Cr = (R - Y') / 1.5748`, chroma
+/// `128 + C * 224 / 255`. Samples are `floor(value + 0.5)`, clamped to 0..=255. Bytes between the end of
+/// a row and the stride are 0.
+///
+/// # Source
+/// ITU-R BT.709-6, item 3.
+#[must_use]
+pub fn photo_to_canvas(
+    rgb: &[u8],
+    width_px: u32,
+    height_px: u32,
+    scale: u32,
+    pixel: PixelFormat,
+) -> Option<Canvas> {
+    let photo = Photo::new(rgb, width_px, height_px)?;
+    let range = 1..=MAX_CANVAS_PX;
+    let canvas_width = width_px
+        .checked_mul(scale)
+        .filter(|px| range.contains(px))?;
+    let canvas_height = height_px
+        .checked_mul(scale)
+        .filter(|px| range.contains(px))?;
+    let format = stream_format(pixel, canvas_width, canvas_height, 1)?;
+    let mut bytes = vec![0; format.size_bytes as usize].into_boxed_slice();
+    let (width, height) = (canvas_width as usize, canvas_height as usize);
+    let stride = format.stride_bytes as usize;
+    let scale = scale as usize;
+    match pixel {
+        PixelFormat::Nv12 => {
+            let (luma, chroma) = bytes.split_at_mut(stride * height);
+            for (y, row) in luma.chunks_exact_mut(stride).enumerate() {
+                photo.luma_row(y / scale, scale, row[..width].iter_mut());
+            }
+            for (y, row) in chroma.chunks_exact_mut(stride).enumerate() {
+                let rows = 2 * y..(2 * y + 2).min(height);
+                for (x, pair) in row
+                    .as_chunks_mut()
+                    .0
+                    .iter_mut()
+                    .enumerate()
+                    .take(width.div_ceil(2))
+                {
+                    let columns = 2 * x..(2 * x + 2).min(width);
+                    let (cb, cr) = photo.chroma(columns, rows.clone(), scale);
+                    *pair = [cb, cr];
+                }
+            }
+        }
+        PixelFormat::Yuyv => {
+            for (y, row) in bytes.chunks_exact_mut(stride).enumerate() {
+                photo.luma_row(y / scale, scale, row.iter_mut().step_by(2).take(width));
+                for (x, quad) in row
+                    .as_chunks_mut::<4>()
+                    .0
+                    .iter_mut()
+                    .enumerate()
+                    .take(width.div_ceil(2))
+                {
+                    let columns = 2 * x..(2 * x + 2).min(width);
+                    (quad[1], quad[3]) = photo.chroma(columns, y..y + 1, scale);
+                }
+            }
+        }
+        _ => convert(&format, &mut bytes, |x, y| {
+            photo.pixels[y / scale * photo.width + x / scale]
+        }),
+    }
+    Some(Canvas {
+        pixel,
+        width_px: canvas_width,
+        height_px: canvas_height,
+        stride_bytes: format.stride_bytes,
+        bytes,
+    })
+}
+
+/// R'G'B' rows of a photograph.
+struct Photo<'a> {
+    pixels: &'a [[u8; 3]],
+    width: usize,
+}
+
+impl<'a> Photo<'a> {
+    fn new(rgb: &'a [u8], width_px: u32, height_px: u32) -> Option<Self> {
+        let (pixels, rest) = rgb.as_chunks();
+        let (width, height) = (width_px as usize, height_px as usize);
+        let fits = width.checked_mul(height) == Some(pixels.len());
+        (fits && rest.is_empty() && width > 0 && height > 0).then_some(Self { pixels, width })
+    }
+
+    /// Luma of the photograph's row `y`, each sample written `scale` times.
+    fn luma_row<'b>(&self, y: usize, scale: usize, mut row: impl Iterator<Item = &'b mut u8>) {
+        for [r, g, b] in &self.pixels[y * self.width..(y + 1) * self.width] {
+            let luma = luma_sample(f64::from(*r), f64::from(*g), f64::from(*b));
+            for sample in row.by_ref().take(scale) {
+                *sample = luma;
+            }
+        }
+    }
+
+    /// Chroma of the mean of a block of the enlarged photograph.
+    fn chroma(
+        &self,
+        columns: std::ops::Range<usize>,
+        rows: std::ops::Range<usize>,
+        scale: usize,
+    ) -> (u8, u8) {
+        let mut sum = [0_u32; 3];
+        let mut count = 0_u32;
+        for y in rows {
+            for x in columns.clone() {
+                let pixel = self.pixels[y / scale * self.width + x / scale];
+                for (sum, value) in sum.iter_mut().zip(pixel) {
+                    *sum += u32::from(value);
+                }
+                count += 1;
+            }
+        }
+        let [r, g, b] = sum.map(|sum| f64::from(sum) / f64::from(count.max(1)));
+        chroma_samples(r, g, b)
+    }
+}
+
+/// How far the window moves, and from where. It starts at the top, centred, and goes back and forth
+/// along both axes at once. Its travel is at most a quarter of its own size, so that what the first
+/// frame shows in its middle stays in view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Pan {
+    step_px: u64,
+    left_px: u64,
+    travel_x_px: u64,
+    travel_y_px: u64,
+}
+
+impl Pan {
+    fn new(canvas: (u32, u32), window: (u32, u32), step_px: u32) -> Self {
+        let slack = (
+            u64::from(canvas.0 - window.0),
+            u64::from(canvas.1 - window.1),
+        );
+        let travel_x_px = slack.0.min(u64::from(window.0 / 4));
+        Self {
+            step_px: u64::from(step_px),
+            left_px: (slack.0 - travel_x_px) / 2,
+            travel_x_px,
+            travel_y_px: slack.1.min(u64::from(window.1 / 4)),
+        }
+    }
+
+    /// Left and top of the window in frame `number`; both even.
+    fn offset(&self, number: u64) -> (u64, u64) {
+        let way = number.wrapping_mul(self.step_px);
+        let swing = |travel: u64| match travel {
+            0 => 0,
+            _ => travel - (way % (2 * travel)).abs_diff(travel),
+        };
+        (
+            (self.left_px + swing(self.travel_x_px)) & !1,
+            swing(self.travel_y_px) & !1,
+        )
+    }
+}
+
+/// Copies the window at (`left`, `top`), both even, into `slot`, which holds at least one frame.
+fn cut(canvas: &Canvas, format: &StreamFormat, (left, top): (u64, u64), slot: &mut [u8]) {
+    let (Ok(left), Ok(top)) = (usize::try_from(left), usize::try_from(top)) else {
+        return;
+    };
+    let Some(picture) = slot.get_mut(..format.size_bytes as usize) else {
+        return;
+    };
+    let bytes = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+    let layout = format.pixel.layout();
+    let plane_of = |index, stride, height| bytes(layout.plane_offset(index, stride, height));
+    for (index, plane) in layout.planes().iter().enumerate() {
+        let from = plane_of(index, canvas.stride_bytes, canvas.height_px);
+        let to = plane_of(index, format.stride_bytes, format.height_px);
+        let (Some(from), Some(to)) = (canvas.bytes.get(from..), picture.get_mut(to..)) else {
+            return;
+        };
+        let skip_bytes = left / plane.group_px as usize * plane.group_bytes as usize;
+        let row_bytes = bytes(plane.row_bytes(format.width_px));
+        let rows = from
+            .chunks_exact(bytes(plane.stride(canvas.stride_bytes)))
+            .skip(top / plane.rows as usize);
+        let into = to
+            .chunks_exact_mut(bytes(plane.stride(format.stride_bytes)))
+            .take(format.height_px.div_ceil(plane.rows) as usize);
+        for (from, to) in rows.zip(into) {
+            if let (Some(from), Some(to)) = (
+                from.get(skip_bytes..skip_bytes + row_bytes),
+                to.get_mut(..row_bytes),
+            ) {
+                to.copy_from_slice(from);
+            }
+        }
+    }
+}
+
+/// The photograph before it has slots.
+#[derive(Debug)]
+pub struct UnarmedImage {
+    format: StreamFormat,
+    canvas: Canvas,
+    pan: Pan,
+}
+
+impl UnarmedImage {
+    /// Reads and converts the photograph.
+    ///
+    /// # Errors
+    /// A file that cannot be read or decoded, or sizes that do not fit together.
+    pub fn open(config: &ImageConfig) -> Result<Self, ImageError> {
+        let path = || config.path.clone();
+        let (rgb, width, height) = decode(&config.path)?;
+        let size_error = || ImageError::Size {
+            path: path(),
+            photo_px: (width, height),
+            window_px: (config.width_px, config.height_px),
+            scale: config.scale,
+            scales: scales((width, height), (config.width_px, config.height_px)),
+        };
+        let canvas_of = |px: u32| px.saturating_mul(config.scale);
+        if canvas_of(width) < config.width_px || canvas_of(height) < config.height_px {
+            return Err(size_error());
+        }
+        let canvas = photo_to_canvas(&rgb, width, height, config.scale, config.pixel)
+            .ok_or_else(size_error)?;
+        let interval_ns = config.interval_ns.max(1);
+        let format = stream_format(config.pixel, config.width_px, config.height_px, interval_ns)
+            .ok_or_else(size_error)?;
+        let pan = Pan::new(
+            (canvas.width_px, canvas.height_px),
+            (config.width_px, config.height_px),
+            config.pan_px,
+        );
+        Ok(Self {
+            format,
+            canvas,
+            pan,
+        })
+    }
+}
+
+/// The scales at which a window fits into a photograph.
+fn scales(photo: (u32, u32), window: (u32, u32)) -> std::ops::RangeInclusive<u32> {
+    let least = |window: u32, photo: u32| window.div_ceil(photo.max(1)).max(1);
+    let most = MAX_CANVAS_PX / photo.0.max(photo.1).max(1);
+    least(window.0, photo.0).max(least(window.1, photo.1))..=most
+}
+
+/// The photograph's R'G'B' samples, width and height.
+fn decode(path: &Path) -> Result<(Vec<u8>, u32, u32), ImageError> {
+    let open = |error| ImageError::Open {
+        path: path.to_owned(),
+        error,
+    };
+    // A device or a FIFO is no photograph, may never end, and may never open.
+    if !std::fs::metadata(path).map_err(open)?.is_file() {
+        let path = path.into();
+        return Err(ImageError::NoFile { path });
+    }
+    let reader = ::image::ImageReader::open(path).map_err(open)?;
+    let reader = reader.with_guessed_format().map_err(open)?;
+    let decoded = reader
+        .decode()
+        .map_err(|error| ImageError::Decode {
+            path: path.to_owned(),
+            error,
+        })?
+        .into_rgb8();
+    let (width, height) = decoded.dimensions();
+    Ok((decoded.into_raw(), width, height))
+}
+
+impl UnarmedSource for UnarmedImage {
+    fn format(&self) -> StreamFormat {
+        self.format
+    }
+    fn slot_home(&self) -> SlotHome {
+        SlotHome::Caller
+    }
+    fn own_bytes(&self) -> u64 {
+        self.canvas.bytes.len() as u64
+    }
+    fn io(&self) -> String {
+        "image".to_owned()
+    }
+    fn arm(self: Box<Self>, slots: Slots<'_>) -> Result<Box<dyn FrameSource>, NotArmed> {
+        match check_caller_slots(&self.format, slots, MAX_SLOTS) {
+            Ok(slots) => {
+                let image = Image {
+                    canvas: self.canvas,
+                    pan: self.pan,
+                };
+                Ok(Box::new(Painted::new(self.format, image, slots)))
+            }
+            Err(error) => Err(NotArmed {
+                source: self,
+                error,
+            }),
+        }
+    }
+}
+
+/// The photograph, and where the window is.
+#[derive(Debug)]
+struct Image {
+    canvas: Canvas,
+    pan: Pan,
+}
+
+impl Paint for Image {
+    fn paint(&self, format: &StreamFormat, number: u64, bytes: &mut [u8]) {
+        cut(&self.canvas, format, self.pan.offset(number), bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::synthetic::paint::read;
+    use proptest::prelude::*;
+
+    /// The documented formula once more, sample by sample, from the enlarged photograph.
+    fn reference(
+        rgb: &[u8],
+        width: usize,
+        height: usize,
+        scale: usize,
+        block: (usize, usize),
+        at: (usize, usize),
+    ) -> [u8; 3] {
+        let pixel = |x: usize, y: usize| {
+            let at = (y / scale * width + x / scale) * 3;
+            [
+                f64::from(rgb[at]),
+                f64::from(rgb[at + 1]),
+                f64::from(rgb[at + 2]),
+            ]
+        };
+        let y_of = |[r, g, b]: [f64; 3]| 0.2126 * r + 0.7152 * g + 0.0722 * b;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let round = |value: f64| (value + 0.5).floor().clamp(0.0, 255.0) as u8;
+        let (mut sum, mut count) = ([0.0; 3], 0.0);
+        for dy in 0..block.1 {
+            for dx in 0..block.0 {
+                let (x, y) = (at.0 / block.0 * block.0 + dx, at.1 / block.1 * block.1 + dy);
+                if x < width * scale && y < height * scale {
+                    for (sum, value) in sum.iter_mut().zip(pixel(x, y)) {
+                        *sum += value;
+                    }
+                    count += 1.0;
+                }
+            }
+        }
+        let mean = sum.map(|sum: f64| sum / count);
+        let y_mean = y_of(mean);
+        [
+            round(16.0 + y_of(pixel(at.0, at.1)) * 219.0 / 255.0),
+            round(128.0 + (mean[2] - y_mean) / 1.8556 * 224.0 / 255.0),
+            round(128.0 + (mean[0] - y_mean) / 1.5748 * 224.0 / 255.0),
+        ]
+    }
+
+    fn photo(width: u32, height: u32, seed: u64) -> Vec<u8> {
+        let mut state = seed;
+        (0..width * height * 3)
+            .map(|_| {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                state.to_be_bytes()[0]
+            })
+            .collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn a_converted_photograph_has_the_documented_samples(
+            width in 1..23_u32, height in 1..23_u32, scale in 1..5_u32, nv12: bool, seed: u64,
+        ) {
+            let rgb = photo(width, height, seed);
+            let (pixel, block) = if nv12 { (PixelFormat::Nv12, (2, 2)) } else { (PixelFormat::Yuyv, (2, 1)) };
+            let canvas = photo_to_canvas(&rgb, width, height, scale, pixel).unwrap();
+            let format = stream_format(pixel, canvas.width_px, canvas.height_px, 1).unwrap();
+            prop_assert_eq!((canvas.width_px, canvas.height_px), (width * scale, height * scale));
+            for y in 0..height * scale {
+                for x in 0..width * scale {
+                    let found = read(&format, &canvas.bytes, x, y).unwrap();
+                    let at = (x as usize, y as usize);
+                    let expected = reference(&rgb, width as usize, height as usize, scale as usize, block, at);
+                    prop_assert_eq!([found.y, found.cb, found.cr], expected, "at {} {}", x, y);
+                }
+            }
+        }
+
+        #[test]
+        fn the_window_stays_on_the_canvas_and_moves_by_the_step_at_most(
+            window in (16..3000_u32, 16..3000_u32), slack in (0..3000_u32, 0..3000_u32),
+            step in 0..64_u32, number in 0..100_000_u64,
+        ) {
+            let canvas = (window.0 + slack.0, window.1 + slack.1);
+            let pan = Pan::new(canvas, window, step);
+            let ((left, top), (next_left, next_top)) = (pan.offset(number), pan.offset(number + 1));
+            prop_assert!(left % 2 == 0 && top % 2 == 0);
+            prop_assert!(left + u64::from(window.0) <= u64::from(canvas.0));
+            prop_assert!(top + u64::from(window.1) <= u64::from(canvas.1));
+            // Offsets are rounded down to even numbers, which adds at most one pixel.
+            prop_assert!(left.abs_diff(next_left) <= u64::from(step) + 1);
+            prop_assert!(top.abs_diff(next_top) <= u64::from(step) + 1);
+        }
+    }
+
+    #[test]
+    fn a_cut_window_equals_the_canvas_at_its_offset() {
+        for pixel in PixelFormat::RAW {
+            let rgb = photo(40, 30, 7);
+            let canvas = photo_to_canvas(&rgb, 40, 30, 2, pixel).unwrap();
+            let whole = stream_format(pixel, 80, 60, 1).unwrap();
+            for (width, height) in [(16, 16), (33, 21), (64, 50)] {
+                let format = stream_format(pixel, width, height, 1).unwrap();
+                let mut slot = vec![0; format.size_bytes as usize];
+                cut(&canvas, &format, (8, 10), &mut slot);
+                // Of a Bayer picture, what is in whole squares.
+                let block = pixel.layout().block_px;
+                for y in 0..height / block * block {
+                    for x in 0..width / block * block {
+                        let expected = read(&whole, &canvas.bytes, x + 8, y + 10);
+                        assert_eq!(read(&format, &slot, x, y), expected, "{pixel:?} at {x} {y}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_middle_of_the_first_frame_stays_in_view() {
+        let pan = Pan::new((2048, 2048), (1920, 1080), 8);
+        for number in 0..1000 {
+            let (left, top) = pan.offset(number);
+            assert!(
+                left <= 128 && top <= 270,
+                "frame {number} is at {left} {top}"
+            );
+        }
+        assert_eq!(pan.offset(0), (0, 0));
+        assert_eq!(pan.offset(16), (128, 128));
+    }
+
+    #[test]
+    fn a_window_larger_than_the_photograph_names_the_scales_that_would_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("photo.png");
+        ::image::RgbImage::new(100, 50).save(&path).unwrap();
+        let config = ImageConfig {
+            path,
+            scale: 2,
+            pan_px: 2,
+            pixel: PixelFormat::Nv12,
+            width_px: 300,
+            height_px: 200,
+            interval_ns: 1,
+        };
+        let Err(ImageError::Size { scales, .. }) = UnarmedImage::open(&config) else {
+            panic!("a size error");
+        };
+        assert_eq!(scales, 4..=163);
+        assert!(UnarmedImage::open(&ImageConfig { scale: 4, ..config }).is_ok());
+    }
+
+    #[test]
+    fn a_file_that_is_no_photograph_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("photo.png");
+        std::fs::write(&path, b"not a picture").unwrap();
+        let config = ImageConfig {
+            path: path.clone(),
+            scale: 1,
+            pan_px: 2,
+            pixel: PixelFormat::Nv12,
+            width_px: 64,
+            height_px: 64,
+            interval_ns: 1,
+        };
+        let error = UnarmedImage::open(&config).unwrap_err();
+        assert!(matches!(error, ImageError::Decode { .. }));
+        assert!(
+            error.to_string().contains(path.to_str().unwrap()),
+            "{error}"
+        );
+        let missing = ImageConfig {
+            path: folder.path().join("absent.jpg"),
+            ..config
+        };
+        assert!(matches!(
+            UnarmedImage::open(&missing),
+            Err(ImageError::Open { .. })
+        ));
+    }
+}

@@ -1,0 +1,282 @@
+//! A folder of pictures, shown one after the other as an MJPEG camera would send them.
+//!
+//! JPEG files are frames as they are, damaged ones included; PNG files are compressed when the folder is
+//! read. All of them are held in memory.
+
+use super::cadence::{Paint, Painted};
+use crate::capture::stream::gather::jpeg_format;
+use crate::capture::stream::mjpeg::size_px;
+use crate::capture::{FrameSource, NotArmed, SlotHome, Slots, UnarmedSource, check_caller_slots};
+use crate::frame::StreamFormat;
+use crate::limits::MAX_SLOTS;
+use crate::units::MIB;
+use ::image::codecs::jpeg::JpegEncoder;
+use std::path::{Path, PathBuf};
+
+/// Most bytes of a folder's pictures: what is held in memory is locked there.
+const MOST_BYTES: u64 = 256 * MIB;
+/// Quality of PNG files that are compressed, 1 to 100: what cameras have as a rule is less.
+const QUALITY: u8 = 92;
+
+/// What is to be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PicturesConfig {
+    /// The folder. Its `.jpg`, `.jpeg` and `.png` files are shown in the order of their names.
+    pub folder: PathBuf,
+    /// Begin again after the last one.
+    pub repeat: bool,
+    /// Size of every picture, 16 to 8192 each way.
+    pub size_px: (u32, u32),
+    /// Time between frames, at least 1 ns.
+    pub interval_ns: u64,
+}
+
+/// Why a folder cannot be shown.
+#[derive(Debug)]
+pub enum PicturesError {
+    /// The folder or a file cannot be read.
+    Open {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A PNG file is none, or cannot be compressed.
+    Png {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: ::image::ImageError,
+    },
+    /// A picture has another size than the profile says, or none can be shown at that size.
+    Size {
+        /// The file, or the folder.
+        path: PathBuf,
+        /// Its width and height.
+        found: (u32, u32),
+        /// The profile's.
+        expected: (u32, u32),
+    },
+    /// There is no picture in the folder.
+    Empty {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The pictures together are too large.
+    Large {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+impl std::fmt::Display for PicturesError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Open { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::Png { path, error } => {
+                write!(f, "{}: expected a PNG picture: {error}", path.display())
+            }
+            Self::Size {
+                path,
+                found,
+                expected,
+            } => write!(
+                f,
+                "{}: found a picture of {}x{}, expected {}x{}: change `width-px` and `height-px`, or scale \
+                 the pictures",
+                path.display(),
+                found.0,
+                found.1,
+                expected.0,
+                expected.1
+            ),
+            Self::Empty { path } => write!(
+                f,
+                "{}: found no picture, expected files named *.jpg, *.jpeg or *.png",
+                path.display()
+            ),
+            Self::Large { path } => write!(
+                f,
+                "{}: found more than {} MiB of pictures, which would all be held in memory; put them into one \
+                 file, which is read as it is shown: `cat *.jpg > clip.mjpeg`",
+                path.display(),
+                MOST_BYTES / MIB
+            ),
+        }
+    }
+}
+
+impl std::error::Error for PicturesError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Open { error, .. } => Some(error),
+            Self::Png { error, .. } => Some(error),
+            Self::Size { .. } | Self::Empty { .. } | Self::Large { .. } => None,
+        }
+    }
+}
+
+/// The pictures before they have slots.
+#[derive(Debug)]
+pub struct UnarmedPictures {
+    format: StreamFormat,
+    pictures: Pictures,
+}
+
+impl UnarmedPictures {
+    /// Reads the folder.
+    ///
+    /// # Errors
+    /// What cannot be read or has another size, and which file it is.
+    pub fn open(config: &PicturesConfig) -> Result<Self, PicturesError> {
+        let folder = || config.folder.clone();
+        let expected = config.size_px;
+        let format = jpeg_format(expected, config.interval_ns.max(1)).ok_or_else(|| {
+            PicturesError::Size {
+                path: folder(),
+                found: expected,
+                expected,
+            }
+        })?;
+        let mut pictures = Vec::new();
+        let mut bytes = 0;
+        for path in names(&config.folder)? {
+            let (jpeg, found) = read(&path)?;
+            // Without a readable header it is a damaged frame, and shown as such.
+            if let Some(found) = found
+                && found != expected
+            {
+                return Err(PicturesError::Size {
+                    path,
+                    found,
+                    expected,
+                });
+            }
+            bytes += jpeg.len() as u64;
+            if bytes > MOST_BYTES {
+                return Err(PicturesError::Large { path: folder() });
+            }
+            pictures.push(jpeg.into_boxed_slice());
+        }
+        if pictures.is_empty() {
+            return Err(PicturesError::Empty { path: folder() });
+        }
+        Ok(Self {
+            format,
+            pictures: Pictures {
+                pictures,
+                repeat: config.repeat,
+            },
+        })
+    }
+}
+
+fn ends_with(path: &Path, endings: &[&str]) -> bool {
+    path.extension().is_some_and(|found| {
+        endings
+            .iter()
+            .any(|ending| found.eq_ignore_ascii_case(ending))
+    })
+}
+
+/// The pictures of a folder, in the order of their names.
+fn names(folder: &Path) -> Result<Vec<PathBuf>, PicturesError> {
+    let wrong = |error| PicturesError::Open {
+        path: folder.to_owned(),
+        error,
+    };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(wrong)? {
+        let path = entry.map_err(wrong)?.path();
+        if ends_with(&path, &["jpg", "jpeg", "png"]) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// A picture's bytes, and its size.
+type Read = (Vec<u8>, Option<(u32, u32)>);
+
+/// A picture as a camera would send it, and its size where that can be read.
+fn read(path: &Path) -> Result<Read, PicturesError> {
+    let bytes = std::fs::read(path).map_err(|error| PicturesError::Open {
+        path: path.to_owned(),
+        error,
+    })?;
+    if !ends_with(path, &["png"]) {
+        let size = size_px(&bytes);
+        return Ok((bytes, size));
+    }
+    let wrong = |error| PicturesError::Png {
+        path: path.to_owned(),
+        error,
+    };
+    let picture = ::image::load_from_memory_with_format(&bytes, ::image::ImageFormat::Png)
+        .map_err(wrong)?
+        .into_rgb8();
+    let mut jpeg = Vec::new();
+    JpegEncoder::new_with_quality(&mut jpeg, QUALITY)
+        .encode_image(&picture)
+        .map_err(wrong)?;
+    Ok((jpeg, Some(picture.dimensions())))
+}
+
+impl UnarmedSource for UnarmedPictures {
+    fn format(&self) -> StreamFormat {
+        self.format
+    }
+    fn slot_home(&self) -> SlotHome {
+        SlotHome::Caller
+    }
+    fn own_bytes(&self) -> u64 {
+        self.pictures
+            .pictures
+            .iter()
+            .map(|picture| picture.len() as u64)
+            .sum()
+    }
+    fn io(&self) -> String {
+        format!("a folder of {} pictures", self.pictures.pictures.len())
+    }
+    fn arm(self: Box<Self>, slots: Slots<'_>) -> Result<Box<dyn FrameSource>, NotArmed> {
+        match check_caller_slots(&self.format, slots, MAX_SLOTS) {
+            Ok(slots) => Ok(Box::new(Painted::new(self.format, self.pictures, slots))),
+            Err(error) => Err(NotArmed {
+                source: self,
+                error,
+            }),
+        }
+    }
+}
+
+/// The pictures, and whether they begin anew behind the last.
+#[derive(Debug)]
+struct Pictures {
+    pictures: Vec<Box<[u8]>>,
+    repeat: bool,
+}
+
+impl Pictures {
+    /// The picture that frame `number` shows.
+    fn shown(&self, number: u64) -> Option<&[u8]> {
+        let count = self.pictures.len() as u64;
+        let number = if self.repeat { number % count } else { number };
+        let index = usize::try_from(number).ok()?;
+        self.pictures.get(index).map(|picture| &**picture)
+    }
+}
+
+impl Paint for Pictures {
+    fn paint(&self, _: &StreamFormat, number: u64, bytes: &mut [u8]) {
+        if let Some(picture) = self.shown(number) {
+            let fits = picture.len().min(bytes.len());
+            bytes[..fits].copy_from_slice(&picture[..fits]);
+        }
+    }
+    fn bytes(&self, _: &StreamFormat, number: u64) -> Option<u32> {
+        let length = self.shown(number)?.len();
+        Some(u32::try_from(length).unwrap_or(u32::MAX))
+    }
+}

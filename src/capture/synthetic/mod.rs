@@ -1,0 +1,7 @@
+//! Sources that need no kernel: colour bars, an image over which the camera's window moves, a folder of JPEG images.
+
+mod cadence;
+pub mod image;
+pub mod image_folder;
+pub mod paint;
+pub mod pattern;

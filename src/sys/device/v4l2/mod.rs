@@ -1,0 +1,47 @@
+//! V4L2 cameras: found, asked, and streamed from.
+//!
+//! Answers for: talking to the kernel about video. Does not answer for: when to restart
+//! (`capture::supervisor`), whether a timestamp is to be believed (`capture::continuity`), or the memory
+//! of the slots (`sys::memory`).
+//!
+//! ```text
+//! list ── cameras() ─────────────► probe, error messages
+//! node ── open, identity ──┐
+//! negotiate ── S_SELECTION, S_FMT, S_PARM, colour, planes ──► unarmed: UnarmedCamera ── arm ──► FrameSource
+//! raw ── one function an ioctl ──┘     │ choose: which way,     │ source: the kernel's buffers, which are
+//!                                      │ by trial and by speed  │         the slots, or carry the caller's
+//!                                      │                        │ copy: into the caller's slots
+//!                                      └── buffers: mapping (whose addresses never change), dmabuf
+//! ```
+//!
+//! Structs and request numbers are `v4l`'s. Its streams are not used: they own their buffers, allocate
+//! when a frame is late, and panic when a device is gone.
+
+mod buffers;
+mod choose;
+mod colour;
+mod controls;
+mod copy;
+mod crop;
+mod device;
+mod dmabuf;
+mod error;
+mod list;
+mod mapping;
+mod negotiate;
+mod node;
+mod planes;
+
+mod raw;
+mod source;
+mod speed;
+mod stamp;
+mod unarmed;
+
+pub use colour::colour;
+pub use controls::OfferedControl;
+pub use error::{CameraError, CameraErrorKind, fourcc_text};
+pub use list::{Answer, Camera, OfferedFormat, OfferedSize, cameras};
+pub use negotiate::CameraRequest;
+pub use speed::Speed;
+pub use unarmed::{TriedIo, UnarmedCamera, try_every_io};

@@ -1,0 +1,225 @@
+//! Log lines: one write(2) each to standard error, from a buffer on the stack. Never allocates, and never
+//! waits for a reader: a line that a full pipe does not take is counted as lost.
+//!
+//! Where standard error is not a terminal, lines carry the priority prefix that journald reads
+//! (`<3>` and the like, sd-daemon(3)); on a terminal the level is a word.
+#![allow(unsafe_code)]
+
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
+use crate::sys::io::poll::{TAKEN_AT_ONCE, takes_bytes};
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use nix::libc;
+use std::fmt::{self, Write as _};
+use std::io::IsTerminal as _;
+use std::os::fd::AsFd as _;
+
+/// Bytes of the longest line, its line end included. journald and pipes take this in one piece
+/// (PIPE_BUF is 4096).
+pub const LINE_BYTES: usize = 1024;
+
+/// What stands at the end of a line that did not fit.
+const CUT: &str = " [cut]";
+
+const _: () = assert!(LINE_BYTES <= TAKEN_AT_ONCE);
+
+/// How the level of a line is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// `<3>`: for journald.
+    Priority,
+    /// `error: `: for people.
+    Word,
+}
+
+static LOGGER: StderrLogger = StderrLogger {
+    words: AtomicBool::new(false),
+    lost: AtomicU64::new(0),
+};
+
+struct StderrLogger {
+    words: AtomicBool,
+    lost: AtomicU64,
+}
+
+/// Makes `log`'s macros write to standard error. A second call only changes the level.
+pub fn init(level: LevelFilter) {
+    LOGGER
+        .words
+        .store(std::io::stderr().is_terminal(), Ordering::Relaxed);
+    // An error means that a logger is set already; it is this one, nobody else sets one.
+    let _ = log::set_logger(&LOGGER);
+    log::set_max_level(level);
+}
+
+/// Lines that standard error did not take whole.
+#[must_use]
+pub fn lost_lines() -> u64 {
+    LOGGER.lost.load(Ordering::Relaxed)
+}
+
+impl Log for StderrLogger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level()
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let style = if self.words.load(Ordering::Relaxed) {
+            Style::Word
+        } else {
+            Style::Priority
+        };
+        let line = Line::new(style, record.level(), *record.args());
+        if !takes_bytes(std::io::stderr().as_fd()) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let bytes = line.as_bytes();
+        // SAFETY: the buffer is live and `bytes.len()` long. Standard error may be closed: then the
+        // call fails and the line counts as lost.
+        let written =
+            unsafe { libc::write(libc::STDERR_FILENO, bytes.as_ptr().cast(), bytes.len()) };
+        if usize::try_from(written) != Ok(bytes.len()) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// One finished line in a fixed buffer.
+#[derive(Debug)]
+pub struct Line {
+    bytes: [u8; LINE_BYTES],
+    used: usize,
+    cut: bool,
+}
+
+impl Line {
+    /// Formats a line. Line breaks inside become blanks, since journald would take the rest as lines
+    /// of their own; what does not fit is cut at a character's end, and marked.
+    #[must_use]
+    pub fn new(style: Style, level: Level, args: fmt::Arguments<'_>) -> Self {
+        let mut line = Self {
+            bytes: [0; LINE_BYTES],
+            used: 0,
+            cut: false,
+        };
+        line.push(match (style, level) {
+            (Style::Priority, Level::Error) => "<3>",
+            (Style::Priority, Level::Warn) => "<4>",
+            (Style::Priority, Level::Info) => "<6>",
+            (Style::Priority, Level::Debug | Level::Trace) => "<7>",
+            (Style::Word, Level::Error) => "error: ",
+            (Style::Word, Level::Warn) => "warning: ",
+            (Style::Word, Level::Info) => "info: ",
+            (Style::Word, Level::Debug) => "debug: ",
+            (Style::Word, Level::Trace) => "trace: ",
+        });
+        // The only error is the full buffer, which is marked; an error of the value itself leaves the
+        // line as far as it came.
+        let _ = line.write_fmt(args);
+        if line.cut {
+            line.bytes[line.used..line.used + CUT.len()].copy_from_slice(CUT.as_bytes());
+            line.used += CUT.len();
+        }
+        line.bytes[line.used] = b'\n';
+        line.used += 1;
+        line
+    }
+
+    /// The line with its line end.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.used]
+    }
+
+    fn push(&mut self, text: &str) {
+        // Room for the mark and the line end is kept free.
+        let room = LINE_BYTES - CUT.len() - 1 - self.used;
+        let mut count = text.len().min(room);
+        while !text.is_char_boundary(count) {
+            count -= 1;
+        }
+        self.cut |= count < text.len();
+        let target = &mut self.bytes[self.used..self.used + count];
+        target.copy_from_slice(&text.as_bytes()[..count]);
+        for byte in target {
+            if matches!(*byte, b'\n' | b'\r' | 0) {
+                *byte = b' ';
+            }
+        }
+        self.used += count;
+    }
+}
+
+impl fmt::Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.cut {
+            return Err(fmt::Error);
+        }
+        self.push(text);
+        if self.cut { Err(fmt::Error) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(line: &Line) -> &str {
+        std::str::from_utf8(line.as_bytes()).expect("a line is cut between characters only")
+    }
+
+    #[test]
+    fn the_journal_gets_priorities_and_people_get_words() {
+        let journal =
+            |level| text(&Line::new(Style::Priority, level, format_args!("x"))).to_owned();
+        assert_eq!(journal(Level::Error), "<3>x\n");
+        assert_eq!(journal(Level::Warn), "<4>x\n");
+        assert_eq!(journal(Level::Info), "<6>x\n");
+        assert_eq!(journal(Level::Debug), "<7>x\n");
+        let word = Line::new(
+            Style::Word,
+            Level::Warn,
+            format_args!("camera {} is slow", "front"),
+        );
+        assert_eq!(text(&word), "warning: camera front is slow\n");
+    }
+
+    #[test]
+    fn a_message_with_line_breaks_stays_one_line() {
+        let line = Line::new(Style::Priority, Level::Info, format_args!("a\nb\r\nc"));
+        assert_eq!(text(&line), "<6>a b  c\n");
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters_and_marked() {
+        for pad in 0..4 {
+            let long = format!("{}{}", "x".repeat(pad), "é€".repeat(600));
+            let line = Line::new(Style::Priority, Level::Info, format_args!("{long} {long}"));
+            assert!(text(&line).ends_with(" [cut]\n"));
+            assert!(line.as_bytes().len() <= LINE_BYTES);
+            assert!(line.as_bytes().len() > LINE_BYTES - 4);
+        }
+    }
+
+    #[test]
+    fn the_longest_message_that_fits_is_not_marked() {
+        let fits = LINE_BYTES - CUT.len() - 1 - "<6>".len();
+        let line = Line::new(
+            Style::Priority,
+            Level::Info,
+            format_args!("{}", "y".repeat(fits)),
+        );
+        assert!(text(&line).ends_with("y\n"));
+        let line = Line::new(
+            Style::Priority,
+            Level::Info,
+            format_args!("{}", "y".repeat(fits + 1)),
+        );
+        assert!(text(&line).ends_with("y [cut]\n"));
+    }
+}

@@ -20,7 +20,6 @@ const ROWS: &[&[&str]] = &[
         "record",
     ],
     &["sys"],
-    &["bench"],
     &["appliance"],
     &["cli"],
 ];

@@ -12,8 +12,6 @@ pub mod hugepool;
 pub mod logger;
 pub mod memory;
 pub mod notify;
-#[cfg(feature = "bench")]
-pub mod perf;
 pub mod poll;
 pub mod procfs;
 pub mod serial;
@@ -22,6 +20,4 @@ pub mod stream;
 pub mod tflite;
 pub mod thread;
 pub mod topology;
-#[cfg(feature = "bench")]
-pub mod usage;
 pub mod v4l2;

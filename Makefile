@@ -11,6 +11,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PINSIGHT := $(TARGET)/release/pinsight
+PINSIGHT_BENCH := $(TARGET)/release/pinsight-bench
 # Elsewhere than target/ the program does not find the TensorFlow Lite library by itself.
 ifdef CARGO_TARGET_DIR
 export LD_LIBRARY_PATH := $(CURDIR)/.cache/tflite/$(shell uname -m)$(addprefix :,$(LD_LIBRARY_PATH))
@@ -57,7 +58,7 @@ run: setup ## the demo board for 10 seconds: a camera, a detector, a proof; BOAR
 
 test: setup-test ## every test: unit, property, command line, loom, and the guest with real V4L2
 	$(call step,unit$(,) property$(,) contract and command-line tests)
-	cargo test
+	cargo test --workspace
 	$(call step,fuzzing: each reader of bytes from outside for 10 s)
 	@FUZZ_SECONDS=10 cargo test --quiet --test fuzz -- --nocapture --test-threads 1 2>&1 | tee $(TARGET)/fuzz.log
 	@grep -q '^fuzz jpeg: [1-9]' $(TARGET)/fuzz.log || { echo "make: nothing was fuzzed" >&2; exit 1; }
@@ -91,24 +92,24 @@ lint: ## format and lints, as CI judges them
 	@.setup/packages lint
 	@.setup/fetch run
 	$(call step,format)
-	cargo fmt --check
+	cargo fmt --all --check
 	$(call step,lints)
-	cargo clippy --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets -- -D warnings
 
 bench: setup ## every claim of the design beside what it replaces; writes benches/README.md's tables
 	$(call step,building (release))
-	cargo build --release
+	cargo build --release --package pinsight-bench
 	@mkdir -p $(BENCH)
 	$(call step,the claims$(,) one by one)
 	@for claim in $(CLAIMS); do \
 		printf '\n-- %s\n' $$claim; \
-		$(PINSIGHT) bench $$claim --json $(BENCH)/$$claim.json --svg $(BENCH)/$$claim.svg \
+		$(PINSIGHT_BENCH) $$claim --json $(BENCH)/$$claim.json --svg $(BENCH)/$$claim.svg \
 			|| { test $$? = 4 && rm -f $(BENCH)/$$claim.*; }; \
 	done
 	@cp $(BENCH)/queue.svg benches/queue.svg
 	$(call step,8 cameras before a real model)
 	@.setup/fetch board boards/ssd.toml
-	$(PINSIGHT) bench queue --model .cache/models/ssd_mobilenetv2_oidv4_fp16.tflite \
+	$(PINSIGHT_BENCH) queue --model .cache/models/ssd_mobilenetv2_oidv4_fp16.tflite \
 		--designs rendezvous,array-queue,ring --json $(BENCH)/queue-model.json
 	$(call step,the two designs of the experiment in Go)
 	@rm -f $(BENCH)/queue-go.json
@@ -119,20 +120,20 @@ bench: setup ## every claim of the design beside what it replaces; writes benche
 	fi
 	@$(MAKE) bench-preprocess
 	$(call step,ring and doorbell beside their peers)
-	cargo bench --bench ring --bench doorbell
+	cargo bench --package pinsight-bench --bench ring --bench doorbell
 	@BENCH_CONDITIONS="$$(date -u +%F), commit $$(git rev-parse --short HEAD)$$(git diff --quiet HEAD -- src benches ':!benches/queue.svg' || echo ' and changes'), $$(rustc --version), cargo's release profile$${RUSTFLAGS:+ with RUSTFLAGS $$RUSTFLAGS}" \
-		cargo bench --quiet --bench table
+		cargo bench --quiet --package pinsight-bench --bench table
 
 bench-preprocess: setup ## camera buffer to tensor beside OpenCV, yuv and fast_image_resize
 	$(call step,building (release); the peers take some minutes once)
-	cargo build --release
+	cargo build --release --package pinsight-bench
 	cargo build --release --locked --manifest-path benches/preprocess-peers/Cargo.toml --target-dir $(TARGET)/peers
 	@test -x .cache/bench-venv/bin/python || python3 -m venv .cache/bench-venv
 	@.cache/bench-venv/bin/python -c 'import cv2, numpy' 2> /dev/null \
 		|| .cache/bench-venv/bin/pip install -q --disable-pip-version-check opencv-python-headless==5.0.0.93 numpy==2.4.6
 	@mkdir -p $(BENCH)
 	$(call step,ours and the peers take turns)
-	.cache/bench-venv/bin/python benches/preprocess_peers.py --ours $(PINSIGHT) \
+	.cache/bench-venv/bin/python benches/preprocess_peers.py --ours $(PINSIGHT_BENCH) \
 		--rust $(TARGET)/peers/release/preprocess-peers --folder $(BENCH)
 
 clean: ## remove what was built; the fetched files stay in .cache

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The peers beside `pinsight bench preprocess`: the same pictures to the same tensors, on one thread.
+"""The peers beside `pinsight-bench preprocess`: the same pictures to the same tensors, on one thread.
 
-usage: preprocess_peers.py --ours PINSIGHT --rust PROGRAM --folder FOLDER [--passes N] [--rounds N]
+usage: preprocess_peers.py --ours PINSIGHT-BENCH --rust PROGRAM --folder FOLDER [--passes N] [--rounds N]
 
 OpenCV takes the steps of an ordinary pipeline: cvtColor to RGB, resize, then float32 or float16 with 1/255.
 PROGRAM is what benches/preprocess-peers builds: `yuv` and `fast_image_resize`, without float16.
@@ -66,7 +66,7 @@ def main():
     reports = []
     for number in range(1, arguments.rounds + 1):
         print(f"round {number} of {arguments.rounds}", flush=True)
-        subprocess.run([arguments.ours, "bench", "preprocess", "--json", ours], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([arguments.ours, "preprocess", "--json", ours], check=True, stdout=subprocess.DEVNULL)
         with open(ours, encoding="utf-8") as file:
             reports.append(json.load(file))
         run = subprocess.run([arguments.rust, str(arguments.passes)], check=True, text=True, stdout=subprocess.PIPE)

@@ -14,7 +14,7 @@
 //!
 //! Dependencies point left, and a test holds them there:
 //! `units limits <- sync <- frame ring ledger latency profile <- resources capture decode preprocess infer postprocess
-//! event record <- sys <- bench <- appliance <- cli <- main`. Stages do not import each other, except for the
+//! event record <- sys <- appliance <- cli <- main`. Stages do not import each other, except for the
 //! type that is handed over. `unsafe` stands in `sys`, in the frame core and the sources' slot memory, and in
 //! the SIMD kernels; each block says why it holds.
 //!
@@ -61,9 +61,6 @@ pub mod record;
 
 #[cfg(not(loom))]
 pub mod sys;
-
-#[cfg(all(feature = "bench", not(loom)))]
-pub mod bench;
 
 #[cfg(not(loom))]
 pub mod appliance;

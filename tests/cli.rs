@@ -594,27 +594,3 @@ fn a_stop_signal_ends_the_run_with_its_proof() {
     let proof: Value = serde_json::from_slice(&std::fs::read(&proof).unwrap()).unwrap();
     assert_eq!(proof["cameras"][0]["identity_holds"], true);
 }
-
-#[test]
-fn figures_of_a_bench_go_to_standard_output_or_to_a_file() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("leak.json");
-    let bench = |json: &[&str]| {
-        let output = pinsight(&[&["bench", "leak", "--frames", "1000"], json].concat());
-        assert_eq!(code(&output), 0, "{}", stderr(&output));
-        stdout(&output)
-    };
-    for json in [&["--json"][..], &["--json", "-"]] {
-        let figures: Value = serde_json::from_str(&bench(json)).expect("JSON alone");
-        assert!(figures.as_object().is_some_and(|object| !object.is_empty()));
-    }
-    let table = bench(&["--json", file.to_str().unwrap()]);
-    assert!(serde_json::from_str::<Value>(&table).is_err(), "{table}");
-    let written = std::fs::read(&file).unwrap();
-    assert!(
-        serde_json::from_slice::<Value>(&written)
-            .unwrap()
-            .is_object()
-    );
-    assert!(!repository().join("-").exists());
-}

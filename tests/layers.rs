@@ -21,7 +21,6 @@ const ROWS: &[&[&str]] = &[
         "record",
     ],
     &["sys"],
-    &["bench"],
     &["appliance"],
     &["cli"],
 ];

@@ -2,7 +2,7 @@
 // an unbuffered channel with a fresh frame each, and preallocated frames in a drop-oldest ring of one
 // for each camera, served in turn, with a coalesced wake-up.
 //
-// The cameras, the consumer and the figures are those of `pinsight bench queue`: a frame is due at a
+// The cameras, the consumer and the figures are those of `pinsight-bench queue`: a frame is due at a
 // fixed time whatever the program does, its latency runs from then to the end of its inference, and a
 // frame that is due while its camera's goroutine is blocked is lost in the source.
 package main
@@ -30,7 +30,7 @@ type settings struct {
 	warmUp     time.Duration
 }
 
-// Row has the keys of a row of `pinsight bench queue --json`.
+// Row has the keys of a row of `pinsight-bench queue --json`.
 type Row struct {
 	Design          string  `json:"design"`
 	P50             int64   `json:"p50_ns"`

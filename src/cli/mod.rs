@@ -1,8 +1,6 @@
 //! The command line: arguments to one command, its outcome to an exit code. One file per command, and no
 //! logic of the pipeline.
 
-#[cfg(feature = "bench")]
-mod bench;
 mod check;
 mod output;
 mod probe;
@@ -50,9 +48,6 @@ enum Command {
     Snapshot(snapshot::Arguments),
     /// Read the results of a recording back, validated record by record
     Results(results::Arguments),
-    /// Measure the design's claims on this machine, each beside what it replaces
-    #[cfg(feature = "bench")]
-    Bench(bench::Arguments),
 }
 
 /// Runs the program and gives its exit code.
@@ -90,8 +85,6 @@ fn command() -> Exit {
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Snapshot(arguments) => snapshot::run(&arguments),
         Command::Results(arguments) => results::run(&arguments),
-        #[cfg(feature = "bench")]
-        Command::Bench(arguments) => bench::run(&arguments),
     };
     match outcome {
         Ok(()) => Exit::Ok,

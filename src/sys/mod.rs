@@ -6,10 +6,6 @@ pub mod device;
 pub mod io;
 pub mod malloc_guard;
 pub mod memory;
-#[cfg(feature = "bench")]
-pub mod perf;
 pub mod service;
 pub mod tflite;
 pub mod thread;
-#[cfg(feature = "bench")]
-pub mod usage;

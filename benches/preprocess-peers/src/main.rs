@@ -1,4 +1,4 @@
-//! `yuv` and `fast_image_resize` beside `pinsight bench preprocess`: the same pictures to the same
+//! `yuv` and `fast_image_resize` beside `pinsight-bench preprocess`: the same pictures to the same
 //! tensors, on one thread. Prints one JSON row a line; the argument is the number of passes.
 
 use fast_image_resize::images::{Image, ImageRef};

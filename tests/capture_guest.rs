@@ -29,7 +29,7 @@ fn every_kind_of_v4l2_camera_keeps_the_contract_in_the_guest() {
         .current_dir(root)
         .args([
             "--timeout",
-            "2700",
+            "7200",
             "--env",
             &format!("LD_LIBRARY_PATH={}", libraries.display()),
         ])

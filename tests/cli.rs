@@ -1,7 +1,9 @@
 //! The program as its user meets it: arguments, messages, exit codes, files.
 
 mod plugin;
+mod running;
 
+use running::{Running, recorded};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -431,32 +433,35 @@ fn the_demo_finds_the_face_and_proves_it() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
     let (proof, results, record) = (file("proof.json"), file("results"), file("record"));
-    let output = pinsight(&[
-        "run",
-        "--board",
-        DEMO,
-        "--frames",
-        "45",
-        "--proof",
-        &proof,
-        "--results",
-        &results,
-        "--record",
-        &record,
-    ]);
+    // A disk that is busy loses nothing.
+    let board = profile(
+        dir.path(),
+        &[("queue-results = 64", "queue-results = 1024")],
+    );
+    let mut run = Running::start(
+        Command::new(env!("CARGO_BIN_EXE_pinsight"))
+            .args(["run", "--proof", &proof, "--board"])
+            .arg(&board)
+            .args(["--results", &results, "--record", &record]),
+    );
+    run.until("an event, and 45 results", |log| {
+        log.contains("event face-passes: ") && recorded(record.as_ref()).len() >= 45
+    });
+    let output = run.stop();
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let proof: Value = serde_json::from_slice(&std::fs::read(&proof).unwrap()).unwrap();
     let camera = &proof["cameras"][0];
-    assert_eq!(camera["inferred"], 45);
+    let inferred = camera["inferred"].as_u64().unwrap();
+    assert!(inferred >= 45, "{camera}");
     assert_eq!(camera["identity_holds"], true);
     let rule = &proof["events"]["rules"][0];
     assert_eq!(rule["name"], "face-passes");
     assert!(rule["fired"].as_u64().unwrap() >= 1, "{rule}");
     assert_eq!(camera["in_flight"], 0);
+    let detections = proof["detections"].as_u64().unwrap();
     assert!(
-        proof["detections"].as_u64().unwrap() > 40,
-        "{}",
-        proof["detections"]
+        detections * 45 > inferred * 40,
+        "{detections} of {inferred}"
     );
     for key in [
         "heap_calls",
@@ -475,7 +480,7 @@ fn the_demo_finds_the_face_and_proves_it() {
         "capture_to_result",
     ] {
         let row = &proof["latency_ns"][stage];
-        assert_eq!(row["count"], 45, "{stage}");
+        assert_eq!(row["count"], inferred, "{stage}");
         for figure in ["p50", "p90", "p99", "p999", "max", "mean", "stddev"] {
             assert!(row[figure].is_number(), "{stage}.{figure}");
         }
@@ -512,7 +517,8 @@ fn the_demo_finds_the_face_and_proves_it() {
     let read_back = pinsight(&["results", &record]);
     assert_eq!(code(&read_back), 0);
     let text = stdout(&read_back);
-    assert!(text.contains("45 records whole, 0 damaged"), "{text}");
+    let whole = format!("{inferred} records whole, 0 damaged");
+    assert!(text.contains(&whole), "{text}");
     assert!(text.contains("face 0.9"), "{text}");
 }
 
@@ -569,27 +575,14 @@ fn the_ledger_closes_while_the_camera_drops_damages_delays_stalls_and_vanishes()
 fn a_stop_signal_ends_the_run_with_its_proof() {
     let dir = tempfile::tempdir().unwrap();
     let proof = dir.path().join("proof.json");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_pinsight"))
-        .current_dir(repository())
-        .args(["run", "--board", DEMO, "--proof", proof.to_str().unwrap()])
-        .stderr(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut log = std::io::BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    while std::io::BufRead::read_line(&mut log, &mut line).unwrap() > 0 {
-        if line.contains("ready after") {
-            break;
-        }
-        line.clear();
-    }
-    assert!(line.contains("ready after"), "it said that it is ready");
-    let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-    std::io::Read::read_to_string(&mut log, &mut line).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(code(&output), 0, "{line}");
+    let mut run = Running::start(
+        Command::new(env!("CARGO_BIN_EXE_pinsight"))
+            .current_dir(repository())
+            .args(["run", "--board", DEMO, "--proof", proof.to_str().unwrap()]),
+    );
+    run.until_logged("ready after");
+    let output = run.stop();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert!(stdout(&output).contains("PROOF"), "{}", stdout(&output));
     let proof: Value = serde_json::from_slice(&std::fs::read(&proof).unwrap()).unwrap();
     assert_eq!(proof["cameras"][0]["identity_holds"], true);

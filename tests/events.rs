@@ -1,5 +1,8 @@
 //! The whole program on a clip with known motion: the events of its rules are exactly those of the motion.
 
+mod running;
+
+use running::{Running, recorded};
 use serde_json::Value;
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
@@ -318,15 +321,21 @@ fn a_serial_line_that_nobody_reads_costs_its_own_events_and_nothing_else() {
     let board = folder.path().join("board.toml");
     std::fs::write(&board, format!("{demo}{}", outputs.concat())).unwrap();
     let proof = folder.path().join("proof.json");
-    let done = Command::new(env!("CARGO_BIN_EXE_pinsight"))
-        .args(["run", "--frames", "75", "--board", board.to_str().unwrap()])
-        .args(["--proof", proof.to_str().unwrap()])
-        .output()
-        .unwrap();
+    let recording = folder.path().join("record");
+    let mut run = Running::start(
+        Command::new(env!("CARGO_BIN_EXE_pinsight"))
+            .args(["run", "--board", board.to_str().unwrap()])
+            .args(["--proof", proof.to_str().unwrap()])
+            .args(["--record", recording.to_str().unwrap()]),
+    );
+    run.until("an event, and 75 results", |log| {
+        log.contains("event face-passes: ") && recorded(&recording).len() >= 75
+    });
+    let done = run.stop();
     let log = String::from_utf8_lossy(&done.stderr);
     assert_eq!(done.status.code(), Some(0), "{log}");
     let proof: Value = serde_json::from_slice(&std::fs::read(&proof).unwrap()).unwrap();
-    assert_eq!(proof["cameras"][0]["inferred"], 75);
+    assert!(proof["cameras"][0]["inferred"].as_u64().unwrap() >= 75);
     assert_eq!(
         (&proof["results_lost"], &proof["writes_failed"]),
         (&0.into(), &0.into())
@@ -355,9 +364,7 @@ fn a_serial_line_that_nobody_reads_costs_its_own_events_and_nothing_else() {
         assert!(log.contains(&format!("output {place}: ENOENT: ")), "{log}");
     }
 
-    let mut bytes = [0; 4096];
-    let count = nix::unistd::read(&listener, &mut bytes).unwrap();
-    let text = std::str::from_utf8(&bytes[..count]).unwrap();
+    let text = String::from_utf8(come(&listener)).unwrap();
     let lines: Vec<&str> = text.split_terminator("\r\n").collect();
     assert_eq!(lines.len() as u64, fired, "{text}");
     for line in lines {
@@ -379,12 +386,14 @@ fn a_serial_line_that_nobody_reads_costs_its_own_events_and_nothing_else() {
     }
 }
 
-/// What came to a terminal's master by now.
+/// What came to a terminal's master by now. What has been written arrives in pieces.
 fn come(master: &OwnedFd) -> Vec<u8> {
-    let mut bytes = vec![0; 1 << 16];
-    let count = nix::unistd::read(master, &mut bytes).unwrap_or(0);
-    bytes.truncate(count);
-    bytes
+    let mut all = Vec::new();
+    let mut bytes = [0; 4096];
+    while let Ok(count @ 1..) = nix::unistd::read(master, &mut bytes) {
+        all.extend(&bytes[..count]);
+    }
+    all
 }
 
 #[test]
@@ -396,43 +405,40 @@ fn a_file_that_stands_still_costs_its_own_lines_and_outputs_go_on() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let demo = std::fs::read_to_string(root.join("boards/demo.toml")).unwrap();
     let demo = demo.replace("../.cache", root.join(".cache").to_str().unwrap());
-    // The face crosses the line more often, and the queue is soon full.
+    // The face crosses the line more often.
     let demo = demo.replace("pan-px = 8", "pan-px = 48");
-    let demo = demo.replace("queue-results = 64", "queue-results = 16");
+    // The queue is full after some seconds; until then housekeeping may be late by as many.
+    let demo = demo.replace("queue-results = 64", "queue-results = 128");
     let output =
         format!("\n[[output]]\nname = \"heard\"\nkind = \"serial\"\ndevice = \"{heard}\"\n");
     let board = folder.path().join("board.toml");
     std::fs::write(&board, format!("{demo}{output}")).unwrap();
     let proof = folder.path().join("proof.json");
-    let mut run = Command::new(env!("CARGO_BIN_EXE_pinsight"))
-        .args(["run", "--seconds", "300", "--results", "-"])
-        .args(["--board", board.to_str().unwrap()])
-        .args(["--proof", proof.to_str().unwrap()])
-        .stdout(still.slave)
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let log = std::io::BufReader::new(run.stderr.take().unwrap());
-    let mut log = std::io::BufRead::lines(log).map(Result::unwrap);
-    let words = "--results: the disk stands still, or is too slow for what came at once; lines lost so far: 1";
-    assert!(log.any(|line| line.contains(words)), "it ended before");
+    let mut run = Running::start_with(
+        Command::new(env!("CARGO_BIN_EXE_pinsight"))
+            .args(["run", "--results", "-"])
+            .args(["--board", board.to_str().unwrap()])
+            .args(["--proof", proof.to_str().unwrap()])
+            .stdout(still.slave),
+    );
+    // However many have been lost before anybody looks.
+    run.until_logged("--results: the disk stands still, or is too slow for what came at once; lines lost so far: ");
     // What is told from here on is told beside a file that takes nothing.
     come(&listener);
     let mut told = 0;
-    while told < 3 && run.try_wait().unwrap().is_none() {
-        std::thread::sleep(std::time::Duration::from_millis(50));
+    run.until("three events while the file stands still", |_| {
         told += come(&listener).iter().filter(|byte| **byte == b'$').count();
-    }
-    assert!(told >= 3, "{told} events while the file stood still");
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(run.id()).unwrap());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        told >= 3
+    });
+    run.ask_to_stop();
     // Its reader goes on: what was queued is written.
     let mut lines = Vec::new();
     let mut master = std::fs::File::from(still.master);
     // EIO: nobody holds the other end any more.
     let _ = std::io::Read::read_to_end(&mut master, &mut lines);
-    let rest: Vec<String> = log.collect();
-    assert_eq!(run.wait().unwrap().code(), Some(0), "{rest:?}");
+    let done = run.end();
+    let log = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(0), "{log}");
 
     let proof: Value = serde_json::from_slice(&std::fs::read(&proof).unwrap()).unwrap();
     let files = &proof["files"];
@@ -481,9 +487,7 @@ fn an_output_is_tried_by_hand() {
     let said = String::from_utf8_lossy(&done.stdout);
     let errors = String::from_utf8_lossy(&done.stderr);
     assert_eq!(done.status.code(), Some(0), "{errors}");
-    let mut bytes = [0; 4096];
-    let count = nix::unistd::read(&listener, &mut bytes).unwrap();
-    let line = std::str::from_utf8(&bytes[..count]).unwrap();
+    let line = String::from_utf8(come(&listener)).unwrap();
     assert!(line.starts_with("$PINEV,test,test,once,,,,0,"), "{line:?}");
     let line = line.strip_suffix("\r\n").unwrap();
     assert!(said.contains(line), "{said}");

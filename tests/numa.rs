@@ -21,6 +21,7 @@ fn in_the_guest(name: &str, inside: fn()) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let itself = std::env::current_exe().unwrap();
     let output = Command::new(root.join("tests/vm/run"))
+        .args(["--timeout", "7200"])
         .args(["--env", &format!("{INSIDE}=1"), "--"])
         .arg(itself)
         .args(["--ignored", "--exact", "--nocapture", name])

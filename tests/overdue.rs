@@ -1,20 +1,21 @@
 //! A model that hangs on one worker: what the program says, what the ledger says, and that the others go on.
 
 mod plugin;
+mod running;
 
+use running::{Running, recorded};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Inferences of the plugin while it is armed: one when it is looked at, two when the engine is built, eight
-/// of the warm-up for the one camera, and the one that is timed.
-const ARMING: u32 = 12;
-
-/// A board with one camera and two workers: one with the plugin in `mode`, one with XNNPACK. Its output, and its
-/// proof.
-fn run(mode: &str, seconds: &str) -> (Output, Value) {
+/// A board with one camera and two workers: one with the plugin in `mode`, one with XNNPACK. The plugin's model
+/// is late from ready on, until the other worker has given results beside it, and `back` is logged. Its output, and
+/// its proof.
+fn run(mode: &str, back: Option<&str>) -> (Output, Value) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let plugin = plugin::compile();
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
     let model = |name: &str, delegate: &str, deadline_ms: u32, core: u32| {
         format!(
             "[[model]]\nname = \"{name}\"\npath = \"{root}/.cache/models/face_detection_short_range.tflite\"\n\
@@ -24,10 +25,11 @@ fn run(mode: &str, seconds: &str) -> (Output, Value) {
             root = root.display()
         )
     };
-    let from = ARMING + 3;
     let other = format!(
-        "{{ plugin = \"{}\", options = {{ mode = \"{mode}\", from = {from} }} }}",
-        plugin.path.display()
+        "{{ plugin = \"{}\", options = {{ mode = \"{mode}\", begin = \"{}\", end = \"{}\" }} }}",
+        plugin.path.display(),
+        path("begin").display(),
+        path("end").display()
     );
     let board = format!(
         "name = \"overdue\"\nabsent-core = \"wrap\"\n\
@@ -37,22 +39,29 @@ fn run(mode: &str, seconds: &str) -> (Output, Value) {
         // On a busy machine a sound model may wait long for its core.
         model("sound", "\"xnnpack\"", 600_000, 1)
     );
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("overdue.toml");
-    std::fs::write(&file, board).unwrap();
-    let proof = dir.path().join("proof.json");
-    let output = Command::new(env!("CARGO_BIN_EXE_pinsight"))
-        .args([
-            "run",
-            "--board",
-            file.to_str().unwrap(),
-            "--seconds",
-            seconds,
-        ])
-        .args(["--proof", proof.to_str().unwrap()])
-        .output()
-        .expect("the program starts");
-    let text = std::fs::read(&proof)
+    std::fs::write(path("overdue.toml"), board).unwrap();
+    let mut run = Running::start(
+        Command::new(env!("CARGO_BIN_EXE_pinsight"))
+            .args(["run", "--board"])
+            .arg(path("overdue.toml"))
+            .arg("--proof")
+            .arg(path("proof.json"))
+            .arg("--record")
+            .arg(path("record")),
+    );
+    run.until_logged("ready after");
+    std::fs::write(path("begin"), "").unwrap();
+    run.until_logged("invoke-deadline-ms is 1000");
+    let before = recorded(&path("record")).len();
+    run.until("results of the other worker", |_| {
+        recorded(&path("record")).len() > before + 10
+    });
+    if let Some(words) = back {
+        std::fs::write(path("end"), "").unwrap();
+        run.until_logged(words);
+    }
+    let output = run.stop();
+    let text = std::fs::read(path("proof.json"))
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
     (output, serde_json::from_slice(&text).unwrap())
 }
@@ -86,21 +95,17 @@ fn given_up(output: &Output, proof: &Value) -> String {
 
 #[test]
 fn a_model_that_returns_late_loses_its_frame_and_judges_again() {
-    let (output, proof) = run("nap", "6");
+    let words = "worker plugged, model plugged, camera bars: it has returned, and the worker judges frames again";
+    let (output, proof) = run("nap", Some(words));
     let log = given_up(&output, &proof);
-    assert!(
-        log.contains(
-            "worker plugged, model plugged, camera bars: it has returned, and the worker judges frames again"
-        ),
-        "{log}"
-    );
+    assert!(log.contains(words), "{log}");
     assert_eq!(output.status.code(), Some(0), "{log}");
     assert_eq!(proof["cameras"][0]["in_flight"], 0);
 }
 
 #[test]
 fn a_model_that_never_returns_costs_one_frame_and_is_named_at_the_end() {
-    let (output, proof) = run("hang", "6");
+    let (output, proof) = run("hang", None);
     let log = given_up(&output, &proof);
     assert!(
         log.contains("thread plugged did not end within 10 s of the stop"),

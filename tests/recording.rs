@@ -1,6 +1,9 @@
 //! Recordings over several runs of the program.
 
+mod running;
+
 use pinsight::record::Reading;
+use running::Running;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -58,20 +61,16 @@ fn the_next_run_continues_the_recording_and_is_told_apart() {
 fn a_run_that_is_killed_loses_nothing_that_it_had_written() {
     let dir = tempfile::tempdir().unwrap();
     let record = dir.path().join("r.pins");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_pinsight"))
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
-        .args(["run", "--board", "boards/demo.toml", "--record"])
-        .arg(&record)
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .expect("the program starts");
+    let mut child = Running::start(
+        Command::new(env!("CARGO_BIN_EXE_pinsight"))
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
+            .args(["run", "--board", "boards/demo.toml", "--record"])
+            .arg(&record),
+    );
     let held = || Reading::open(&record).map_or(0, |reading| reading.summary().valid);
-    while held() < 5 {
-        assert!(child.try_wait().unwrap().is_none(), "it runs");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child.until("five records", |_| held() >= 5);
+    // Killed where it is.
+    drop(child);
     let before = held();
     let record = record.to_str().unwrap();
     run(&["--frames", "2", "--record", record], 0);

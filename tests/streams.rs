@@ -5,6 +5,7 @@
 mod contract;
 #[path = "capture/feed.rs"]
 mod feed;
+mod running;
 #[path = "capture/stage.rs"]
 mod stage;
 
@@ -14,6 +15,7 @@ use pinsight::frame::PixelFormat;
 use pinsight::profile::{Container, Feed};
 use pinsight::sys::io::stream::{StreamConfig, UnarmedStream};
 use pinsight::units::NS_PER_MS;
+use running::{Running, recorded};
 use serde_json::Value;
 use stage::Clock;
 use std::io::Write;
@@ -292,7 +294,10 @@ fn patient(folder: &Path) -> PathBuf {
 #[test]
 fn standard_input_takes_the_cameras_place_and_its_end_ends_the_run() {
     let folder = tempfile::tempdir().unwrap();
-    let proof = folder.path().join("proof.json");
+    let (proof, recording) = (
+        folder.path().join("proof.json"),
+        folder.path().join("record"),
+    );
     let board = patient(folder.path());
     let arguments = [
         "run",
@@ -302,17 +307,23 @@ fn standard_input_takes_the_cameras_place_and_its_end_ends_the_run() {
         "-",
         "--proof",
         proof.to_str().unwrap(),
+        "--record",
+        recording.to_str().unwrap(),
     ];
-    let mut child = program(&arguments).stdin(Stdio::piped()).spawn().unwrap();
-    let mut pipe = child.stdin.take().unwrap();
+    let mut run = Running::start(program(&arguments).stdin(Stdio::piped()));
+    let mut pipe = run.stdin();
     pipe.write_all(HEADER.as_bytes()).unwrap();
-    for number in 0..20 {
+    let mut written = 0_u64;
+    // Twenty frames, and a result of some frame: it goes at its own pace.
+    run.until("a result", |_| {
         pipe.write_all(b"FRAME\n").unwrap();
-        pipe.write_all(&picture(number)).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(25));
-    }
+        pipe.write_all(&picture(u8::try_from(written % 100).unwrap()))
+            .unwrap();
+        written += 1;
+        written >= 20 && !recorded(&recording).is_empty()
+    });
     drop(pipe);
-    let output = child.wait_with_output().unwrap();
+    let output = run.end();
     let log = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{log}");
     assert!(
@@ -325,7 +336,7 @@ fn standard_input_takes_the_cameras_place_and_its_end_ends_the_run() {
     assert_eq!(camera["identity_holds"], true, "{camera}");
     let span =
         camera["driver_frames"].as_u64().unwrap() + camera["lost_in_driver"].as_u64().unwrap();
-    assert_eq!(span, 20, "{camera}");
+    assert_eq!(span, written, "{camera}");
     assert!(camera["inferred"].as_u64().unwrap() > 0, "{camera}");
     assert_eq!(camera["dropped"]["damaged"], 0, "{camera}");
     assert_eq!(proof["after_ready"]["heap_calls"], 0);

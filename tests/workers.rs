@@ -1,5 +1,8 @@
 //! Which worker judges which camera, as a whole program tells it.
 
+mod running;
+
+use running::Running;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -36,13 +39,21 @@ fn a_worker_judges_its_cameras_and_no_others_and_a_shared_camera_is_judged_once_
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
     std::fs::write(path("board.toml"), board()).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_pinsight"))
-        .args(["run", "--seconds", "3", "--proof", "-", "--board"])
-        .arg(path("board.toml"))
-        .arg("--results")
-        .arg(path("results"))
-        .output()
-        .expect("the program starts");
+    let mut run = Running::start(
+        Command::new(env!("CARGO_BIN_EXE_pinsight"))
+            .args(["run", "--proof", "-", "--board"])
+            .arg(path("board.toml"))
+            .arg("--results")
+            .arg(path("results")),
+    );
+    run.until("ten results of each camera", |_| {
+        let results = std::fs::read_to_string(path("results")).unwrap_or_default();
+        ["a", "b", "c"].into_iter().all(|camera| {
+            let of_camera = format!("\"camera\":\"{camera}\"");
+            results.matches(&of_camera).count() >= 10
+        })
+    });
+    let output = run.stop();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
 

@@ -25,6 +25,7 @@ CAMERA_KIND=denied setpriv --reuid 65534 --regid 65534 --clear-groups \
 # One camera with an output and a metadata node beside its capture node.
 cameras 0
 modprobe vivid n_devs=1 node_types=0x20101 num_inputs=1 input_types=0
-for ((i = 0; i < 1200; i++)); do [ -c /dev/video2 ] && break; sleep 0.05; done
+for ((i = 0; i < 6000; i++)); do [ -c /dev/video2 ] && break; sleep 0.05; done
+[ -c /dev/video2 ] || { echo "/dev/video2 did not appear" >&2; exit 1; }
 echo "== not_capture"
 CAMERA_KIND=not_capture "$checks" inside::not_capture --ignored --nocapture --test-threads 1

@@ -20,7 +20,7 @@ pub(crate) fn keeps_the_contract(io: Io) {
 }
 
 /// Runs a camera until twenty frames, which is each slot several times, have come without a gap; at most for
-/// a minute. A machine that gives the guest no time makes vivid late, and a late vivid skips numbers and
+/// ten minutes. A machine that gives the guest no time makes vivid late, and a late vivid skips numbers and
 /// repeats them: its own losses, which are no fault of the queue. Small frames that are far apart make them
 /// rare.
 pub(crate) fn loses_nothing(pixel: PixelFormat, io: Io) {
@@ -35,7 +35,7 @@ pub(crate) fn loses_nothing(pixel: PixelFormat, io: Io) {
     stage.queue_all();
     stage.start().unwrap();
     let (mut unbroken, mut longest, mut last) = (0, 0, stage.next_frame());
-    for _ in 0..600 {
+    for _ in 0..6000 {
         stage.queue(last.slot).unwrap();
         let next = stage.next_frame();
         unbroken = if next.sequence == last.sequence + 1 {
@@ -52,8 +52,23 @@ pub(crate) fn loses_nothing(pixel: PixelFormat, io: Io) {
     panic!("{pixel:?} {io:?}: at most {longest} frames without a gap");
 }
 
-/// Runs a camera for some frames, holds what it says together, and gives its first and last number.
+/// Runs a camera for some frames, holds what it says together, and gives its first and last number. A machine
+/// that gives the guest no time makes vivid late with a frame and its stamp: it then has some attempts.
 pub(crate) fn runs(pixel: PixelFormat, io: Io, frames: u64) -> [u32; 2] {
+    let mut off = Vec::new();
+    for _ in 0..20 {
+        let (numbers, off_ms) = runs_once(pixel, io, frames);
+        off.push(off_ms);
+        // The camera's own time and number go together: a frame each interval, but for one that comes late.
+        if off_ms < 1000 {
+            return numbers;
+        }
+    }
+    panic!("{pixel:?} {io:?}: numbers and stamps are apart by these milliseconds: {off:?}");
+}
+
+/// The same without regard to time; and by how many milliseconds numbers and stamps are apart.
+fn runs_once(pixel: PixelFormat, io: Io, frames: u64) -> ([u32; 2], u64) {
     let mut stage = streaming(pixel, io);
     let interval_ns = stage.source.format().interval_ns;
     let mut continuity = Continuity::new(interval_ns);
@@ -82,10 +97,6 @@ pub(crate) fn runs(pixel: PixelFormat, io: Io, frames: u64) -> [u32; 2] {
         span + 1,
         counts.frames - numbers.repeated() + numbers.lost() - before
     );
-    // The camera's own time and number go together: a frame each interval, but for one that comes late.
-    assert!(
-        (span * interval_ns / NS_PER_MS).abs_diff(ms) < 1000,
-        "{span} numbers in {ms} ms"
-    );
-    [first.sequence, last.sequence]
+    let off_ms = (span * interval_ns / NS_PER_MS).abs_diff(ms);
+    ([first.sequence, last.sequence], off_ms)
 }

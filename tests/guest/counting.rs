@@ -62,7 +62,7 @@ fn eight_cameras_of_1080p_at_once_keep_their_ledgers_and_take_nothing_after_read
 fn frames_that_the_driver_drops_are_counted_and_the_ledger_closes() {
     let proof = scenario("dropped_by_driver").proof();
     proof.ledger_closes(0);
-    // One of four, at random, of the 450 frames of fifteen seconds.
+    // One of four, at random, of more than 300 frames.
     let lost = proof.number("/cameras/0/lost_in_driver");
     assert!(lost >= 40, "{lost} lost:\n{:#}", proof.at("/cameras"));
 }
@@ -97,9 +97,9 @@ fn a_camera_that_delivers_less_than_agreed_is_diagnosed_once_in_the_log_and_in_t
 fn a_program_that_was_held_up_counts_what_it_missed_and_goes_on_with_the_same_stream() {
     let proof = scenario("held_up").proof();
     proof.ledger_closes(0);
-    // Two seconds of 30 frames, less the buffers that the driver still had.
+    // Eight seconds of 30 frames, less the buffers that the driver still had.
     let lost = proof.number("/cameras/0/lost_in_driver");
-    assert!(lost >= 40, "{lost} lost:\n{:#}", proof.at("/cameras"));
+    assert!(lost >= 220, "{lost} lost:\n{:#}", proof.at("/cameras"));
     assert_eq!(proof.number("/cameras/0/restarts"), 0, "it was no silence");
 }
 

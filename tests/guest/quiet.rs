@@ -31,8 +31,9 @@ fn no_other_thread_enters_the_heap_after_ready_either() {
 fn a_kernel_that_is_eager_to_move_pages_leaves_ours_alone() {
     let scenario = scenario("meddling_kernel");
     nothing_happened_after_ready(&scenario.proof());
-    // The kernel did go round meanwhile, and found others' pages. How often it had the time for a full scan of
-    // same-page merging depends on the machine; that it unmapped pages to watch them does not.
+    // The kernel did go round meanwhile: it unmapped the pages of a process that runs on another node than where
+    // they lie. The scenario has one, and waits for it; how often khugepaged had the time for a full scan depends on
+    // the machine.
     let at = |moment| scenario.count(moment, "numa_pte_updates");
     assert!(at("meddled.after") > at("meddled.before"));
 }

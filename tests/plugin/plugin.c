@@ -8,8 +8,8 @@
 //   fail-kernel   takes the whole graph, and fails when its part is prepared
 //   take          takes the whole graph: each output is filled with `value`
 //   fail-invoke   the same, and every inference fails
-//   hang          the same, and from the inference `from` on none ends
-//   nap           the same, and the inference `from` takes three seconds
+//   hang          the same, and once the file `begin` is there no inference ends
+//   nap           the same, and the first inference that finds the file `begin` lasts until the file `end` is there
 //
 // Declarations are those of TensorFlow Lite's c_api_opaque.h, operator.h and external_delegate_interface.h.
 #include <signal.h>
@@ -52,9 +52,11 @@ size_t TfLiteOpaqueTensorByteSize(const TfLiteOpaqueTensor*);
 // One delegate at a time is enough for a test.
 static char mode[32];
 static float value;
-static long from, inferences;
+static char begin[4096], end[4096];
+static int napped;
 
 static int is(const char* name) { return strcmp(mode, name) == 0; }
+static int there(const char* path) { return access(path, F_OK) == 0; }
 
 static int kernel_prepare(TfLiteOpaqueContext* context, TfLiteOpaqueNode* node) {
   (void)context, (void)node;
@@ -63,9 +65,12 @@ static int kernel_prepare(TfLiteOpaqueContext* context, TfLiteOpaqueNode* node) 
 
 static int kernel_invoke(TfLiteOpaqueContext* context, TfLiteOpaqueNode* node) {
   if (is("fail-invoke")) return kError;
-  if (is("hang") && ++inferences >= from)
+  if (is("hang") && there(begin))
     for (;;) pause();
-  if (is("nap") && ++inferences == from) sleep(3);
+  if (is("nap") && !napped && there(begin)) {
+    napped = 1;
+    while (!there(end)) usleep(10000);
+  }
   for (int i = 0; i < TfLiteOpaqueNodeNumberOfOutputs(node); i++) {
     const TfLiteOpaqueTensor* out = TfLiteOpaqueNodeGetOutput(context, node, i);
     float* data = TfLiteOpaqueTensorData(out);
@@ -99,14 +104,16 @@ static int prepare(TfLiteOpaqueContext* context, TfLiteOpaqueDelegate* delegate,
 
 TfLiteOpaqueDelegate* tflite_plugin_create_delegate(const char* const* keys, const char* const* values, size_t count,
                                                     void (*report_error)(const char*)) {
-  mode[0] = 0, value = 0, from = 1, inferences = 0;
+  mode[0] = 0, value = 0, begin[0] = 0, end[0] = 0, napped = 0;
   for (size_t i = 0; i < count; i++) {
     if (strcmp(keys[i], "mode") == 0) {
       strncpy(mode, values[i], sizeof mode - 1);
     } else if (strcmp(keys[i], "value") == 0) {
       value = strtof(values[i], NULL);
-    } else if (strcmp(keys[i], "from") == 0) {
-      from = atol(values[i]);
+    } else if (strcmp(keys[i], "begin") == 0) {
+      strncpy(begin, values[i], sizeof begin - 1);
+    } else if (strcmp(keys[i], "end") == 0) {
+      strncpy(end, values[i], sizeof end - 1);
     } else {
       report_error("an option that it does not know");
       return NULL;

@@ -46,7 +46,7 @@ impl Boot {
         let libraries = root.join(".cache/tflite/x86_64");
         let ran = Command::new(root.join("tests/vm/run"))
             .current_dir(root)
-            .args(["--time", "--timeout", "2700", "--share"])
+            .args(["--time", "--timeout", "7200", "--share"])
             .arg(share)
             .args([
                 "--env",

@@ -146,14 +146,14 @@ fn what_the_camera_does_not_offer_is_refused_with_what_it_does() {
 fn a_camera_in_use_names_the_process_that_uses_it() {
     if here("plain") {
         let mut other = Command::new("v4l2-ctl")
-            .args(["-d", CAMERA, "--stream-mmap", "--stream-count=10000"])
+            .args(["-d", CAMERA, "--stream-mmap", "--stream-count=1000000"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let asked = request(PixelFormat::Nv12);
         let mut said = String::new();
-        for _ in 0..1000 {
+        for _ in 0..10_000 {
             match UnarmedCamera::open(Path::new(CAMERA), &asked, Io::Auto) {
                 Ok(_) => std::thread::sleep(std::time::Duration::from_millis(50)),
                 Err(error) => {

@@ -90,11 +90,24 @@ put() {
     done
 }
 
+# stray: a process that runs on node 0, and whose pages lie on node 1: NUMA balancing unmaps these, while it
+# leaves the pages of a process alone that lie where it runs.
+stray() {
+    local memory
+    taskset -pc 2 $BASHPID >/dev/null
+    printf -v memory '%*s' 8000000 ''
+    taskset -pc 1 $BASHPID >/dev/null
+    while :; do :; done
+}
+
+unmapped() { sed -n 's/^numa_pte_updates //p' /proc/vmstat; }
+has_unmapped() { [ "$(unmapped)" -gt "$1" ]; }
+
 # A kernel that looks after memory as eagerly as it can, from ready on: NUMA balancing unmaps pages to see
 # who uses them, and khugepaged copies small pages together. Leaves how far both of them went
-# (`meddled.before`, `.after`): pages unmapped, of this shell too, and rounds of khugepaged.
+# (`meddled.before`, `.after`): pages unmapped, until there are some, and rounds of khugepaged.
 meddling_kernel() {
-    local numa=/sys/kernel/debug/sched/numa_balancing before
+    local numa=/sys/kernel/debug/sched/numa_balancing before strayed enough
     local large=/sys/kernel/mm/transparent_hugepage/khugepaged
     meddled() { grep -h numa_pte_updates /proc/vmstat; echo "full_scans $(<$large/full_scans)"; }
     cameras 1
@@ -104,29 +117,38 @@ meddling_kernel() {
     meddled >"$at/meddled.before"
     before=$(put $numa/scan_delay_ms 5 $numa/scan_period_min_ms 5 $numa/scan_period_max_ms 5 \
         $large/scan_sleep_millisecs 10 $large/pages_to_scan 100000)
-    wait_results $(($(results) + 120))
+    enough=$(($(results) + 120))
+    stray & strayed=$!
+    wait_for 'pages unmapped to see who uses them' has_unmapped "$(sed -n 's/^numa_pte_updates //p' "$at/meddled.before")"
+    wait_results $enough
     meddled >"$at/meddled.after"
+    kill -KILL $strayed; wait $strayed 2>/dev/null
     # shellcheck disable=SC2086
     put $before >/dev/null
     kill -TERM "$pid"
     finish
 }
 
-# The driver throws away one frame of four, for longer than it takes to call the camera slow.
+# The driver throws away one frame of four, until the camera is called slow and some hundred have come.
 dropped_by_driver() {
     cameras 1; controls percentage_of_dropped_buffers=25
     profile
-    run_board --seconds 15
+    run_board
+    if ready; then
+        said 'instead of 30.0' && wait_results 300
+        kill -TERM "$pid"
+    fi
     finish
 }
 
-# The program is stopped for two seconds: the driver has no buffer left and skips frames.
+# The program is stopped for at least eight seconds, longer than a silence may be: the driver has no buffer left
+# and skips frames.
 held_up() {
     cameras 1; controls timestamp_source=1
-    profile time-out-ms=2000
+    profile time-out-ms=7000
     run_board
     if ready && wait_results 20; then
-        kill -STOP "$pid"; sleep 2; kill -CONT "$pid"
+        kill -STOP "$pid"; sleep 8; kill -CONT "$pid"
         wait_results $(($(results) + 20))
         kill -TERM "$pid"
     fi

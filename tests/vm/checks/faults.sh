@@ -49,7 +49,7 @@ fall_silent() { controls percentage_of_dropped_buffers=100; said 'it delivers no
 silence()     { one_camera time-out-ms=500; with_fault fall_silent; }
 
 # The node disappears, and comes back.
-rebind() { echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind; said 'the device is gone'; sleep 1; echo vivid.0 >/sys/bus/platform/drivers/vivid/bind; said 'frames arrive again'; }
+rebind() { echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind; said 'the device is gone'; lets_go /dev/video0; echo vivid.0 >/sys/bus/platform/drivers/vivid/bind; said 'frames arrive again'; }
 unbind() { one_camera; with_fault rebind; }
 
 # A call fails once when the stream is started again after a disconnect.

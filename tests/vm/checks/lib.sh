@@ -13,8 +13,8 @@
 here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 pinsight=${PINSIGHT:-target/release/pinsight}
 # Ends of what hangs, and no more: a guest on a busy machine takes many times as long as one with time.
-longest_s=900                           # a program that runs longer is killed: exit 137
-longest_wait_s=240                      # for something that takes a second on a machine with time
+longest_s=3600                          # a program that runs longer is killed: exit 137
+longest_wait_s=600                      # for something that takes a second on a machine with time
 
 fail() { echo "check: $*" >&2; exit 1; }
 
@@ -56,47 +56,47 @@ run_board() { start run --board "${board:-$at/board.toml}" --proof "$at/proof.js
 
 running() { kill -0 "$pid" 2>/dev/null; }
 
-# ready: wait until the program has said that it is; false when it ended before.
-ready() {
-    local until=$((SECONDS + longest_wait_s))
-    while ! grep -q 'ready after [0-9]* ms' "$at/stderr"; do
-        running && [ $SECONDS -lt $until ] || return 1
+# wait_for WHAT CONDITION...: wait until the condition, a command, holds; false, with what was waited for in the
+# log, when the program ended before, or it takes too long.
+wait_for() {
+    local what=$1 until=$((SECONDS + longest_wait_s)); shift
+    while ! "$@"; do
+        if ! running; then
+            # It may have come to hold just before the end.
+            "$@" && return
+            echo "guest: $(basename "$at"): the program ended before $what" >&2; return 1
+        fi
+        [ $SECONDS -lt $until ] || { echo "guest: $(basename "$at"): waited $longest_wait_s s, in vain: $what" >&2; return 1; }
         sleep 0.1
     done
 }
 
+# ready: wait until the program has said that it is.
+ready() { wait_for 'ready' grep -q 'ready after [0-9]* ms' "$at/stderr"; }
+
 # results: how many results the running board has written.
 results() { local lines=(); [ ! -f "$at/results.jsonl" ] || mapfile -t lines <"$at/results.jsonl"; echo ${#lines[@]}; }
 
-# wait_results N: wait until there are so many; false when there are not in time.
-wait_results() {
-    local until=$((SECONDS + longest_wait_s))
-    while [ "$(results)" -lt "$1" ]; do
-        running && [ $SECONDS -lt $until ] || return 1
-        sleep 0.2
-    done
-}
+has_results() { [ "$(results)" -ge "$1" ]; }
+
+# wait_results N: wait until there are so many.
+wait_results() { wait_for "$1 results" has_results "$1"; }
 
 # of_camera NAME: the same, of one camera.
 of_camera() { grep -c "\"camera\":\"$1\"" "$at/results.jsonl"; }
+has_results_of() { [ "$(of_camera "$1")" -ge "$2" ]; }
 
-# wait_results_of NAME N: wait until there are so many of it; false when there are not in time.
-wait_results_of() {
-    local until=$((SECONDS + longest_wait_s))
-    while [ "$(of_camera "$1")" -lt "$2" ]; do
-        running && [ $SECONDS -lt $until ] || return 1
-        sleep 0.2
-    done
-}
+# wait_results_of NAME N: wait until there are so many of it.
+wait_results_of() { wait_for "$2 results of $1" has_results_of "$1" "$2"; }
 
-# said WORDS [N]: wait until the program has said so (N times); false when it has not in time.
-said() {
-    local until=$((SECONDS + longest_wait_s))
-    while [ "$(grep -c "$1" "$at/stderr")" -lt "${2:-1}" ]; do
-        running && [ $SECONDS -lt $until ] || return 1
-        sleep 0.2
-    done
-}
+has_said() { [ "$(grep -c "$1" "$at/stderr")" -ge "$2" ]; }
+
+# said WORDS [N]: wait until the program has said so (N times).
+said() { wait_for "'$1' ${2:-1} times" has_said "$1" "${2:-1}"; }
+
+# lets_go PATH: wait until the program has the file open no more.
+has_let_go() { ! ls -l /proc/"$pid"/fd | grep -q -- "-> $1"; }
+lets_go() { wait_for "an end of its hold of $1" has_let_go "$1"; }
 
 # observe MOMENT: note what the kernel says of the running program, for those who do not take its
 # word: where its memory lies, and of each thread: name, cores, policy, faults, switches, migrations.

@@ -19,7 +19,7 @@ board() {
     cameras 1; controls timestamp_source=1,osd_text_mode=2; cat_goes
     profile
     {
-        printf '\n[tracker]\nlost-after-ms = 1500\nhigh-score = 0.0\n'
+        printf '\n[tracker]\nlost-after-ms = 6000\nhigh-score = 0.0\n'
         for ((i = 0; i < count; i++)); do printf '\n[[rule]]\nname = "cat%d"\nkind = "presence"\nclasses = ["cat"]\n' "$i"; done
         for output in "$@"; do printf '\n[[output]]\n%s\n' "$output"; done
     } >>"$at/board.toml"
@@ -39,17 +39,18 @@ watch_line() { echo 1 >$tracing/events/gpio/gpio_value/enable; echo >$tracing/tr
 # levels: those of the line, first to last.
 levels() { sed -n "s/.*gpio_value: $(($(base) + line)) set \([01]\)$/\1/p" $tracing/trace; }
 
+is_last_level() { [ "$(levels | tail -n 1)" = "$1" ]; }
+has_levels() { [ "$(levels | wc -l)" -ge "$1" ]; }
+
 # wait_level LEVEL: until the line was last set to it.
-wait_level() {
-    local until=$((SECONDS + longest_wait_s))
-    while [ "$(levels | tail -n 1)" != "$1" ]; do [ $SECONDS -lt $until ] || return 1; sleep 0.1; done
-}
+wait_level() { wait_for "level $1" is_last_level "$1"; }
 
 # wait_levels N: until it was set so often.
-wait_levels() {
-    local until=$((SECONDS + longest_wait_s))
-    while [ "$(levels | wc -l)" -lt "$1" ]; do [ $SECONDS -lt $until ] || return 1; sleep 0.1; done
-}
+wait_levels() { wait_for "$1 levels" has_levels "$1"; }
+
+# Files that the program has open.
+open_files() { local files=(/proc/"$pid"/fd/*); echo ${#files[@]}; }
+has_open_files() { [ "$(open_files)" = "$1" ]; }
 
 # level: what is at the line now that nobody holds it, by another way of the kernel's.
 level() {
@@ -110,18 +111,18 @@ gpio_no_such_line() {
 
 # The chip is not there at first, comes, goes while the line is on, and comes back.
 gpio_unplugged() {
-    local chip=AMDIF031:00
+    local chip=AMDIF031:00 files
     board 1 "$(lamp $line 'mode = "level"')"
     echo $chip >$driver/unbind
     watch_line; run_board
     if ready; then
         said 'output lamp: .*: ENOENT' && echo $chip >$driver/bind && said 'output lamp: .*: it is back' &&
-            cat_comes && wait_level 1 && sleep 1 &&
-            observe before &&
+            cat_comes && wait_level 1 && files=$(open_files) && observe before &&
             echo $chip >$driver/unbind && said 'output lamp: .*: ENODEV' && cat_goes && said 'event cat0' 2 &&
             cat_comes && said 'event cat0' 3 &&
             echo >$tracing/trace && echo $chip >$driver/bind && said 'output lamp: .*: it is back' 2 &&
-            wait_level 1 && sleep 1 && observe after
+            wait_level 1 && wait_for "as many open files as before, $files" has_open_files "$files"
+        observe after
     fi
     [ -e /dev/gpiochip0 ] || echo $chip >$driver/bind
     end_by TERM
@@ -148,21 +149,33 @@ serial_stuck() {
             cat_comes && said 'event cat23' $((2 * i - 1)) && cat_goes && said 'event cat23' $((2 * i)) || break
         done
         if [ "${1:-}" = read ]; then
-            cat /dev/ttyS3 >"$at/received" & reader=$!
-            wait_for_lines
+            listen
+            wait_for '60 lines' has_received 60
         fi
         kill -TERM "$pid"
     fi
     finish
-    [ -z "${reader:-}" ] || { wait_for_lines; kill $reader; }
+    [ -z "${reader:-}" ] || all_received
 }
 
-# Until some have arrived, and no more do.
-wait_for_lines() {
-    local before=-1 now=0 until=$((SECONDS + longest_wait_s))
-    while [ $SECONDS -lt $until ] && { [ "$now" != "$before" ] || [ "$now" = 0 ]; }; do
-        before=$now; sleep 3; now=$(wc -c <"$at/received")
+# listen: from here on what comes to the cable's other end is received.
+listen() {
+    cat /dev/ttyS3 >"$at/received" & reader=$!
+    until ls -l /proc/$reader/fd | grep -q ttyS3; do kill -0 $reader || return; sleep 0.1; done
+}
+
+has_received() { [ "$(wc -l <"$at/received")" -ge "$1" ]; }
+
+# all_received: until all that the program sent before its end has arrived, which a last line of ours follows.
+all_received() {
+    local last='this is the last line' until=$((SECONDS + longest_wait_s))
+    printf '%s\n' "$last" >/dev/ttyS2
+    until grep -q "$last" "$at/received"; do
+        [ $SECONDS -lt $until ] || { echo "guest: $(basename "$at"): waited $longest_wait_s s, in vain: $last" >&2; break; }
+        sleep 0.1
     done
+    kill $reader; wait $reader 2>/dev/null
+    sed -i "s/$last\r*//;/^\$/d" "$at/received"
 }
 
 # Nobody reads for a while, and then somebody does.
@@ -173,13 +186,13 @@ output_command() {
     board 1 "$(lamp $line 'pulse-ms = 200')" "$(radio /dev/ttyS2)"
     watch_line
     stty -F /dev/ttyS3 raw -echo
-    cat /dev/ttyS3 >"$at/received" & reader=$!
+    listen
     "$pinsight" check --board "$at/board.toml" >"$at/check" 2>&1; echo $? >"$at/check.exit"
     "$pinsight" probe >"$at/probe" 2>&1
     "$pinsight" output --board "$at/board.toml" radio >"$at/radio" 2>&1; echo $? >"$at/radio.exit"
     start output --board "$at/board.toml" lamp
     finish
-    wait_for_lines; kill $reader
+    all_received
     levels >"$at/levels"; level >"$at/level"
 }
 

@@ -11,7 +11,7 @@ mod report;
 
 use crate::resources::{Core, Hugepages, Machine, Node};
 use crate::sys::cpu::core_set::CoreSet;
-use crate::sys::cpu::model_name::model_name;
+use crate::sys::cpu::model_name;
 use crate::sys::io::procfs;
 use crate::sys::memory;
 use crate::sys::memory::hugepool;

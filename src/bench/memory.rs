@@ -4,7 +4,7 @@ use super::report::BenchError;
 use crate::frame::{ArenaLayout, CameraNeed, SlotTable};
 use crate::profile::OnShortage;
 use crate::ring::{LaneProducer, LaneTap, TapNeed, lane, slots_needed};
-use crate::sys::memory::arena::Arena;
+use crate::sys::memory::slot_arena::SlotArena;
 use crate::sys::memory::{Pages, Region, RegionRequest};
 use crate::units::MIB;
 
@@ -24,7 +24,7 @@ pub(super) fn tables(
     slots: u16,
     bytes: u64,
     node: Option<usize>,
-) -> Result<(Arena, Vec<SlotTable>), BenchError> {
+) -> Result<(SlotArena, Vec<SlotTable>), BenchError> {
     let needs = vec![CameraNeed { slots, bytes }; cameras];
     let layout = ArenaLayout::of(&needs).map_err(BenchError::machine)?;
     let region = Region::map(&RegionRequest {
@@ -34,7 +34,7 @@ pub(super) fn tables(
         on_shortage: OnShortage::Fallback,
     })
     .map_err(BenchError::machine)?;
-    let mut arena = Arena::new(region, layout).map_err(BenchError::machine)?;
+    let mut arena = SlotArena::new(region, layout).map_err(BenchError::machine)?;
     let tables = (0..cameras)
         .map(|camera| arena.table(camera))
         .collect::<Result<_, _>>()
@@ -63,7 +63,7 @@ pub(super) fn slots_of(tap: TapNeed) -> u16 {
 }
 
 /// What the slots are made of, for the conditions.
-pub(super) fn describe(arena: &Arena) -> String {
+pub(super) fn describe(arena: &SlotArena) -> String {
     let region = arena.region();
     format!(
         "{} MiB of {}",

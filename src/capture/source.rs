@@ -14,7 +14,7 @@ pub struct Dequeued {
     /// The driver's sequence number.
     pub sequence: u32,
     /// When the frame was captured, CLOCK_MONOTONIC; by the driver's stamp, which may lie.
-    /// [`Continuity`](super::health::timestamps::Continuity) judges it.
+    /// [`Timestamps`](super::health::timestamps::Timestamps) judges it.
     pub capture_ns: u64,
     /// Bytes from the start of the slot to the first sample (V4L2 `data_offset`).
     pub offset_bytes: u32,

@@ -139,7 +139,7 @@ impl Clip {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::stream::assembly::{Assembly, Fed, Layout};
+    use crate::capture::stream::raw_frames::{Fed, Layout, RawFrames};
     use crate::capture::stream::y4m::Header;
     use crate::capture::synthetic::paint::stream_format;
 
@@ -187,7 +187,7 @@ mod tests {
                 assert!(clip.push(frame, &mut stream));
             }
             let layout = Layout::y4m(&header, pixel, 1).unwrap();
-            let mut assembly = Assembly::new(layout);
+            let mut assembly = RawFrames::new(layout);
             let read = layout.format();
             let mut slot = vec![0; read.size_bytes as usize];
             let mut rest = &stream[start..];
@@ -222,7 +222,7 @@ mod tests {
     fn formats_that_a_kind_cannot_hold_are_refused() {
         let rgb = stream_format(PixelFormat::Rgb24, 64, 48, 1).unwrap();
         let deep = stream_format(PixelFormat::Y10, 64, 48, 1).unwrap();
-        let jpeg = crate::capture::stream::gather::jpeg_format((64, 48), 1).unwrap();
+        let jpeg = crate::capture::stream::jpeg_frames::jpeg_format((64, 48), 1).unwrap();
         for format in [rgb, deep, jpeg] {
             assert!(Clip::new(&format, ClipKind::Y4m).is_none());
         }

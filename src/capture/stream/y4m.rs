@@ -1,7 +1,7 @@
 //! The header of a Y4M stream (YUV4MPEG2), as `ffmpeg -f yuv4mpegpipe` and GStreamer's `y4menc` write it.
 //!
 //! Answers for: what the first line says, or where it is wrong. Does not answer for: reading it from
-//! anywhere, or for the frames after it ([`super::assembly`]).
+//! anywhere, or for the frames after it ([`super::raw_frames`]).
 //!
 //! # Source
 //! yuv4mpeg(5) of mjpegtools.

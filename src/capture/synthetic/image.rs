@@ -2,7 +2,7 @@
 //!
 //! The photograph is enlarged by whole numbers and converted once; a frame is a copy of rows.
 
-use super::cadence::{Paint, Painted};
+use super::frame_clock::{Paint, Painted};
 use super::paint::{chroma_samples, convert, luma_sample, stream_format};
 use crate::capture::{FrameSource, NotArmed, SlotHome, Slots, UnarmedSource, check_caller_slots};
 use crate::frame::{PixelFormat, StreamFormat};
@@ -139,10 +139,10 @@ pub struct Canvas {
 }
 
 /// The photograph enlarged by pixel replication and converted to NV12, BT.709, limited range. See
-/// [`photo_to_canvas`].
+/// [`image_to_canvas`].
 #[must_use]
-pub fn photo_to_nv12(rgb: &[u8], width_px: u32, height_px: u32, scale: u32) -> Option<Canvas> {
-    photo_to_canvas(rgb, width_px, height_px, scale, PixelFormat::Nv12)
+pub fn image_to_nv12(rgb: &[u8], width_px: u32, height_px: u32, scale: u32) -> Option<Canvas> {
+    image_to_canvas(rgb, width_px, height_px, scale, PixelFormat::Nv12)
 }
 
 /// Enlarges an R'G'B' photograph (`width_px * height_px * 3` bytes, rows without gaps) by replicating
@@ -158,7 +158,7 @@ pub fn photo_to_nv12(rgb: &[u8], width_px: u32, height_px: u32, scale: u32) -> O
 /// # Source
 /// ITU-R BT.709-6, item 3.
 #[must_use]
-pub fn photo_to_canvas(
+pub fn image_to_canvas(
     rgb: &[u8],
     width_px: u32,
     height_px: u32,
@@ -377,7 +377,7 @@ impl UnarmedImage {
         if canvas_of(width) < config.width_px || canvas_of(height) < config.height_px {
             return Err(size_error());
         }
-        let canvas = photo_to_canvas(&rgb, width, height, config.scale, config.pixel)
+        let canvas = image_to_canvas(&rgb, width, height, config.scale, config.pixel)
             .ok_or_else(size_error)?;
         let interval_ns = config.interval_ns.max(1);
         let format = stream_format(config.pixel, config.width_px, config.height_px, interval_ns)
@@ -536,7 +536,7 @@ mod tests {
         ) {
             let rgb = photo(width, height, seed);
             let (pixel, block) = if nv12 { (PixelFormat::Nv12, (2, 2)) } else { (PixelFormat::Yuyv, (2, 1)) };
-            let canvas = photo_to_canvas(&rgb, width, height, scale, pixel).unwrap();
+            let canvas = image_to_canvas(&rgb, width, height, scale, pixel).unwrap();
             let format = stream_format(pixel, canvas.width_px, canvas.height_px, 1).unwrap();
             prop_assert_eq!((canvas.width_px, canvas.height_px), (width * scale, height * scale));
             for y in 0..height * scale {
@@ -570,7 +570,7 @@ mod tests {
     fn a_cut_window_equals_the_canvas_at_its_offset() {
         for pixel in PixelFormat::RAW {
             let rgb = photo(40, 30, 7);
-            let canvas = photo_to_canvas(&rgb, 40, 30, 2, pixel).unwrap();
+            let canvas = image_to_canvas(&rgb, 40, 30, 2, pixel).unwrap();
             let whole = stream_format(pixel, 80, 60, 1).unwrap();
             for (width, height) in [(16, 16), (33, 21), (64, 50)] {
                 let format = stream_format(pixel, width, height, 1).unwrap();

@@ -3,8 +3,8 @@
 //! JPEG files are frames as they are, damaged ones included; PNG files are compressed when the folder is
 //! read. All of them are held in memory.
 
-use super::cadence::{Paint, Painted};
-use crate::capture::stream::gather::jpeg_format;
+use super::frame_clock::{Paint, Painted};
+use crate::capture::stream::jpeg_frames::jpeg_format;
 use crate::capture::stream::mjpeg::size_px;
 use crate::capture::{FrameSource, NotArmed, SlotHome, Slots, UnarmedSource, check_caller_slots};
 use crate::frame::StreamFormat;
@@ -20,7 +20,7 @@ const QUALITY: u8 = 92;
 
 /// What is to be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PicturesConfig {
+pub struct ImageFolderConfig {
     /// The folder. Its `.jpg`, `.jpeg` and `.png` files are shown in the order of their names.
     pub folder: PathBuf,
     /// Begin again after the last one.
@@ -33,7 +33,7 @@ pub struct PicturesConfig {
 
 /// Why a folder cannot be shown.
 #[derive(Debug)]
-pub enum PicturesError {
+pub enum ImageFolderError {
     /// The folder or a file cannot be read.
     Open {
         /// Which.
@@ -69,7 +69,7 @@ pub enum PicturesError {
     },
 }
 
-impl std::fmt::Display for PicturesError {
+impl std::fmt::Display for ImageFolderError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Open { path, error } => write!(f, "{}: {error}", path.display()),
@@ -106,7 +106,7 @@ impl std::fmt::Display for PicturesError {
     }
 }
 
-impl std::error::Error for PicturesError {
+impl std::error::Error for ImageFolderError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Open { error, .. } => Some(error),
@@ -118,21 +118,21 @@ impl std::error::Error for PicturesError {
 
 /// The pictures before they have slots.
 #[derive(Debug)]
-pub struct UnarmedPictures {
+pub struct UnarmedImageFolder {
     format: StreamFormat,
     pictures: Pictures,
 }
 
-impl UnarmedPictures {
+impl UnarmedImageFolder {
     /// Reads the folder.
     ///
     /// # Errors
     /// What cannot be read or has another size, and which file it is.
-    pub fn open(config: &PicturesConfig) -> Result<Self, PicturesError> {
+    pub fn open(config: &ImageFolderConfig) -> Result<Self, ImageFolderError> {
         let folder = || config.folder.clone();
         let expected = config.size_px;
         let format = jpeg_format(expected, config.interval_ns.max(1)).ok_or_else(|| {
-            PicturesError::Size {
+            ImageFolderError::Size {
                 path: folder(),
                 found: expected,
                 expected,
@@ -146,7 +146,7 @@ impl UnarmedPictures {
             if let Some(found) = found
                 && found != expected
             {
-                return Err(PicturesError::Size {
+                return Err(ImageFolderError::Size {
                     path,
                     found,
                     expected,
@@ -154,12 +154,12 @@ impl UnarmedPictures {
             }
             bytes += jpeg.len() as u64;
             if bytes > MOST_BYTES {
-                return Err(PicturesError::Large { path: folder() });
+                return Err(ImageFolderError::Large { path: folder() });
             }
             pictures.push(jpeg.into_boxed_slice());
         }
         if pictures.is_empty() {
-            return Err(PicturesError::Empty { path: folder() });
+            return Err(ImageFolderError::Empty { path: folder() });
         }
         Ok(Self {
             format,
@@ -180,8 +180,8 @@ fn ends_with(path: &Path, endings: &[&str]) -> bool {
 }
 
 /// The pictures of a folder, in the order of their names.
-fn names(folder: &Path) -> Result<Vec<PathBuf>, PicturesError> {
-    let wrong = |error| PicturesError::Open {
+fn names(folder: &Path) -> Result<Vec<PathBuf>, ImageFolderError> {
+    let wrong = |error| ImageFolderError::Open {
         path: folder.to_owned(),
         error,
     };
@@ -200,8 +200,8 @@ fn names(folder: &Path) -> Result<Vec<PathBuf>, PicturesError> {
 type Read = (Vec<u8>, Option<(u32, u32)>);
 
 /// A picture as a camera would send it, and its size where that can be read.
-fn read(path: &Path) -> Result<Read, PicturesError> {
-    let bytes = std::fs::read(path).map_err(|error| PicturesError::Open {
+fn read(path: &Path) -> Result<Read, ImageFolderError> {
+    let bytes = std::fs::read(path).map_err(|error| ImageFolderError::Open {
         path: path.to_owned(),
         error,
     })?;
@@ -209,7 +209,7 @@ fn read(path: &Path) -> Result<Read, PicturesError> {
         let size = size_px(&bytes);
         return Ok((bytes, size));
     }
-    let wrong = |error| PicturesError::Png {
+    let wrong = |error| ImageFolderError::Png {
         path: path.to_owned(),
         error,
     };
@@ -223,7 +223,7 @@ fn read(path: &Path) -> Result<Read, PicturesError> {
     Ok((jpeg, Some(picture.dimensions())))
 }
 
-impl UnarmedSource for UnarmedPictures {
+impl UnarmedSource for UnarmedImageFolder {
     fn format(&self) -> StreamFormat {
         self.format
     }

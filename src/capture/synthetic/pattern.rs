@@ -7,7 +7,7 @@
 //! |              [#] ->                          |      a white block, 8 px further with each frame
 //! ```
 
-use super::cadence::{Paint, Painted};
+use super::frame_clock::{Paint, Painted};
 use super::paint::{Rect, Ycbcr, fill, read, stream_format};
 use crate::capture::{FrameSource, NotArmed, SlotHome, Slots, UnarmedSource, check_caller_slots};
 use crate::frame::{PixelFormat, StreamFormat};

@@ -63,12 +63,12 @@ pub struct Chip {
     /// What its driver calls it.
     pub label: String,
     /// Its lines, in the order of their numbers.
-    pub lines: Vec<Line>,
+    pub lines: Vec<LineInfo>,
 }
 
 /// A line of a chip.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Line {
+pub struct LineInfo {
     /// What the board calls it; may be empty.
     pub name: String,
     /// Who holds it; `None` while it is free.
@@ -93,7 +93,7 @@ impl GpioPort {
     pub fn describe(&self) -> Result<String, GpioError> {
         let chip = Chip::open(&self.device).map_err(|errno| self.explain(errno))?;
         match chip.lines.get(self.line as usize) {
-            Some(Line { name, holder: None }) => {
+            Some(LineInfo { name, holder: None }) => {
                 let name = if name.is_empty() { "no name" } else { name };
                 let Self { device, line, .. } = self;
                 let label = &chip.label;
@@ -121,7 +121,7 @@ impl GpioPort {
             },
             (
                 _,
-                Ok(Some(Line {
+                Ok(Some(LineInfo {
                     holder: Some(holder),
                     ..
                 })),
@@ -206,7 +206,7 @@ impl Chip {
             let info = get_line_info(&file, offset).ok()?;
             let used = info.flags.contains(LineFlags::USED);
             let holder = Some(String::from(&info.consumer)).filter(|name| !name.is_empty());
-            Some(Line {
+            Some(LineInfo {
                 name: String::from(&info.name),
                 holder: used.then(|| holder.unwrap_or_else(|| "somebody".to_owned())),
             })

@@ -406,7 +406,7 @@ pub fn other_counts() -> HeapCounts {
 /// each of the first threads, which counts against the limit of locked memory, and spreads over them
 /// what arming leaves behind. Hot threads do not enter the heap, so none waits for its lock. Call it
 /// before the first thread is started.
-pub fn settle() {
+pub fn limit_glibc_arenas() {
     #[cfg(target_env = "gnu")]
     // SAFETY: no requirement but a known parameter; a refusal changes nothing.
     unsafe {

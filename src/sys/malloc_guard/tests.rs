@@ -521,7 +521,7 @@ fn what_the_program_reads_and_says_of_itself_after_ready_needs_no_heap() {
                 notifier.status("30.0 results/s").unwrap();
                 let level = log::Level::Info;
                 let line =
-                    logger::Line::new(logger::Style::Word, level, format_args!("turn {turn}"));
+                    logger::LogLine::new(logger::Style::Word, level, format_args!("turn {turn}"));
                 assert!(line.as_bytes().len() > 8);
                 assert!(clock::now_ns() > 0 && memory::locked_bytes().is_some());
                 assert!(thread_counts() == hot.counts());

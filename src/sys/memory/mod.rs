@@ -5,21 +5,21 @@
 //! SIGBUS, or a way past its ends. Does not answer for: what lies in it (`frame::arena`).
 #![allow(unsafe_code)]
 
-pub mod arena;
 mod error;
 pub mod hugepool;
 mod lock;
 mod placement;
+mod policy;
 mod range;
-mod stay;
+pub mod slot_arena;
 #[cfg(test)]
 mod tests;
 
 pub use error::MemoryError;
 pub use lock::{LockError, lock_all, locked_bytes};
 pub use placement::Placement;
+pub use policy::{exempt_from_balancing, exempt_from_collapse};
 pub(crate) use range::populate;
-pub use stay::{exempt_from_balancing, exempt_from_collapse};
 
 use crate::profile::OnShortage;
 use crate::units::{KIB, MIB};

@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
-use crate::sys::io::poll::{TAKEN_AT_ONCE, takes_bytes};
+use crate::sys::io::poll::{PIPE_BUF, is_writable};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use nix::libc;
 use std::fmt::{self, Write as _};
@@ -20,7 +20,7 @@ pub const LINE_BYTES: usize = 1024;
 /// What stands at the end of a line that did not fit.
 const CUT: &str = " [cut]";
 
-const _: () = assert!(LINE_BYTES <= TAKEN_AT_ONCE);
+const _: () = assert!(LINE_BYTES <= PIPE_BUF);
 
 /// How the level of a line is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,8 +71,8 @@ impl Log for StderrLogger {
         } else {
             Style::Priority
         };
-        let line = Line::new(style, record.level(), *record.args());
-        if !takes_bytes(std::io::stderr().as_fd()) {
+        let line = LogLine::new(style, record.level(), *record.args());
+        if !is_writable(std::io::stderr().as_fd()) {
             self.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
@@ -91,13 +91,13 @@ impl Log for StderrLogger {
 
 /// One finished line in a fixed buffer.
 #[derive(Debug)]
-pub struct Line {
+pub struct LogLine {
     bytes: [u8; LINE_BYTES],
     used: usize,
     cut: bool,
 }
 
-impl Line {
+impl LogLine {
     /// Formats a line. Line breaks inside become blanks, since journald would take the rest as lines
     /// of their own; what does not fit is cut at a character's end, and marked.
     #[must_use]
@@ -155,7 +155,7 @@ impl Line {
     }
 }
 
-impl fmt::Write for Line {
+impl fmt::Write for LogLine {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         if self.cut {
             return Err(fmt::Error);
@@ -169,19 +169,19 @@ impl fmt::Write for Line {
 mod tests {
     use super::*;
 
-    fn text(line: &Line) -> &str {
+    fn text(line: &LogLine) -> &str {
         std::str::from_utf8(line.as_bytes()).expect("a line is cut between characters only")
     }
 
     #[test]
     fn the_journal_gets_priorities_and_people_get_words() {
         let journal =
-            |level| text(&Line::new(Style::Priority, level, format_args!("x"))).to_owned();
+            |level| text(&LogLine::new(Style::Priority, level, format_args!("x"))).to_owned();
         assert_eq!(journal(Level::Error), "<3>x\n");
         assert_eq!(journal(Level::Warn), "<4>x\n");
         assert_eq!(journal(Level::Info), "<6>x\n");
         assert_eq!(journal(Level::Debug), "<7>x\n");
-        let word = Line::new(
+        let word = LogLine::new(
             Style::Word,
             Level::Warn,
             format_args!("camera {} is slow", "front"),
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_message_with_line_breaks_stays_one_line() {
-        let line = Line::new(Style::Priority, Level::Info, format_args!("a\nb\r\nc"));
+        let line = LogLine::new(Style::Priority, Level::Info, format_args!("a\nb\r\nc"));
         assert_eq!(text(&line), "<6>a b  c\n");
     }
 
@@ -199,7 +199,7 @@ mod tests {
     fn a_long_message_is_cut_between_characters_and_marked() {
         for pad in 0..4 {
             let long = format!("{}{}", "x".repeat(pad), "é€".repeat(600));
-            let line = Line::new(Style::Priority, Level::Info, format_args!("{long} {long}"));
+            let line = LogLine::new(Style::Priority, Level::Info, format_args!("{long} {long}"));
             assert!(text(&line).ends_with(" [cut]\n"));
             assert!(line.as_bytes().len() <= LINE_BYTES);
             assert!(line.as_bytes().len() > LINE_BYTES - 4);
@@ -209,13 +209,13 @@ mod tests {
     #[test]
     fn the_longest_message_that_fits_is_not_marked() {
         let fits = LINE_BYTES - CUT.len() - 1 - "<6>".len();
-        let line = Line::new(
+        let line = LogLine::new(
             Style::Priority,
             Level::Info,
             format_args!("{}", "y".repeat(fits)),
         );
         assert!(text(&line).ends_with("y\n"));
-        let line = Line::new(
+        let line = LogLine::new(
             Style::Priority,
             Level::Info,
             format_args!("{}", "y".repeat(fits + 1)),

@@ -6,12 +6,12 @@
 // An error here ends the start of the program, and carries two sets of 1024 cores.
 #![allow(clippy::result_large_err)]
 
-mod sight;
+mod counters;
 #[cfg(test)]
 mod tests;
 mod usage;
 
-pub use sight::{RunQueue, sight};
+pub use counters::{RunQueue, counters};
 pub use usage::{MigrationSource, ThreadUsage, UsageProbe};
 
 use crate::sys::cpu::core_set::CoreSet;

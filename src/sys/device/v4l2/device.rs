@@ -1,15 +1,15 @@
 //! An open camera with its driver's queue: calls that need to know its planes and its kind of memory.
 
-use super::choose::Way;
 use super::controls::Setting;
 use super::dmabuf::DmaBuf;
-use super::mapping::Mapping;
-use super::negotiate::{Agreed, CameraRequest};
-use super::node::{Finder, Queue};
-use super::raw::{
+use super::io_method::IoMethod;
+use super::ioctl::{
     Buffer, MAX_BUFFERS, export_buffer, query_buffer, queue_buffer, request_buffers, stream_off,
     v4l2_exportbuffer, v4l2_requestbuffers, zeroed,
 };
+use super::mapping::Mapping;
+use super::negotiate::{Agreed, CameraRequest};
+use super::node::{Finder, Queue};
 use crate::capture::{SlotMemory, SourceError};
 use crate::sys::device::usb_port::UsbPort;
 use nix::libc;
@@ -57,21 +57,23 @@ impl Device {
     }
 
     /// The kernel's number for the memory of a queue.
-    const fn memory(way: Way) -> u32 {
-        match way {
-            Way::User => v4l_sys::v4l2_memory_V4L2_MEMORY_USERPTR,
-            Way::Mapped | Way::Exported | Way::Copied => v4l_sys::v4l2_memory_V4L2_MEMORY_MMAP,
-            Way::Imported => v4l_sys::v4l2_memory_V4L2_MEMORY_DMABUF,
+    const fn memory(io: IoMethod) -> u32 {
+        match io {
+            IoMethod::UserPtr => v4l_sys::v4l2_memory_V4L2_MEMORY_USERPTR,
+            IoMethod::Mmap | IoMethod::DmabufExport | IoMethod::Copy => {
+                v4l_sys::v4l2_memory_V4L2_MEMORY_MMAP
+            }
+            IoMethod::DmabufImport => v4l_sys::v4l2_memory_V4L2_MEMORY_DMABUF,
         }
     }
 
     /// Makes `count` buffers, or frees them with 0. Gives the number that the driver made.
-    pub(super) fn request_buffers(&self, way: Way, count: usize) -> Result<usize, SourceError> {
+    pub(super) fn request_buffers(&self, io: IoMethod, count: usize) -> Result<usize, SourceError> {
         let fd = self.fd("VIDIOC_REQBUFS")?;
         let mut raw = v4l2_requestbuffers {
             count: u32::try_from(count).unwrap_or(u32::MAX),
             type_: self.queue.kind(),
-            memory: Self::memory(way),
+            memory: Self::memory(io),
             ..zeroed()
         };
         request_buffers(fd, &mut raw)?;
@@ -84,24 +86,24 @@ impl Device {
         stream_off(fd, &mut self.queue.kind().cast_signed())
     }
 
-    pub(super) fn buffer(&self, way: Way, index: usize) -> Buffer {
+    pub(super) fn buffer(&self, io: IoMethod, index: usize) -> Buffer {
         let planes = match self.queue {
             Queue::Single => 0,
             Queue::Multi => self.agreed.planes.count(),
         };
         let index = u32::try_from(index).unwrap_or(u32::MAX);
-        Buffer::new(self.queue.kind(), Self::memory(way), index, planes)
+        Buffer::new(self.queue.kind(), Self::memory(io), index, planes)
     }
 
     /// Lends the driver its own buffer `index`.
     pub(super) fn queue_own(&self, index: usize) -> Result<(), SourceError> {
-        let mut buffer = self.buffer(Way::Mapped, index);
+        let mut buffer = self.buffer(IoMethod::Mmap, index);
         queue_buffer(self.fd("VIDIOC_QBUF")?, &mut buffer)
     }
 
     /// Lends `slot` to the driver as its buffer `index`, each plane at its place.
     pub(super) fn queue_user(&self, index: usize, slot: &SlotMemory) -> Result<(), SourceError> {
-        let mut buffer = self.buffer(Way::User, index);
+        let mut buffer = self.buffer(IoMethod::UserPtr, index);
         let Agreed { format, planes } = &self.agreed;
         for (plane, bytes) in planes.sizes_bytes().iter().enumerate() {
             // Arming has checked that the slot holds the format, and that the planes fit their places.
@@ -113,14 +115,14 @@ impl Device {
 
     /// Lends a shared buffer to the driver as its buffer `index`.
     pub(super) fn queue_shared(&self, index: usize, shared: &DmaBuf) -> Result<(), SourceError> {
-        let mut buffer = self.buffer(Way::Imported, index);
+        let mut buffer = self.buffer(IoMethod::DmabufImport, index);
         buffer.set_dma_buf(0, shared.as_fd(), self.agreed.format.size_bytes);
         queue_buffer(self.fd("VIDIOC_QBUF")?, &mut buffer)
     }
 
     /// How much room the driver's own buffers take.
     pub(super) fn span(&self) -> Result<Span, SourceError> {
-        let mut buffer = self.buffer(Way::Mapped, 0);
+        let mut buffer = self.buffer(IoMethod::Mmap, 0);
         query_buffer(self.fd("VIDIOC_QUERYBUF")?, &mut buffer)?;
         let length = |plane| buffer.mapping(plane).0 as usize;
         Ok(Span {
@@ -135,7 +137,7 @@ impl Device {
     pub(super) fn map(&self, mapping: &Mapping, count: usize) -> Result<(), SourceError> {
         let fd = self.fd("VIDIOC_QUERYBUF")?;
         for index in 0..count {
-            let mut buffer = self.buffer(Way::Mapped, index);
+            let mut buffer = self.buffer(IoMethod::Mmap, index);
             query_buffer(fd, &mut buffer)?;
             let mut place = 0;
             for (plane, bytes) in self.agreed.planes.sizes_bytes().iter().enumerate() {
@@ -152,10 +154,10 @@ impl Device {
     }
 
     /// Where the planes of the driver's own buffers begin in their mapping.
-    pub(super) fn mapped_offsets(&self) -> Result<[usize; super::raw::MAX_PLANES], SourceError> {
-        let mut buffer = self.buffer(Way::Mapped, 0);
+    pub(super) fn mapped_offsets(&self) -> Result<[usize; super::ioctl::MAX_PLANES], SourceError> {
+        let mut buffer = self.buffer(IoMethod::Mmap, 0);
         query_buffer(self.fd("VIDIOC_QUERYBUF")?, &mut buffer)?;
-        let mut offsets = [0; super::raw::MAX_PLANES];
+        let mut offsets = [0; super::ioctl::MAX_PLANES];
         let mut place = 0;
         for (plane, offset) in offsets
             .iter_mut()

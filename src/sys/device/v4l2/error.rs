@@ -1,6 +1,6 @@
 //! Why a camera cannot be used, said so that it can be mended.
 
-use super::list::{Camera, cameras};
+use super::enumerate::{Camera, cameras};
 use crate::capture::SourceError;
 use crate::sys::device::holders::Holders;
 use nix::errno::Errno;

@@ -18,30 +18,30 @@
 //! when a frame is late, and panic when a device is gone.
 
 mod buffers;
-mod choose;
 mod colour;
 mod controls;
-mod copy;
+mod copy_source;
 mod crop;
 mod device;
 mod dmabuf;
+mod enumerate;
 mod error;
-mod list;
+mod io_method;
 mod mapping;
 mod negotiate;
 mod node;
 mod planes;
 
-mod raw;
+mod camera;
+mod ioctl;
+mod read_speed;
 mod source;
-mod speed;
-mod stamp;
-mod unarmed;
+mod timestamp;
 
+pub use camera::{TriedIo, UnarmedCamera, try_every_io};
 pub use colour::colour;
 pub use controls::OfferedControl;
+pub use enumerate::{Answer, Camera, OfferedFormat, OfferedSize, cameras};
 pub use error::{CameraError, CameraErrorKind, fourcc_text};
-pub use list::{Answer, Camera, OfferedFormat, OfferedSize, cameras};
 pub use negotiate::CameraRequest;
-pub use speed::Speed;
-pub use unarmed::{TriedIo, UnarmedCamera, try_every_io};
+pub use read_speed::ReadSpeed;

@@ -1,6 +1,6 @@
 //! A device node: opened, asked what it is, and found again by what it is.
 
-use super::raw::{open_node, query_capability, v4l2_capability, zeroed};
+use super::ioctl::{open_node, query_capability, v4l2_capability, zeroed};
 use crate::capture::SourceError;
 use crate::sys::io::procfs;
 use nix::libc;

@@ -1,7 +1,7 @@
 //! The frames of a stream, whatever they are wrapped in.
 
-use crate::capture::stream::assembly::{Assembly, Fed};
-use crate::capture::stream::gather::Gathering;
+use crate::capture::stream::jpeg_frames::JpegFrames;
+use crate::capture::stream::raw_frames::{Fed, RawFrames};
 use crate::frame::StreamFormat;
 
 /// A frame that has come to its end.
@@ -14,8 +14,8 @@ pub(super) struct Ended {
 /// Frames of one length with planes, or JPEG pictures of any length.
 #[derive(Debug)]
 pub(super) enum Frames {
-    Planes(Box<Assembly>),
-    Jpegs(Box<Gathering>),
+    Planes(Box<RawFrames>),
+    Jpegs(Box<JpegFrames>),
 }
 
 impl Frames {

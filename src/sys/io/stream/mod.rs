@@ -1,7 +1,7 @@
 //! Cameras that are a stream of bytes: a Y4M, raw or MJPEG file, a FIFO, standard input.
 //!
 //! Answers for: reading without waiting, pace, loss and end of such a stream. Does not answer for: what
-//! the bytes mean (`capture::y4m`, `capture::assembly`, `capture::gather`).
+//! the bytes mean (`capture::stream::y4m`, `capture::stream::raw_frames`, `capture::stream::jpeg_frames`).
 //!
 //! A **file** is played at a rate: a frame is read ahead and given when it is due, and frames whose time
 //! passes while nobody has a slot for them are lost, as a camera's are. Bytes that are not in memory are
@@ -16,9 +16,9 @@ mod input;
 
 pub use error::{StreamError, StreamErrorKind};
 
-use crate::capture::stream::assembly::{Assembly, Fed, Layout};
-use crate::capture::stream::gather::Gathering;
+use crate::capture::stream::jpeg_frames::JpegFrames;
 use crate::capture::stream::mjpeg::size_px;
+use crate::capture::stream::raw_frames::{Fed, Layout, RawFrames};
 use crate::capture::stream::y4m::{Header, LONGEST_HEADER_BYTES};
 use crate::capture::{
     Dequeue, Dequeued, FrameSource, MemoryKeeper, NotArmed, Readiness, SlotHome, SlotMemory, Slots,
@@ -94,7 +94,7 @@ impl UnarmedStream {
                 let (header, bytes) = read_header(&mut input).map_err(wrong)?;
                 let layout = y4m_layout(&header, config).map_err(wrong)?;
                 (
-                    Frames::Planes(Box::new(Assembly::new(layout))),
+                    Frames::Planes(Box::new(RawFrames::new(layout))),
                     bytes,
                     "y4m",
                 )
@@ -106,7 +106,7 @@ impl UnarmedStream {
                 let layout =
                     layout.ok_or_else(|| wrong(StreamErrorKind::Size { found: size_px }))?;
                 (
-                    Frames::Planes(Box::new(Assembly::new(layout))),
+                    Frames::Planes(Box::new(RawFrames::new(layout))),
                     0,
                     "raw frames",
                 )
@@ -165,7 +165,7 @@ fn mjpeg_frames(input: &mut Input, config: &StreamConfig) -> Result<Frames, Stre
     let expected = config.size_px.unwrap_or_default();
     let interval_ns = config.interval_ns.unwrap_or_default();
     let mut gathering =
-        Gathering::new(expected, interval_ns).ok_or(StreamErrorKind::Size { found: expected })?;
+        JpegFrames::new(expected, interval_ns).ok_or(StreamErrorKind::Size { found: expected })?;
     if input.is_file() {
         let mut picture = vec![0; gathering.format().size_bytes as usize];
         let mut fed = Fed::More;

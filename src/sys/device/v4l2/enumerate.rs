@@ -2,11 +2,11 @@
 
 use super::controls::{OfferedControl, controls};
 use super::error::CameraErrorKind;
-use super::node::{Node, Queue, c_path, text};
-use super::raw::{
+use super::ioctl::{
     enumerate_format, enumerate_interval, enumerate_size, v4l2_fmtdesc, v4l2_frmivalenum,
     v4l2_frmsizeenum, zeroed,
 };
+use super::node::{Node, Queue, c_path, text};
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -126,7 +126,7 @@ pub fn cameras() -> Vec<Camera> {
 
 /// What a profile names a camera by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Named<'a> {
+pub(super) enum CameraName<'a> {
     /// The path of its node, or a link to it.
     Path(&'a Path),
     /// Its product's name, wherever it is plugged in.
@@ -135,7 +135,7 @@ pub(super) enum Named<'a> {
     Bus(&'a str),
 }
 
-impl<'a> Named<'a> {
+impl<'a> CameraName<'a> {
     pub(super) fn of(device: &'a Path) -> Self {
         let text = device.to_str().unwrap_or_default();
         if let Some(card) = text.strip_prefix("card:") {
@@ -321,7 +321,7 @@ mod tests {
             camera("/dev/video2", "Brio", "usb-2", true),
             camera("/dev/video4", "Brio", "usb-3", true),
         ];
-        let find = |device: &str| Named::of(Path::new(device)).find(&cameras);
+        let find = |device: &str| CameraName::of(Path::new(device)).find(&cameras);
         assert_eq!(find("/dev/video9"), Ok("/dev/video9".into()));
         assert_eq!(find("card:C920"), Ok("/dev/video0".into()));
         assert_eq!(find("bus:usb-3"), Ok("/dev/video4".into()));

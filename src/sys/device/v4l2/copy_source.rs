@@ -1,8 +1,8 @@
 //! A camera whose buffers are copied: slow to read, in several pieces, or with rows of another length than its
 //! slots were made for. One copy puts each picture into a slot, and the driver has its buffer back at once.
 
+use super::ioctl::{Filled, MAX_PLANES};
 use super::planes::Planes;
-use super::raw::{Filled, MAX_PLANES};
 use super::source::V4l2Source;
 use crate::capture::{
     Dequeue, Dequeued, FrameSource, MemoryKeeper, Readiness, SlotMemory, SourceError, Traits,

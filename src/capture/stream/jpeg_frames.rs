@@ -1,4 +1,4 @@
-//! From a stream of bytes to JPEG pictures in slots. Pure; the counterpart of [`super::assembly`] for frames
+//! From a stream of bytes to JPEG pictures in slots. Pure; the counterpart of [`super::raw_frames`] for frames
 //! whose length nobody knows before their end.
 //!
 //! ```text
@@ -6,8 +6,8 @@
 //!                                       rest() ──► what had been read beyond a picture's end
 //! ```
 
-use super::assembly::Fed;
 use super::mjpeg::Splitter;
+use super::raw_frames::Fed;
 use crate::frame::{Colour, Encoding, PixelFormat, Quantization, StreamFormat};
 use std::ops::Range;
 
@@ -27,7 +27,7 @@ pub struct Gathered {
 
 /// One picture after the other, each from its first byte to its last.
 #[derive(Debug)]
-pub struct Gathering {
+pub struct JpegFrames {
     format: StreamFormat,
     splitter: Splitter,
     staged: Box<[u8]>,
@@ -38,7 +38,7 @@ pub struct Gathering {
     last: Gathered,
 }
 
-impl Gathering {
+impl JpegFrames {
     /// Before the first picture of a stream of pictures of this size; `None` where that is out of range.
     #[must_use]
     pub fn new((width_px, height_px): (u32, u32), interval_ns: u64) -> Option<Self> {
@@ -176,7 +176,7 @@ mod tests {
 
     /// Feeds a stream in pieces of these lengths, in turn; gives the pictures.
     fn gather(stream: &[u8], pieces: &[usize], capacity: usize) -> Vec<(Vec<u8>, bool)> {
-        let mut gathering = Gathering::new((64, 48), 1).unwrap();
+        let mut gathering = JpegFrames::new((64, 48), 1).unwrap();
         let mut slot = vec![0; capacity];
         let mut pictures = Vec::new();
         let mut rest = stream;
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn a_size_out_of_range_is_none() {
         for size in [(8, 48), (64, 9000)] {
-            assert!(Gathering::new(size, 1).is_none());
+            assert!(JpegFrames::new(size, 1).is_none());
         }
     }
 

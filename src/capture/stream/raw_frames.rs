@@ -175,14 +175,14 @@ enum Place {
 
 /// One picture after the other, each from its first byte to its last.
 #[derive(Debug)]
-pub struct Assembly {
+pub struct RawFrames {
     layout: Layout,
     place: Place,
     mark: [u8; LONGEST_MARK_BYTES],
     staged: Box<[u8]>,
 }
 
-impl Assembly {
+impl RawFrames {
     /// At the beginning of a picture.
     #[must_use]
     pub fn new(layout: Layout) -> Self {
@@ -372,7 +372,7 @@ mod tests {
 
     /// Feeds `stream` in pieces of these lengths, in turn; gives what it came to, and the pictures.
     fn assemble(layout: Layout, stream: &[u8], pieces: &[usize]) -> (Fed, Vec<Vec<u8>>) {
-        let mut assembly = Assembly::new(layout);
+        let mut assembly = RawFrames::new(layout);
         let mut slot = vec![0; layout.format.size_bytes as usize];
         let mut pictures = Vec::new();
         let mut rest = stream;
@@ -482,7 +482,7 @@ mod tests {
     fn a_picture_that_nobody_wants_is_passed_over() {
         let (stream, pictures) = stream_420(2);
         let layout = Layout::y4m(&header(Chroma::C420), PixelFormat::Nv12, 1).unwrap();
-        let mut assembly = Assembly::new(layout);
+        let mut assembly = RawFrames::new(layout);
         assert_eq!(assembly.missing_bytes(), None);
         assembly.room(None).copy_from_slice(&stream[..6]);
         assert_eq!(assembly.fed(None, 6), Fed::More);

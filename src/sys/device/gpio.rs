@@ -27,7 +27,12 @@ pub struct GpioPort {
 pub struct GpioLine(File);
 
 /// A line cannot be had.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "line {line} of {} cannot be had: {reason}; expected a GPIO character device whose line nobody else holds, and the \
+     right to open it (`pinsight probe` lists chips and lines)",
+    device.display()
+)]
 pub struct GpioError {
     /// The chip.
     pub device: PathBuf,
@@ -36,24 +41,6 @@ pub struct GpioError {
     /// Why, in words.
     pub reason: String,
 }
-
-impl std::fmt::Display for GpioError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            device,
-            line,
-            reason,
-        } = self;
-        write!(
-            f,
-            "line {line} of {} cannot be had: {reason}; expected a GPIO character device whose line nobody \
-             else holds, and the right to open it (`pinsight probe` lists chips and lines)",
-            device.display()
-        )
-    }
-}
-
-impl std::error::Error for GpioError {}
 
 /// A chip that answers.
 #[derive(Clone, Debug, PartialEq, Eq)]

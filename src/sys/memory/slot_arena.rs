@@ -19,9 +19,10 @@ pub struct SlotArena {
 }
 
 /// A camera's part cannot be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SlotArenaError {
     /// The region is smaller than its cut.
+    #[error("a region of {found_bytes} bytes for slots of {needed_bytes} bytes")]
     Region {
         /// Bytes of the region.
         found_bytes: u64,
@@ -29,8 +30,12 @@ pub enum SlotArenaError {
         needed_bytes: u64,
     },
     /// There is no such camera, or its part was given out before.
+    #[error("a camera's slots were asked for twice")]
     Given,
     /// The driver has another number of buffers than there are headers.
+    #[error(
+        "the driver gives {found} buffers, expected {expected}; change ring-slots or driver-slots"
+    )]
     Buffers {
         /// Buffers of the driver.
         found: usize,
@@ -38,29 +43,6 @@ pub enum SlotArenaError {
         expected: u16,
     },
 }
-
-impl std::fmt::Display for SlotArenaError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Region {
-                found_bytes,
-                needed_bytes,
-            } => {
-                write!(
-                    f,
-                    "a region of {found_bytes} bytes for slots of {needed_bytes} bytes"
-                )
-            }
-            Self::Given => f.write_str("a camera's slots were asked for twice"),
-            Self::Buffers { found, expected } => write!(
-                f,
-                "the driver gives {found} buffers, expected {expected}; change ring-slots or driver-slots"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for SlotArenaError {}
 
 impl SlotArena {
     /// Cuts a region that nothing else uses. A camera of 0 bytes a slot gets headers only.

@@ -5,11 +5,11 @@ use super::controls::agree;
 use super::copy_source::CopySource;
 use super::device::Device;
 use super::dmabuf::{DmaBuf, Heap, heaps};
-use super::enumerate::{CameraName, cameras};
+use super::enumerate::{CameraName, cameras, with_cameras};
 use super::error::{CameraError, CameraErrorKind};
 use super::io_method::{Choice, IoMethod, Trials, choose, choose_without_user};
-use super::ioctl::MAX_BUFFERS;
-use super::negotiate::{CameraRequest, as_it_is, negotiate};
+use super::ioctl::{MAX_BUFFERS, MAX_PLANES};
+use super::negotiate::{Agreed, CameraRequest, as_it_is, negotiate};
 use super::node::{Finder, Node, Queue, c_path};
 use super::read_speed::ReadSpeed;
 use super::source::V4l2Source;
@@ -22,6 +22,7 @@ use crate::limits::MAX_SLOTS;
 use crate::profile::{ControlSetting, Io};
 use crate::sys::device::usb_port::UsbPort;
 use nix::libc;
+use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
 /// Where the kernel shows its dma-heaps.
@@ -56,47 +57,24 @@ impl UnarmedCamera {
     /// # Errors
     /// The device, what was found, what was expected, and the setting to change.
     pub fn open(path: &Path, request: &CameraRequest, io: Io) -> Result<Self, CameraError> {
-        let wrong = |kind| CameraError::new(path, kind);
-        let kernel = |error| CameraError::of_open(path, error);
+        let wrong = |kind| with_cameras(CameraError::new(path, kind));
+        let kernel = |error| with_cameras(CameraError::of_open(path, error));
         let named = CameraName::of(path);
         let node_path = match named {
             CameraName::Path(path) => path.to_owned(),
             CameraName::Card(_) | CameraName::Bus(_) => named.find(&cameras()).map_err(wrong)?,
         };
-        let Some(c_path) = c_path(&node_path) else {
-            return Err(wrong(CameraErrorKind::Absent));
-        };
-        let node = Node::open(&c_path).map_err(kernel)?;
-        let Some(queue) = node.queue() else {
-            let found = format!("{:?}", node.capabilities);
-            return Err(wrong(CameraErrorKind::NotCapture { found }));
-        };
+        let (node, queue, c_path) = open_capture(&node_path, path)?;
         let agreed = negotiate(&node.fd, queue, request).map_err(|kind| match kind {
             CameraErrorKind::Kernel(error) => kernel(error),
             kind => wrong(kind),
         })?;
         let any_port = matches!(named, CameraName::Card(_));
-        let finder = Finder::new(c_path, &node, queue, any_port);
         let port = UsbPort::of_node(&node.fd);
-        let device = Device {
-            fd: Some(node.fd),
-            finder,
-            port,
-            queue,
-            request: *request,
-            agreed,
-            controls: Box::default(),
-        };
-        let mut camera = Self {
-            path: path.to_owned(),
-            device,
-            io: IoMethod::UserPtr,
-            why: String::new(),
-            auto: io == Io::Auto,
-            heap: None,
-            copied_buffers: COPIED_BUFFERS,
-            rows_bytes: None,
-        };
+        let finder = Finder::new(c_path, &node, queue, any_port);
+        let mut camera = Self::new(path, finder, (node, queue), *request, agreed);
+        camera.device.port = port;
+        camera.auto = io == Io::Auto;
         let expected = match io {
             Io::Auto => {
                 let choice = choose(&mut camera).map_err(kernel)?;
@@ -120,12 +98,40 @@ impl UnarmedCamera {
         }
     }
 
+    /// A camera with a format and without a chosen method.
+    fn new(
+        path: &Path,
+        finder: Finder,
+        (node, queue): (Node, Queue),
+        request: CameraRequest,
+        agreed: Agreed,
+    ) -> Self {
+        Self {
+            path: path.to_owned(),
+            device: Device {
+                fd: Some(node.fd),
+                finder,
+                port: None,
+                queue,
+                request,
+                agreed,
+                controls: Box::default(),
+            },
+            io: IoMethod::UserPtr,
+            why: String::new(),
+            auto: false,
+            heap: None,
+            copied_buffers: COPIED_BUFFERS,
+            rows_bytes: None,
+        }
+    }
+
     /// Sets controls, now and whenever the device has been opened again.
     ///
     /// # Errors
     /// The control, what was found, what was expected.
     pub fn set_controls(&mut self, wanted: &[ControlSetting]) -> Result<(), CameraError> {
-        let kernel = |error| CameraError::of_open(&self.path, error);
+        let kernel = |error| with_cameras(CameraError::of_open(&self.path, error));
         let fd = self.device.fd("VIDIOC_S_CTRL").map_err(kernel)?;
         let controls = agree(fd, wanted).map_err(|kind| CameraError::new(&self.path, kind))?;
         self.device.controls = controls;
@@ -291,16 +297,11 @@ impl UnarmedCamera {
         };
         match made {
             Ok((buffers, None)) => Ok(Box::new(V4l2Source::new(self.device, buffers))),
-            Ok((buffers, Some(copies))) => {
-                let planes = self.device.agreed.planes;
-                let held = self.held();
+            Ok((buffers, Some((slots, offsets)))) => {
+                let (planes, held) = (self.device.agreed.planes, self.held());
                 let inner = V4l2Source::new(self.device, buffers);
                 Ok(Box::new(CopySource::new(
-                    inner,
-                    copies.slots,
-                    held,
-                    planes,
-                    copies.offsets,
+                    inner, slots, held, planes, offsets,
                 )))
             }
             Err(error) => Err((Box::new(self), error)),
@@ -312,8 +313,8 @@ impl UnarmedCamera {
         let slots = check_caller_slots(&self.held(), slots, MAX_SLOTS)?;
         let made = self.make(IoMethod::Mmap, self.copied_buffers);
         let buffers = made.map_err(ArmError::Kernel)?;
-        let offsets = self.device.mapped_offsets().map_err(ArmError::Kernel)?;
-        Ok((buffers, Some(Copies { slots, offsets })))
+        let span = self.device.span().map_err(ArmError::Kernel)?;
+        Ok((buffers, Some((slots, span.offsets))))
     }
 }
 
@@ -347,18 +348,8 @@ impl std::fmt::Display for TriedIo {
 /// # Errors
 /// It cannot be asked, or somebody else uses it.
 pub fn try_every_io(path: &Path) -> Result<Vec<TriedIo>, CameraError> {
-    let kernel = |error| CameraError::of_open(path, error);
-    let Some(c_path) = c_path(path) else {
-        return Err(CameraError::new(path, CameraErrorKind::Absent));
-    };
-    let node = Node::open(&c_path).map_err(kernel)?;
-    let Some(queue) = node.queue() else {
-        let found = format!("{:?}", node.capabilities);
-        return Err(CameraError::new(
-            path,
-            CameraErrorKind::NotCapture { found },
-        ));
-    };
+    let kernel = |error| with_cameras(CameraError::of_open(path, error));
+    let (node, queue, c_path) = open_capture(path, path)?;
     let agreed = as_it_is(&node.fd, queue).map_err(kernel)?;
     let request = CameraRequest {
         pixel: agreed.format.pixel,
@@ -367,24 +358,8 @@ pub fn try_every_io(path: &Path) -> Result<Vec<TriedIo>, CameraError> {
         rate_hz: 0.0,
         crop: None,
     };
-    let mut camera = UnarmedCamera {
-        path: path.to_owned(),
-        device: Device {
-            finder: Finder::new(c_path, &node, queue, false),
-            fd: Some(node.fd),
-            port: None,
-            queue,
-            request,
-            agreed,
-            controls: Box::default(),
-        },
-        io: IoMethod::UserPtr,
-        why: String::new(),
-        auto: false,
-        heap: None,
-        copied_buffers: COPIED_BUFFERS,
-        rows_bytes: None,
-    };
+    let finder = Finder::new(c_path, &node, queue, false);
+    let mut camera = UnarmedCamera::new(path, finder, (node, queue), request, agreed);
     let user = camera.user();
     if let Err(error) = user
         && error.errno == libc::EBUSY
@@ -413,11 +388,22 @@ pub fn try_every_io(path: &Path) -> Result<Vec<TriedIo>, CameraError> {
     Ok(all)
 }
 
-/// Where pictures are copied to, and where their planes begin in a buffer that they are copied from.
-struct Copies {
-    slots: Box<[SlotMemory]>,
-    offsets: [usize; super::ioctl::MAX_PLANES],
+/// Opens a node that streams video; errors name it as `device` does.
+fn open_capture(node: &Path, device: &Path) -> Result<(Node, Queue, CString), CameraError> {
+    let wrong = |kind| with_cameras(CameraError::new(device, kind));
+    let path = c_path(node).ok_or_else(|| wrong(CameraErrorKind::Absent))?;
+    let node =
+        Node::open(&path).map_err(|error| with_cameras(CameraError::of_open(device, error)))?;
+    match node.queue() {
+        Some(queue) => Ok((node, queue, path)),
+        None => Err(wrong(CameraErrorKind::NotCapture {
+            found: format!("{:?}", node.capabilities),
+        })),
+    }
 }
+
+/// Where images are copied to, and where their planes begin in a buffer that they are copied from.
+type Copies = (Box<[SlotMemory]>, [usize; MAX_PLANES]);
 
 /// Reads the first of some buffers, which the driver does not have.
 #[allow(unsafe_code)]

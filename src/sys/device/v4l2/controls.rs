@@ -2,9 +2,9 @@
 
 use super::error::CameraErrorKind;
 use super::ioctl::{
-    get_control, menu_item, query_control, set_control, v4l2_control, v4l2_query_ext_ctrl, zeroed,
+    get_control, menu_item, query_control, set_control, text, v4l2_control, v4l2_query_ext_ctrl,
+    zeroed,
 };
-use super::node::text;
 use crate::capture::SourceError;
 use crate::profile::{ControlSetting, ControlValue};
 use std::fmt;

@@ -4,9 +4,7 @@
 use super::ioctl::{Filled, MAX_PLANES};
 use super::planes::Planes;
 use super::source::V4l2Source;
-use crate::capture::{
-    Dequeue, Dequeued, FrameSource, MemoryKeeper, Readiness, SlotMemory, SourceError, Traits,
-};
+use crate::capture::{Dequeue, Dequeued, FrameSource, Readiness, SlotMemory, SourceError, Traits};
 use crate::frame::StreamFormat;
 use crate::limits::MAX_SLOTS;
 use heapless::Deque;
@@ -168,10 +166,6 @@ impl FrameSource for CopySource {
 
     fn slots(&self) -> &[SlotMemory] {
         &self.slots
-    }
-
-    fn keeper(&self) -> Option<MemoryKeeper> {
-        None
     }
 
     fn start(&mut self, now_ns: u64) -> Result<(), SourceError> {

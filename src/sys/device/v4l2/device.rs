@@ -4,14 +4,15 @@ use super::controls::Setting;
 use super::dmabuf::DmaBuf;
 use super::io_method::IoMethod;
 use super::ioctl::{
-    Buffer, MAX_BUFFERS, export_buffer, query_buffer, queue_buffer, request_buffers, stream_off,
-    v4l2_exportbuffer, v4l2_requestbuffers, zeroed,
+    Buffer, MAX_BUFFERS, MAX_PLANES, export_buffer, query_buffer, queue_buffer, request_buffers,
+    stream_off, v4l2_exportbuffer, v4l2_requestbuffers, zeroed,
 };
 use super::mapping::Mapping;
 use super::negotiate::{Agreed, CameraRequest};
 use super::node::{Finder, Queue};
 use crate::capture::{SlotMemory, SourceError};
 use crate::sys::device::usb_port::UsbPort;
+use crate::sys::memory::machine_page_bytes;
 use nix::libc;
 use std::os::fd::{AsFd as _, FromRawFd as _, OwnedFd};
 use v4l::v4l_sys;
@@ -39,14 +40,15 @@ pub(super) struct Device {
     pub controls: Box<[Setting]>,
 }
 
-/// Where a driver's buffers lie that are mapped side by side: how long each is, its planes rounded up to
-/// pages.
+/// Where a driver's buffers lie that are mapped side by side, their planes rounded up to pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     /// Bytes of one whole buffer, whole pages.
     pub slot_bytes: usize,
     /// Bytes that the driver's first plane has.
     pub first_bytes: usize,
+    /// Where each plane begins.
+    pub offsets: [usize; MAX_PLANES],
 }
 
 impl Device {
@@ -120,17 +122,21 @@ impl Device {
         queue_buffer(self.fd("VIDIOC_QBUF")?, &mut buffer)
     }
 
-    /// How much room the driver's own buffers take.
+    /// How the driver's own buffers lie.
     pub(super) fn span(&self) -> Result<Span, SourceError> {
         let mut buffer = self.buffer(IoMethod::Mmap, 0);
         query_buffer(self.fd("VIDIOC_QUERYBUF")?, &mut buffer)?;
-        let length = |plane| buffer.mapping(plane).0 as usize;
-        Ok(Span {
-            slot_bytes: (0..self.agreed.planes.count())
-                .map(|plane| whole_pages(length(plane)))
-                .sum(),
-            first_bytes: length(0),
-        })
+        let mut span = Span {
+            slot_bytes: 0,
+            first_bytes: buffer.mapping(0).0 as usize,
+            offsets: [0; MAX_PLANES],
+        };
+        let planes = self.agreed.planes.count();
+        for (plane, offset) in span.offsets.iter_mut().enumerate().take(planes) {
+            *offset = span.slot_bytes;
+            span.slot_bytes += whole_pages(buffer.mapping(plane).0 as usize);
+        }
+        Ok(span)
     }
 
     /// Maps the buffers `0..count` of an MMAP queue into the places of `mapping`, their planes page by page.
@@ -151,23 +157,6 @@ impl Device {
             }
         }
         Ok(())
-    }
-
-    /// Where the planes of the driver's own buffers begin in their mapping.
-    pub(super) fn mapped_offsets(&self) -> Result<[usize; super::ioctl::MAX_PLANES], SourceError> {
-        let mut buffer = self.buffer(IoMethod::Mmap, 0);
-        query_buffer(self.fd("VIDIOC_QUERYBUF")?, &mut buffer)?;
-        let mut offsets = [0; super::ioctl::MAX_PLANES];
-        let mut place = 0;
-        for (plane, offset) in offsets
-            .iter_mut()
-            .enumerate()
-            .take(self.agreed.planes.count())
-        {
-            *offset = place;
-            place += whole_pages(buffer.mapping(plane).0 as usize);
-        }
-        Ok(offsets)
     }
 
     /// Opens the driver's own buffers `0..count` as dma-bufs. Of one plane each.
@@ -206,10 +195,6 @@ impl Device {
 
 /// `bytes`, rounded up.
 pub(super) fn whole_pages(bytes: usize) -> usize {
-    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE);
-    let page = page
-        .ok()
-        .flatten()
-        .and_then(|page| usize::try_from(page).ok());
+    let page = usize::try_from(machine_page_bytes());
     bytes.next_multiple_of(page.unwrap_or(4096))
 }

@@ -1,12 +1,12 @@
 //! The cameras of this machine, with what they offer: for `probe`, and for error messages.
 
 use super::controls::{OfferedControl, controls};
-use super::error::CameraErrorKind;
+use super::error::{CameraError, CameraErrorKind};
 use super::ioctl::{
-    enumerate_format, enumerate_interval, enumerate_size, v4l2_fmtdesc, v4l2_frmivalenum,
+    enumerate_format, enumerate_interval, enumerate_size, text, v4l2_fmtdesc, v4l2_frmivalenum,
     v4l2_frmsizeenum, zeroed,
 };
-use super::node::{Node, Queue, c_path, text};
+use super::node::{Node, Queue, c_path};
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -122,6 +122,15 @@ pub fn cameras() -> Vec<Camera> {
         .into_iter()
         .map(|(_, node)| describe(node, &links))
         .collect()
+}
+
+/// The error with the cameras of this machine, where another one may have been meant.
+pub(super) fn with_cameras(mut error: CameraError) -> CameraError {
+    if error.kind.is_about_another() {
+        let usable = cameras().into_iter().filter(Camera::captures);
+        error.cameras = usable.map(|camera| camera.to_string()).collect();
+    }
+    error
 }
 
 /// What a profile names a camera by.

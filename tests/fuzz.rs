@@ -9,9 +9,10 @@ mod mutate;
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use mutate::fuzz;
+use pinsight::capture::stream::frames::{Fed, Frames as _};
 use pinsight::capture::stream::jpeg_frames::JpegFrames;
 use pinsight::capture::stream::mjpeg::size_px;
-use pinsight::capture::stream::raw_frames::{Fed, Layout, RawFrames};
+use pinsight::capture::stream::raw_frames::{Layout, RawFrames};
 use pinsight::capture::stream::y4m::Header;
 use pinsight::decode::{Damage, Jpeg, Samples, Sampling, flat};
 use pinsight::frame::{
@@ -269,7 +270,7 @@ fn no_mjpeg_stream_breaks_its_splitter() {
                 let fed = if gathering.has_rest() {
                     gathering.rest(Some(&mut slot[..2000]))
                 } else {
-                    let room = gathering.room();
+                    let room = gathering.room(None);
                     let count = piece.min(room.len()).min(rest.len());
                     if count == 0 {
                         break;

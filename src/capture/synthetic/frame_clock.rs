@@ -7,7 +7,8 @@
 #![allow(unsafe_code)]
 
 use crate::capture::{
-    Dequeue, Dequeued, FrameSource, MemoryKeeper, Readiness, SlotMemory, SourceError, StampKind,
+    Dequeue, Dequeued, FrameSource, NotArmed, Readiness, SlotHome, SlotMemory, Slots, SourceError,
+    StampKind, UnarmedSource, check_caller_slots,
 };
 use crate::frame::StreamFormat;
 use crate::limits::MAX_SLOTS;
@@ -151,6 +152,12 @@ pub(super) trait Paint: Send + std::fmt::Debug {
     /// Writes frame `number` in `format`.
     fn paint(&self, format: &StreamFormat, number: u64, bytes: &mut [u8]);
 
+    /// Bytes that it holds beside the slots.
+    fn own_bytes(&self) -> u64;
+
+    /// What it is, for the log.
+    fn io(&self) -> String;
+
     /// Bytes of frame `number`: of one that is longer than the format's, as many as fit are painted, and it is
     /// damaged. `None`: there is none, and no later one.
     fn bytes(&self, format: &StreamFormat, number: u64) -> Option<u32> {
@@ -159,23 +166,47 @@ pub(super) trait Paint: Send + std::fmt::Debug {
     }
 }
 
+/// A source whose frames are painted, before it has slots.
+#[derive(Debug)]
+pub struct UnarmedPainted<P> {
+    pub(super) format: StreamFormat,
+    pub(super) painter: P,
+}
+
+impl<P: Paint + 'static> UnarmedSource for UnarmedPainted<P> {
+    fn format(&self) -> StreamFormat {
+        self.format
+    }
+    fn slot_home(&self) -> SlotHome {
+        SlotHome::Caller
+    }
+    fn own_bytes(&self) -> u64 {
+        self.painter.own_bytes()
+    }
+    fn io(&self) -> String {
+        self.painter.io()
+    }
+    fn arm(self: Box<Self>, slots: Slots<'_>) -> Result<Box<dyn FrameSource>, NotArmed> {
+        match check_caller_slots(&self.format, slots, MAX_SLOTS) {
+            Ok(slots) => Ok(Box::new(Painted {
+                frame_clock: FrameClock::new(slots, self.format.interval_ns),
+                format: self.format,
+                painter: self.painter,
+            })),
+            Err(error) => Err(NotArmed {
+                source: self,
+                error,
+            }),
+        }
+    }
+}
+
 /// A source whose frames are painted, with its slots.
 #[derive(Debug)]
-pub(super) struct Painted<P> {
+struct Painted<P> {
     format: StreamFormat,
     painter: P,
     frame_clock: FrameClock,
-}
-
-impl<P: Paint> Painted<P> {
-    /// `slots` as [`FrameClock::new`] wants them.
-    pub fn new(format: StreamFormat, painter: P, slots: Box<[SlotMemory]>) -> Self {
-        Self {
-            frame_clock: FrameClock::new(slots, format.interval_ns),
-            format,
-            painter,
-        }
-    }
 }
 
 impl<P: Paint> FrameSource for Painted<P> {
@@ -184,9 +215,6 @@ impl<P: Paint> FrameSource for Painted<P> {
     }
     fn slots(&self) -> &[SlotMemory] {
         self.frame_clock.slots()
-    }
-    fn keeper(&self) -> Option<MemoryKeeper> {
-        None
     }
     fn start(&mut self, now_ns: u64) -> Result<(), SourceError> {
         self.frame_clock.start(now_ns);

@@ -3,12 +3,10 @@
 //! JPEG files are frames as they are, damaged ones included; PNG files are compressed when the folder is
 //! read. All of them are held in memory.
 
-use super::frame_clock::{Paint, Painted};
+use super::frame_clock::{Paint, UnarmedPainted};
 use crate::capture::stream::jpeg_frames::jpeg_format;
 use crate::capture::stream::mjpeg::size_px;
-use crate::capture::{FrameSource, NotArmed, SlotHome, Slots, UnarmedSource, check_caller_slots};
 use crate::frame::StreamFormat;
-use crate::limits::MAX_SLOTS;
 use crate::units::MIB;
 use ::image::codecs::jpeg::JpegEncoder;
 use std::path::{Path, PathBuf};
@@ -32,23 +30,31 @@ pub struct ImageFolderConfig {
 }
 
 /// Why a folder cannot be shown.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum ImageFolderError {
     /// The folder or a file cannot be read.
+    #[error("{}: {error}", path.display())]
     Open {
         /// Which.
         path: PathBuf,
         /// Why.
+        #[source]
         error: std::io::Error,
     },
     /// A PNG file is none, or cannot be compressed.
+    #[error("{}: expected a PNG picture: {error}", path.display())]
     Png {
         /// The file.
         path: PathBuf,
         /// Why.
+        #[source]
         error: ::image::ImageError,
     },
     /// A picture has another size than the profile says, or none can be shown at that size.
+    #[error(
+        "{}: found a picture of {}x{}, expected {}x{}: change `width-px` and `height-px`, or scale the pictures",
+        path.display(), found.0, found.1, expected.0, expected.1
+    )]
     Size {
         /// The file, or the folder.
         path: PathBuf,
@@ -58,72 +64,27 @@ pub enum ImageFolderError {
         expected: (u32, u32),
     },
     /// There is no picture in the folder.
+    #[error("{}: found no picture, expected files named *.jpg, *.jpeg or *.png", path.display())]
     Empty {
         /// The folder.
         path: PathBuf,
     },
     /// The pictures together are too large.
+    #[error(
+        "{}: found more than {} MiB of pictures, which would all be held in memory; put them into one file, which is \
+         read as it is shown: `cat *.jpg > clip.mjpeg`",
+        path.display(), MOST_BYTES / MIB
+    )]
     Large {
         /// The folder.
         path: PathBuf,
     },
 }
 
-impl std::fmt::Display for ImageFolderError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Open { path, error } => write!(f, "{}: {error}", path.display()),
-            Self::Png { path, error } => {
-                write!(f, "{}: expected a PNG picture: {error}", path.display())
-            }
-            Self::Size {
-                path,
-                found,
-                expected,
-            } => write!(
-                f,
-                "{}: found a picture of {}x{}, expected {}x{}: change `width-px` and `height-px`, or scale \
-                 the pictures",
-                path.display(),
-                found.0,
-                found.1,
-                expected.0,
-                expected.1
-            ),
-            Self::Empty { path } => write!(
-                f,
-                "{}: found no picture, expected files named *.jpg, *.jpeg or *.png",
-                path.display()
-            ),
-            Self::Large { path } => write!(
-                f,
-                "{}: found more than {} MiB of pictures, which would all be held in memory; put them into one \
-                 file, which is read as it is shown: `cat *.jpg > clip.mjpeg`",
-                path.display(),
-                MOST_BYTES / MIB
-            ),
-        }
-    }
-}
-
-impl std::error::Error for ImageFolderError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Open { error, .. } => Some(error),
-            Self::Png { error, .. } => Some(error),
-            Self::Size { .. } | Self::Empty { .. } | Self::Large { .. } => None,
-        }
-    }
-}
-
 /// The pictures before they have slots.
-#[derive(Debug)]
-pub struct UnarmedImageFolder {
-    format: StreamFormat,
-    pictures: Pictures,
-}
+pub type UnarmedImageFolder = UnarmedPainted<ImageFolder>;
 
-impl UnarmedImageFolder {
+impl UnarmedPainted<ImageFolder> {
     /// Reads the folder.
     ///
     /// # Errors
@@ -163,7 +124,7 @@ impl UnarmedImageFolder {
         }
         Ok(Self {
             format,
-            pictures: Pictures {
+            painter: ImageFolder {
                 pictures,
                 repeat: config.repeat,
             },
@@ -223,42 +184,14 @@ fn read(path: &Path) -> Result<Read, ImageFolderError> {
     Ok((jpeg, Some(picture.dimensions())))
 }
 
-impl UnarmedSource for UnarmedImageFolder {
-    fn format(&self) -> StreamFormat {
-        self.format
-    }
-    fn slot_home(&self) -> SlotHome {
-        SlotHome::Caller
-    }
-    fn own_bytes(&self) -> u64 {
-        self.pictures
-            .pictures
-            .iter()
-            .map(|picture| picture.len() as u64)
-            .sum()
-    }
-    fn io(&self) -> String {
-        format!("a folder of {} pictures", self.pictures.pictures.len())
-    }
-    fn arm(self: Box<Self>, slots: Slots<'_>) -> Result<Box<dyn FrameSource>, NotArmed> {
-        match check_caller_slots(&self.format, slots, MAX_SLOTS) {
-            Ok(slots) => Ok(Box::new(Painted::new(self.format, self.pictures, slots))),
-            Err(error) => Err(NotArmed {
-                source: self,
-                error,
-            }),
-        }
-    }
-}
-
 /// The pictures, and whether they begin anew behind the last.
 #[derive(Debug)]
-struct Pictures {
+pub struct ImageFolder {
     pictures: Vec<Box<[u8]>>,
     repeat: bool,
 }
 
-impl Pictures {
+impl ImageFolder {
     /// The picture that frame `number` shows.
     fn shown(&self, number: u64) -> Option<&[u8]> {
         let count = self.pictures.len() as u64;
@@ -268,7 +201,16 @@ impl Pictures {
     }
 }
 
-impl Paint for Pictures {
+impl Paint for ImageFolder {
+    fn own_bytes(&self) -> u64 {
+        self.pictures
+            .iter()
+            .map(|picture| picture.len() as u64)
+            .sum()
+    }
+    fn io(&self) -> String {
+        format!("a folder of {} pictures", self.pictures.len())
+    }
     fn paint(&self, _: &StreamFormat, number: u64, bytes: &mut [u8]) {
         if let Some(picture) = self.shown(number) {
             let fits = picture.len().min(bytes.len());

@@ -4,7 +4,8 @@
 use crate::limits::MAX_CAMERAS;
 use crate::units::NS_PER_S;
 use nix::libc;
-use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::os::fd::{BorrowedFd, RawFd};
 
 /// Bytes that a descriptor which [`is_writable`] takes without a wait: `PIPE_BUF` of Linux, pipe(7).
 pub const PIPE_BUF: usize = 4096;
@@ -13,13 +14,8 @@ pub const PIPE_BUF: usize = 4096;
 /// the write would end with an error: that says more.
 #[must_use]
 pub fn is_writable(descriptor: BorrowedFd<'_>) -> bool {
-    let mut fd = libc::pollfd {
-        fd: descriptor.as_raw_fd(),
-        events: libc::POLLOUT,
-        revents: 0,
-    };
-    // SAFETY: one live pollfd, and a time-out of 0.
-    unsafe { libc::poll(&raw mut fd, 1, 0) != 0 }
+    let mut polled = [PollFd::new(descriptor, PollFlags::POLLOUT)];
+    poll(&mut polled, PollTimeout::ZERO) != Ok(0)
 }
 
 /// Descriptors to wait for: those of every camera, and one to be stopped by.

@@ -1,11 +1,11 @@
 //! Log lines: one write(2) each to standard error, from a buffer on the stack. Never allocates, and never
-//! waits for a reader: a line that a full pipe does not take is counted as lost.
+//! waits for a reader: a line that a full pipe does not take is lost.
 //!
 //! Where standard error is not a terminal, lines carry the priority prefix that journald reads
 //! (`<3>` and the like, sd-daemon(3)); on a terminal the level is a word.
 #![allow(unsafe_code)]
 
-use crate::sync::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{AtomicBool, Ordering};
 use crate::sys::io::poll::{PIPE_BUF, is_writable};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use nix::libc;
@@ -33,12 +33,10 @@ pub enum Style {
 
 static LOGGER: StderrLogger = StderrLogger {
     words: AtomicBool::new(false),
-    lost: AtomicU64::new(0),
 };
 
 struct StderrLogger {
     words: AtomicBool,
-    lost: AtomicU64,
 }
 
 /// Makes `log`'s macros write to standard error. A second call only changes the level.
@@ -49,12 +47,6 @@ pub fn init(level: LevelFilter) {
     // An error means that a logger is set already; it is this one, nobody else sets one.
     let _ = log::set_logger(&LOGGER);
     log::set_max_level(level);
-}
-
-/// Lines that standard error did not take whole.
-#[must_use]
-pub fn lost_lines() -> u64 {
-    LOGGER.lost.load(Ordering::Relaxed)
 }
 
 impl Log for StderrLogger {
@@ -72,17 +64,11 @@ impl Log for StderrLogger {
             Style::Priority
         };
         let line = LogLine::new(style, record.level(), *record.args());
-        if !is_writable(std::io::stderr().as_fd()) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        let bytes = line.as_bytes();
-        // SAFETY: the buffer is live and `bytes.len()` long. Standard error may be closed: then the
-        // call fails and the line counts as lost.
-        let written =
+        if is_writable(std::io::stderr().as_fd()) {
+            let bytes = line.as_bytes();
+            // SAFETY: the buffer is live and `bytes.len()` long. Standard error may be closed: then the call
+            // fails, and there is nobody to tell.
             unsafe { libc::write(libc::STDERR_FILENO, bytes.as_ptr().cast(), bytes.len()) };
-        if usize::try_from(written) != Ok(bytes.len()) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 

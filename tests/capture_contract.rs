@@ -8,7 +8,7 @@ mod stage;
 use contract::SLOTS;
 use pinsight::capture::faults::{FaultPlan, Faults, UnarmedFaults};
 use pinsight::capture::health::supervisor::{Action, Event, Limits, Supervisor};
-use pinsight::capture::health::timestamps::Continuity;
+use pinsight::capture::health::timestamps::Timestamps;
 use pinsight::capture::synthetic::image::{ImageConfig, UnarmedImage};
 use pinsight::capture::synthetic::pattern::{Level, PatternConfig, UnarmedPattern, read_number};
 use pinsight::capture::{
@@ -162,7 +162,7 @@ fn slots_that_do_not_suit_are_refused_with_the_reason() {
 struct Watch<S> {
     stage: Stage<S>,
     supervisor: Supervisor,
-    continuity: Continuity,
+    continuity: Timestamps,
     frames: u64,
     damaged: u64,
     /// Longest time from one good frame to the next.
@@ -177,7 +177,7 @@ impl<S: FrameSource> Watch<S> {
         let now = stage.now();
         Self {
             supervisor: Supervisor::new(Limits::new(TIME_OUT), now),
-            continuity: Continuity::new(INTERVAL),
+            continuity: Timestamps::new(INTERVAL),
             frames: 0,
             damaged: 0,
             longest_gap_ns: 0,
@@ -230,7 +230,7 @@ impl<S: FrameSource> Watch<S> {
             Ok(None) => return,
             Ok(Some(frame)) => {
                 let now = self.stage.now();
-                let verdict = self.continuity.judge(&frame, now);
+                let verdict = self.continuity.check(&frame, now);
                 assert!(verdict.capture_ns <= now, "a frame of the future");
                 let whole = frame.bytes_used >= self.stage.source.format().size_bytes;
                 let lent_again = self.stage.queue(frame.slot);

@@ -108,7 +108,9 @@ fn every_promise_names_tests_that_exist_or_says_pending() {
 #[test]
 fn a_promise_without_tests_is_noticed() {
     assert_eq!(
-        promises("1. **A.** Text.\n   Tests: `a`.\n\n## Part\n\n2. **B.** Text\n   more. Tests:\n   `b`."),
+        promises(
+            "1. **A.** Text.\n   Tests: `a`.\n\n## Part\n\n2. **B.** Text\n   more. Tests:\n   `b`."
+        ),
         [(1, "`a`.".to_owned()), (2, "`b`.".to_owned())]
     );
     assert!(std::panic::catch_unwind(|| promises("1. **A.** Text.")).is_err());
@@ -117,9 +119,15 @@ fn a_promise_without_tests_is_noticed() {
 #[test]
 fn the_readme_is_short_enough_to_be_read() {
     let readme = readme();
-    let prose = readme.split("```").step_by(2).flat_map(str::split_whitespace);
+    let prose = readme
+        .split("```")
+        .step_by(2)
+        .flat_map(str::split_whitespace);
     let words = prose.count();
-    assert!(words <= 1200, "the README has {words} words beside its examples");
+    assert!(
+        words <= 1200,
+        "the README has {words} words beside its examples"
+    );
 }
 
 #[test]
@@ -139,13 +147,20 @@ fn every_link_of_the_documents_leads_to_a_file() {
     for document in documents {
         let path = root().join(document);
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{document}: {error}"));
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        for link in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
             let file = link.split('#').next().unwrap();
             if file.is_empty() || link.contains("://") {
                 continue;
             }
             links += 1;
-            assert!(path.with_file_name(file).exists(), "{document} links to {link}");
+            assert!(
+                path.with_file_name(file).exists(),
+                "{document} links to {link}"
+            );
         }
     }
     assert!(links > 10, "{links} links were looked at");

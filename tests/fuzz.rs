@@ -9,9 +9,10 @@ mod mutate;
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use mutate::fuzz;
-use pinsight::capture::stream::assembly::{Assembly, Fed, Layout};
-use pinsight::capture::stream::gather::Gathering;
+use pinsight::capture::stream::frames::{Fed, Frames as _};
+use pinsight::capture::stream::jpeg_frames::JpegFrames;
 use pinsight::capture::stream::mjpeg::size_px;
+use pinsight::capture::stream::raw_frames::{Layout, RawFrames};
 use pinsight::capture::stream::y4m::Header;
 use pinsight::decode::{Damage, Jpeg, Samples, Sampling, flat};
 use pinsight::frame::{
@@ -134,7 +135,7 @@ fn no_y4m_stream_breaks_its_reader() {
             let bytes = layout.format().size_bytes as usize;
             // What lies behind the slot has to stay as it is.
             let mut slot = vec![0xa5; bytes + 64];
-            let mut assembly = Assembly::new(layout);
+            let mut assembly = RawFrames::new(layout);
             let mut frames = 0;
             while !rest.is_empty() {
                 let room = assembly.room(Some(&mut slot[..bytes]));
@@ -261,7 +262,7 @@ fn no_mjpeg_stream_breaks_its_splitter() {
     fuzz("mjpeg", &[all, multipart], MARKERS, |input| {
         let mut ends = Vec::new();
         for piece in [input.len().max(1), 977, 13] {
-            let mut gathering = Gathering::new((48, 32), 1).unwrap();
+            let mut gathering = JpegFrames::new((48, 32), 1).unwrap();
             let mut slot = vec![0xa5; 2000 + 64];
             let mut pictures = Vec::new();
             let mut rest = input;
@@ -269,7 +270,7 @@ fn no_mjpeg_stream_breaks_its_splitter() {
                 let fed = if gathering.has_rest() {
                     gathering.rest(Some(&mut slot[..2000]))
                 } else {
-                    let room = gathering.room();
+                    let room = gathering.room(None);
                     let count = piece.min(room.len()).min(rest.len());
                     if count == 0 {
                         break;

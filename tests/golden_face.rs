@@ -12,7 +12,7 @@ mod golden;
 use golden::{
     Model, Scene, cached, element_tolerance, engine, frame, hex, kernels, overlap, photograph, root,
 };
-use pinsight::capture::synthetic::image::photo_to_nv12;
+use pinsight::capture::synthetic::image::image_to_nv12;
 use pinsight::frame::StreamFormat;
 use pinsight::infer::{Engine, outputs_of};
 use pinsight::postprocess::{Decoder, Detections, Settings};
@@ -95,7 +95,7 @@ fn the_image_sources_conversion_gives_the_same_frames() {
     let mut compared = 0;
     for (case, ..) in cases().filter(|(case, ..)| case.scene.format == "NV12") {
         let photo = photograph(&case.scene);
-        let canvas = photo_to_nv12(
+        let canvas = image_to_nv12(
             photo.as_raw(),
             photo.width(),
             photo.height(),

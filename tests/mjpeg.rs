@@ -12,7 +12,7 @@ use contract::SLOTS;
 use feed::{INTERVAL, SIZE, enters_no_heap, simulated, staged, written};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use pinsight::capture::Dequeue;
-use pinsight::capture::synthetic::image_folder::{PicturesConfig, UnarmedPictures};
+use pinsight::capture::synthetic::image_folder::{ImageFolderConfig, UnarmedImageFolder};
 use pinsight::frame::PixelFormat;
 use pinsight::profile::{Container, Feed};
 use pinsight::sys::io::stream::{StreamConfig, UnarmedStream};
@@ -55,8 +55,8 @@ fn config(path: &Path, repeat: bool) -> StreamConfig {
     }
 }
 
-fn folder_of(path: &Path, repeat: bool) -> PicturesConfig {
-    PicturesConfig {
+fn folder_of(path: &Path, repeat: bool) -> ImageFolderConfig {
+    ImageFolderConfig {
         folder: path.to_owned(),
         repeat,
         size_px: SIZE,
@@ -65,7 +65,7 @@ fn folder_of(path: &Path, repeat: bool) -> PicturesConfig {
 }
 
 fn shown(path: &Path, repeat: bool) -> Stage {
-    let unarmed = UnarmedPictures::open(&folder_of(path, repeat));
+    let unarmed = UnarmedImageFolder::open(&folder_of(path, repeat));
     let unarmed = unarmed.unwrap_or_else(|error| panic!("{error}"));
     arm(Box::new(unarmed), SLOTS, simulated())
 }
@@ -222,7 +222,7 @@ fn what_cannot_be_watched_is_refused_with_what_was_found_and_expected() {
     let pictures = folder.path().join("pictures");
     std::fs::create_dir(&pictures).unwrap();
     let refused = |words: &str| {
-        let error = UnarmedPictures::open(&folder_of(&pictures, false)).unwrap_err();
+        let error = UnarmedImageFolder::open(&folder_of(&pictures, false)).unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
     };
     refused("found no picture, expected files named *.jpg");

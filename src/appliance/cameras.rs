@@ -6,7 +6,7 @@ use super::exit::{Exit, Failure};
 use crate::capture::UnarmedSource;
 use crate::capture::faults::UnarmedFaults;
 use crate::capture::synthetic::image::{ImageConfig, UnarmedImage};
-use crate::capture::synthetic::image_folder::{PicturesConfig, UnarmedPictures};
+use crate::capture::synthetic::image_folder::{ImageFolderConfig, UnarmedImageFolder};
 use crate::capture::synthetic::pattern::{Level, PatternConfig, UnarmedPattern};
 use crate::profile::{AbsentCamera, Board, Camera, Container, Feed, Source};
 use crate::sys::device::v4l2::{CameraError, CameraRequest, UnarmedCamera};
@@ -84,13 +84,13 @@ fn open(
             feed: Feed::File(path),
             repeat,
         } if path.is_dir() => {
-            let config = PicturesConfig {
+            let config = ImageFolderConfig {
                 folder: path.clone(),
                 repeat: *repeat,
                 size_px: (camera.width_px, camera.height_px),
                 interval_ns,
             };
-            match UnarmedPictures::open(&config) {
+            match UnarmedImageFolder::open(&config) {
                 Ok(source) => Ok(Box::new(source)),
                 Err(error) => Err(refuse(&error)),
             }

@@ -11,7 +11,7 @@ use crate::infer::Allowance;
 use crate::profile::{Board, Camera, Io};
 use crate::resources::budget::{FrameNeed, Home};
 use crate::ring::{LaneProducer, LaneTap, lane};
-use crate::sys::memory::arena::{Arena, ArenaError, lane_memory};
+use crate::sys::memory::slot_arena::{SlotArena, SlotArenaError, lane_memory};
 use crate::sys::memory::{Pages, Region, RegionRequest};
 use crate::units::{KIB, NS_PER_MS};
 use std::collections::BTreeMap;
@@ -183,7 +183,7 @@ pub(super) fn describe(format: &StreamFormat) -> String {
 }
 
 /// Arenas by node.
-pub(super) type Arenas = BTreeMap<usize, Arena>;
+pub(super) type Arenas = BTreeMap<usize, SlotArena>;
 /// A camera's node, and its place in the arena there.
 type Places = BTreeMap<usize, (usize, usize)>;
 
@@ -204,7 +204,7 @@ fn make_arenas(fitted: &Fitted) -> Result<(Arenas, Places), Failure> {
             on_shortage: board.memory.on_shortage,
         };
         let region = Region::map(&request).map_err(|error| Failure::new(Exit::Machine, error))?;
-        let arena = Arena::new(region, planned.layout.clone())
+        let arena = SlotArena::new(region, planned.layout.clone())
             .map_err(|error| Failure::new(Exit::Machine, error))?;
         arenas.insert(planned.node, arena);
         for (place, camera) in planned.cameras.iter().enumerate() {
@@ -219,7 +219,7 @@ fn cut_lane(
     board: &Board,
     index: usize,
     source: Box<dyn UnarmedSource>,
-    arena: &mut Arena,
+    arena: &mut SlotArena,
     place: usize,
 ) -> Result<Lane, Uncut> {
     let camera = &board.cameras[index];
@@ -234,7 +234,7 @@ fn cut_lane(
     let make = |table: SlotTable| {
         lane(number, table, driver_slots, &taps).map_err(|error| refuse(Exit::Profile, &error))
     };
-    let memory_error = |error: ArenaError| refuse(Exit::Machine, &error);
+    let memory_error = |error: SlotArenaError| refuse(Exit::Machine, &error);
     if source.slot_home() == SlotHome::Caller {
         let (mut producer, taps) = make(arena.table(place).map_err(memory_error)?)?;
         let memory = lane_memory(&mut producer);

@@ -11,7 +11,7 @@ use crate::latency::{Histogram, Stage};
 use crate::record::FrameResult;
 use crate::ring::{Doorbell, Waiting};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering};
-use crate::sys::io::poll::takes_bytes;
+use crate::sys::io::poll::is_writable;
 use crate::units::{NS_PER_MS, NS_PER_S};
 use std::fmt::Write as _;
 use std::fs::File;
@@ -225,7 +225,7 @@ impl LiveLine {
 
     /// A terminal that went away or was stopped costs the line only.
     fn write(&mut self) {
-        if takes_bytes(self.terminal.as_fd()) {
+        if is_writable(self.terminal.as_fd()) {
             let _ = self.terminal.write_all(self.text.as_bytes());
             let _ = self.terminal.write_all(WRAP);
         }

@@ -4,7 +4,7 @@
 use crate::latency::{Stage, Stamps};
 use crate::limits::{MAX_DETECTIONS, MAX_OUTPUTS};
 use crate::record::FrameResult;
-use crate::sys::io::poll::{TAKEN_AT_ONCE, takes_bytes};
+use crate::sys::io::poll::{PIPE_BUF, is_writable};
 use crate::units::{NS_PER_MS, NS_PER_US};
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
@@ -166,10 +166,10 @@ impl LineLog {
     fn put(&mut self, end: usize) -> Result<(), Error> {
         let mut from = usize::from(!self.torn);
         while from < end {
-            if !takes_bytes(self.file.as_fd()) {
+            if !is_writable(self.file.as_fd()) {
                 return Err(Error::from_raw_os_error(nix::libc::EAGAIN));
             }
-            let piece = &self.line[from..end.min(from + TAKEN_AT_ONCE)];
+            let piece = &self.line[from..end.min(from + PIPE_BUF)];
             match self.file.write(piece) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => from += count,

@@ -55,7 +55,7 @@ use crate::profile::Feed;
 use crate::sys::clock::now_ns;
 use crate::sys::malloc_guard;
 use crate::sys::memory::exempt_from_balancing;
-use crate::sys::service::notify::Notifier;
+use crate::sys::service::notify::{Notifier, NotifyState};
 use crate::sys::service::signal::StopSignals;
 use crate::units::{NS_PER_MS, NS_PER_S};
 use std::path::{Path, PathBuf};
@@ -113,7 +113,7 @@ pub fn run(options: &Options) -> Result<Ended, Failure> {
     let armed = arm::arm(fitted, options)?;
     let running = armed.go()?;
     if let Some(notifier) = &notifier
-        && let Err(error) = notifier.ready("watching")
+        && let Err(error) = notifier.send(&[NotifyState::Ready, NotifyState::Status("watching")])
     {
         log::warn!("service manager: {error}");
     }
@@ -139,7 +139,7 @@ pub fn run(options: &Options) -> Result<Ended, Failure> {
         }
     }
     if let Some(notifier) = &notifier {
-        let _ = notifier.stopping("stopping");
+        let _ = notifier.send(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
     }
     // A second signal ends a stop that a driver or a model holds up.
     signals.release();

@@ -3,7 +3,7 @@
 
 use super::exit::{Exit, Failure};
 use crate::sys::clock::now_ns;
-use crate::sys::service::termination::words;
+use crate::sys::service::termination::panic_message;
 use crate::sys::thread::Spawned;
 use crate::units::NS_PER_S;
 
@@ -55,7 +55,8 @@ impl Muster {
         match thread.join() {
             Ok(end) => Some(end),
             Err(panic) => {
-                self.died.push(format!("{name} ({})", words(&*panic)));
+                self.died
+                    .push(format!("{name} ({})", panic_message(&*panic)));
                 None
             }
         }

@@ -22,7 +22,7 @@ use crate::ring::{Doorbell, LaneView};
 use crate::sync::{Arc, AtomicBool, Ordering};
 use crate::sys::clock::{now_ns, process_start_ns};
 use crate::sys::malloc_guard;
-use crate::sys::memory::arena::Arena;
+use crate::sys::memory::slot_arena::SlotArena;
 use crate::sys::memory::{exempt_from_collapse, lock_all, locked_bytes};
 use crate::sys::thread::Spawned;
 use crate::units::{NS_PER_MS, NS_PER_S};
@@ -98,7 +98,7 @@ pub(super) struct Running {
     pub(super) disk: Option<DiskAccount>,
     pub(super) finish: Arc<AtomicBool>,
     pub(super) counters: Arc<Counters>,
-    arenas: BTreeMap<usize, Arena>,
+    arenas: BTreeMap<usize, SlotArena>,
     pub(super) warnings: Vec<String>,
     stop: Arc<Stop>,
     gate: Arc<Gate>,
@@ -114,7 +114,7 @@ pub(super) struct Running {
 impl Running {
     pub(super) fn new(
         fitted: Fitted,
-        arenas: BTreeMap<usize, Arena>,
+        arenas: BTreeMap<usize, SlotArena>,
         warnings: Vec<String>,
         shared: &Shared,
     ) -> Self {

@@ -6,7 +6,7 @@ use super::decoding::Buffers;
 use super::exit::{Exit, Failure};
 use super::fitting::{self, Fitted};
 use super::furnish::{Furnished, Lane, describe, furnish, image_bytes};
-use crate::capture::health::timestamps::Continuity;
+use crate::capture::health::timestamps::Timestamps;
 use crate::capture::stream::clip::{Clip, ClipKind};
 use crate::capture::{Dequeue, Dequeued, FrameSource, Readiness, SourceError};
 use crate::decode::{Jpeg, Samples};
@@ -294,7 +294,7 @@ impl Sitting {
                 self.lend()?;
                 continue;
             }
-            let verdict = Continuity::new(self.format.interval_ns).judge(&frame, now);
+            let verdict = Timestamps::new(self.format.interval_ns).check(&frame, now);
             let meta = FrameMeta::of(&self.format).map(|meta| FrameMeta {
                 driver_sequence: frame.sequence,
                 capture_ns: verdict.capture_ns,

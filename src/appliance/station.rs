@@ -5,10 +5,10 @@ use super::bells::Bells;
 use super::messages::{Note, NoteSender};
 use super::signals::Signals;
 use super::stop::Stop;
-use crate::capture::health::duplicates::Repeats;
-use crate::capture::health::frame_rate::Pace;
+use crate::capture::health::duplicates::Duplicates;
+use crate::capture::health::frame_rate::FrameRateWatch;
 use crate::capture::health::supervisor::{Action, Event, Supervisor, Trouble};
-use crate::capture::health::timestamps::Continuity;
+use crate::capture::health::timestamps::Timestamps;
 use crate::capture::{Dequeue, Dequeued, FrameSource, Readiness, SourceError};
 use crate::frame::FrameMeta;
 use crate::latency::{Arrival, Arrivals, Waits};
@@ -17,7 +17,7 @@ use crate::ring::{Doorbell, LaneProducer};
 use crate::sync::Arc;
 use crate::sys::clock::now_ns;
 use crate::sys::io::poll::PollSet;
-use crate::sys::thread::{UsageProbe, sight};
+use crate::sys::thread::{UsageProbe, counters};
 use crate::units::NS_PER_MS;
 use std::os::fd::AsRawFd as _;
 
@@ -40,8 +40,8 @@ pub(super) struct Post {
     pub(super) source: Box<dyn FrameSource>,
     pub(super) producer: LaneProducer,
     pub(super) supervisor: Supervisor,
-    pub(super) continuity: Continuity,
-    pub(super) repeats: Repeats,
+    pub(super) continuity: Timestamps,
+    pub(super) repeats: Duplicates,
     pub(super) ledger: CaptureLedger,
     /// Header fields that are the same for every frame of this camera.
     pub(super) meta: FrameMeta,
@@ -50,7 +50,7 @@ pub(super) struct Post {
     /// Shared with the workers.
     pub(super) signals: Signals,
     pub(super) arrivals: Arrivals,
-    pub(super) pace: Pace,
+    pub(super) pace: FrameRateWatch,
     /// Pictures in a row that workers could not decode, as far as the supervisor has heard.
     pub(super) spoilt: u64,
     /// It was said that this camera is in trouble.
@@ -186,7 +186,7 @@ impl Station {
             }
         }
         let now = now_ns();
-        self.waits.waiting(sight(now));
+        self.waits.waiting(counters(now));
         self.polled.wait(wake_ns.saturating_sub(now));
         for (index, post) in self.posts.iter_mut().enumerate() {
             post.poll_failed = self.polled.failed(index + 1);
@@ -366,7 +366,7 @@ impl Post {
             self.supervisor.observe(Event::Failed(error), now);
             return 0;
         };
-        let verdict = self.continuity.judge(frame, now);
+        let verdict = self.continuity.check(frame, now);
         let step = self.ledger.frame(frame.sequence);
         let missing = match step {
             SequenceStep::Gap(missing) => missing,
@@ -383,7 +383,7 @@ impl Post {
             dequeue_ns: now,
             numbers_missing: missing > 0,
         };
-        let remarks = self.arrivals.arrived(&arrival, waits, || sight(now));
+        let remarks = self.arrivals.arrived(&arrival, waits, || counters(now));
         if frame.damaged || frame.bytes_used < self.frame_bytes {
             self.ledger.count(Outcome::Damaged, 1);
             self.producer.give_back(slot);
@@ -391,7 +391,7 @@ impl Post {
             return 0;
         }
         let repeated = step == SequenceStep::Repeat;
-        if self.repeats.is_old(repeated, frame) {
+        if self.repeats.is_duplicate(repeated, frame) {
             self.ledger.count(Outcome::Stale, 1);
             self.producer.give_back(slot);
             self.supervisor.observe(Event::Repeated, now);

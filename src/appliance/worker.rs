@@ -23,7 +23,7 @@ use crate::ring::{Doorbell, LaneTap, Waiting};
 use crate::sync::Arc;
 use crate::sys::clock::now_ns;
 use crate::sys::malloc_guard::HotThread;
-use crate::sys::thread::{RunQueue, UsageProbe, sight};
+use crate::sys::thread::{RunQueue, UsageProbe, counters};
 use crate::units::NS_PER_MS;
 use claimed::Claimed;
 use judge::{Judge, Judged};
@@ -347,6 +347,6 @@ pub(super) struct Work {
 fn look(queue: &RunQueue, now: u64) -> Sight {
     Sight {
         queued_ns: queue.waited_ns(),
-        ..sight(now)
+        ..counters(now)
     }
 }

@@ -84,35 +84,47 @@ impl FaultPlan {
     }
 }
 
+impl FaultPlan {
+    /// Every chance, by its key.
+    fn chances(&mut self) -> [(&'static str, &mut f64); 10] {
+        [
+            ("drop", &mut self.drop),
+            ("damage", &mut self.damage),
+            ("short", &mut self.short),
+            ("delay", &mut self.delay),
+            ("stall", &mut self.stall),
+            ("loss", &mut self.loss),
+            ("jump", &mut self.jump),
+            ("hang", &mut self.hang),
+            ("die", &mut self.die),
+            ("error", &mut self.error),
+        ]
+    }
+
+    /// Every time, by its key.
+    fn times_ms(&mut self) -> [(&'static str, &mut u64); 5] {
+        [
+            ("delay-ms", &mut self.delay_ms),
+            ("stall-ms", &mut self.stall_ms),
+            ("loss-ms", &mut self.loss_ms),
+            ("jump-ms", &mut self.jump_ms),
+            ("hang-ms", &mut self.hang_ms),
+        ]
+    }
+}
+
 /// As it is read: the seed, and what is not the default.
 impl std::fmt::Display for FaultPlan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let default = Self::default();
+        let (mut own, mut default) = (*self, Self::default());
         write!(f, "seed={}", self.seed)?;
-        for (key, chance) in [
-            ("drop", self.drop),
-            ("damage", self.damage),
-            ("short", self.short),
-            ("delay", self.delay),
-            ("stall", self.stall),
-            ("loss", self.loss),
-            ("jump", self.jump),
-            ("hang", self.hang),
-            ("die", self.die),
-            ("error", self.error),
-        ] {
-            if chance > 0.0 {
+        for (key, chance) in own.chances() {
+            if *chance > 0.0 {
                 write!(f, ",{key}={chance}")?;
             }
         }
-        for (key, ms, usual_ms) in [
-            ("delay-ms", self.delay_ms, default.delay_ms),
-            ("stall-ms", self.stall_ms, default.stall_ms),
-            ("loss-ms", self.loss_ms, default.loss_ms),
-            ("jump-ms", self.jump_ms, default.jump_ms),
-            ("hang-ms", self.hang_ms, default.hang_ms),
-        ] {
-            if ms != usual_ms {
+        for ((key, ms), (_, default_ms)) in own.times_ms().into_iter().zip(default.times_ms()) {
+            if ms != default_ms {
                 write!(f, ",{key}={ms}")?;
             }
         }
@@ -121,21 +133,14 @@ impl std::fmt::Display for FaultPlan {
 }
 
 /// A fault plan that cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("found `{found}`, expected {expected}")]
 pub struct FaultPlanError {
     /// The part between commas.
     pub found: String,
     /// What was expected there.
     pub expected: &'static str,
 }
-
-impl std::fmt::Display for FaultPlanError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "found `{}`, expected {}", self.found, self.expected)
-    }
-}
-
-impl std::error::Error for FaultPlanError {}
 
 const KEYS: &str = "KEY=VALUE with a key of seed, drop, damage, short, delay, delay-ms, stall, stall-ms, \
                     loss, loss-ms, jump, jump-ms, hang, hang-ms, die, error";
@@ -155,43 +160,25 @@ impl std::str::FromStr for FaultPlan {
                 expected,
             };
             let (key, value) = part.split_once('=').ok_or_else(|| error(KEYS))?;
-            let whole = || value.parse().map_err(|_| error("a whole number"));
-            let time = || {
-                let ms = whole()?;
-                let range = 1..=3_600_000;
-                if range.contains(&ms) {
-                    Ok(ms)
-                } else {
-                    Err(error("1 to 3600000 milliseconds"))
+            if key == "seed" {
+                plan.seed = value.parse().map_err(|_| error("a whole number"))?;
+            } else if let Some((_, chance)) =
+                plan.chances().into_iter().find(|(name, _)| *name == key)
+            {
+                let found = value
+                    .parse()
+                    .ok()
+                    .filter(|found| (0.0..=1.0).contains(found));
+                *chance = found.ok_or_else(|| error("a chance of 0 to 1"))?;
+            } else if let Some((_, ms)) = plan.times_ms().into_iter().find(|(name, _)| *name == key)
+            {
+                let found = value.parse().map_err(|_| error("a whole number"))?;
+                if !(1..=3_600_000).contains(&found) {
+                    return Err(error("1 to 3600000 milliseconds"));
                 }
-            };
-            let chance = || {
-                let chance: f64 = value.parse().map_err(|_| error("a chance of 0 to 1"))?;
-                let range = 0.0..=1.0;
-                if range.contains(&chance) {
-                    Ok(chance)
-                } else {
-                    Err(error("a chance of 0 to 1"))
-                }
-            };
-            match key {
-                "seed" => plan.seed = whole()?,
-                "drop" => plan.drop = chance()?,
-                "damage" => plan.damage = chance()?,
-                "short" => plan.short = chance()?,
-                "delay" => plan.delay = chance()?,
-                "delay-ms" => plan.delay_ms = time()?,
-                "stall" => plan.stall = chance()?,
-                "stall-ms" => plan.stall_ms = time()?,
-                "loss" => plan.loss = chance()?,
-                "loss-ms" => plan.loss_ms = time()?,
-                "jump" => plan.jump = chance()?,
-                "jump-ms" => plan.jump_ms = time()?,
-                "hang" => plan.hang = chance()?,
-                "hang-ms" => plan.hang_ms = time()?,
-                "die" => plan.die = chance()?,
-                "error" => plan.error = chance()?,
-                _ => return Err(error(KEYS)),
+                *ms = found;
+            } else {
+                return Err(error(KEYS));
             }
         }
         Ok(plan)

@@ -14,7 +14,7 @@ pub struct Dequeued {
     /// The driver's sequence number.
     pub sequence: u32,
     /// When the frame was captured, CLOCK_MONOTONIC; by the driver's stamp, which may lie.
-    /// [`Continuity`](super::health::timestamps::Continuity) judges it.
+    /// [`Timestamps`](super::health::timestamps::Timestamps) judges it.
     pub capture_ns: u64,
     /// Bytes from the start of the slot to the first sample (V4L2 `data_offset`).
     pub offset_bytes: u32,
@@ -61,7 +61,8 @@ pub enum Readiness {
 }
 
 /// One operation on a source failed. `Copy`, and never allocates: this is the hot path's error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{operation} failed: {}", nix::errno::Errno::from_raw(*.errno))]
 pub struct SourceError {
     /// The operation, as V4L2 or POSIX names it.
     pub operation: &'static str,
@@ -76,19 +77,6 @@ impl SourceError {
         Self { operation, errno }
     }
 }
-
-impl std::fmt::Display for SourceError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} failed: {}",
-            self.operation,
-            nix::errno::Errno::from_raw(self.errno)
-        )
-    }
-}
-
-impl std::error::Error for SourceError {}
 
 /// Whose memory a source's frames arrive in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,9 +99,10 @@ pub enum Slots<'a> {
 }
 
 /// Why a source was not armed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ArmError {
     /// The number of slots is out of range.
+    #[error("found {found} slots, expected 1 to {most}")]
     Count {
         /// Slots that were offered or asked for.
         found: usize,
@@ -121,6 +110,7 @@ pub enum ArmError {
         most: usize,
     },
     /// A slot is shorter than a frame.
+    #[error("slot {slot} has {found_bytes} bytes, expected at least {expected_bytes}")]
     Short {
         /// Which slot.
         slot: usize,
@@ -130,40 +120,18 @@ pub enum ArmError {
         expected_bytes: usize,
     },
     /// [`Slots`] is not of the kind that [`UnarmedSource::slot_home`] asks for.
+    #[error("{}", match .expected {
+        SlotHome::Caller => "the slots must be brought",
+        SlotHome::Source => "the slots are the driver's",
+    })]
     Home {
         /// The kind that it asks for.
         expected: SlotHome,
     },
     /// The kernel refused.
+    #[error("{0}")]
     Kernel(SourceError),
 }
-
-impl std::fmt::Display for ArmError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Count { found, most } => {
-                write!(f, "found {found} slots, expected 1 to {most}")
-            }
-            Self::Short {
-                slot,
-                found_bytes,
-                expected_bytes,
-            } => write!(
-                f,
-                "slot {slot} has {found_bytes} bytes, expected at least {expected_bytes}"
-            ),
-            Self::Home {
-                expected: SlotHome::Caller,
-            } => f.write_str("the slots must be brought"),
-            Self::Home {
-                expected: SlotHome::Source,
-            } => f.write_str("the slots are the driver's"),
-            Self::Kernel(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for ArmError {}
 
 /// Arming failed, and gives the source back: it may now ask for another [`SlotHome`].
 pub struct NotArmed {
@@ -228,7 +196,9 @@ pub trait FrameSource: Send {
     fn slots(&self) -> &[SlotMemory];
 
     /// What keeps that memory mapped, where it is the source's own. `None` where it is the caller's.
-    fn keeper(&self) -> Option<MemoryKeeper>;
+    fn keeper(&self) -> Option<MemoryKeeper> {
+        None
+    }
 
     /// Starts the stream. At least one slot has been queued before. Sequence numbers start anew.
     ///

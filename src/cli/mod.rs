@@ -9,7 +9,7 @@ mod run;
 mod snapshot;
 
 use crate::appliance::{Exit, Failure};
-use crate::sys::service::termination::{leave, log_panics};
+use crate::sys::service::termination::{exit_now, log_panics};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -53,14 +53,14 @@ enum Command {
 /// Runs the program and gives its exit code.
 pub fn main() -> ExitCode {
     // Before the first thread: one heap for all of them.
-    crate::sys::malloc_guard::settle();
+    crate::sys::malloc_guard::limit_glibc_arenas();
     crate::sys::service::logger::init(log::LevelFilter::Info);
     log_panics();
     // A panic of this thread is a failure like others; those of other threads end there.
     let code = std::panic::catch_unwind(command).unwrap_or(Exit::Internal);
     if code != Exit::Ok {
         // A thread that hangs may be left, in a library whose destructors are then better not run.
-        leave(code as u8);
+        exit_now(code as u8);
     }
     code.into()
 }

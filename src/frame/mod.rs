@@ -13,6 +13,8 @@ mod state;
 #[cfg(not(loom))]
 mod arena;
 #[cfg(not(loom))]
+mod heap;
+#[cfg(not(loom))]
 mod table;
 
 pub use format::{

@@ -1,7 +1,7 @@
 //! One camera's way from capture to its taps, in indices only.
 //!
-//! A *tap* is a ring of its own with readers of its own (inference, snapshot, recorder): each published
-//! frame goes to every tap. Who ends a frame last owns its slot: the producer keeps it in its books, a
+//! A *tap* is a ring of its own with readers of its own: each published frame goes to every tap. A run gives a
+//! lane one tap, whose readers are the inference threads. Who ends a frame last owns its slot: the producer keeps it in its books, a
 //! reader sets the slot's bit among the returned ones, which the producer collects. So a slot comes
 //! back without a queue, without waiting, and without a place that could be full.
 // Models leave the lane's handles out.

@@ -1,6 +1,7 @@
 //! The operating system and the libraries behind it.
 
 pub mod clock;
+mod counts;
 pub mod cpu;
 pub mod device;
 pub mod io;

@@ -3,7 +3,7 @@
 use crate::contract::{self, SLOTS};
 use crate::inside::camera::{CAMERA, USUAL, open, request, streaming};
 use crate::stage::{Clock, arm};
-use pinsight::capture::health::timestamps::Continuity;
+use pinsight::capture::health::timestamps::Timestamps;
 use pinsight::frame::PixelFormat;
 use pinsight::ledger::SequenceTracker;
 use pinsight::profile::Io;
@@ -71,12 +71,12 @@ pub(crate) fn runs(pixel: PixelFormat, io: Io, frames: u64) -> [u32; 2] {
 fn runs_once(pixel: PixelFormat, io: Io, frames: u64) -> ([u32; 2], u64) {
     let mut stage = streaming(pixel, io);
     let interval_ns = stage.source.format().interval_ns;
-    let mut continuity = Continuity::new(interval_ns);
+    let mut continuity = Timestamps::new(interval_ns);
     continuity.restarted(stage.now());
     let mut numbers = SequenceTracker::new();
     let first = stage.next_frame();
     let mut last = first;
-    continuity.judge(&first, stage.now());
+    continuity.check(&first, stage.now());
     numbers.observe(first.sequence);
     let before = numbers.lost();
     for _ in 1..frames {
@@ -84,7 +84,7 @@ fn runs_once(pixel: PixelFormat, io: Io, frames: u64) -> ([u32; 2], u64) {
         last = stage.next_frame();
         numbers.observe(last.sequence);
         let now = stage.now();
-        assert!(continuity.judge(&last, now).capture_ns <= now);
+        assert!(continuity.check(&last, now).capture_ns <= now);
     }
     let counts = *continuity.counts();
     let span = u64::from(last.sequence.wrapping_sub(first.sequence));

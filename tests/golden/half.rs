@@ -5,8 +5,8 @@
 //! input float16 -> DEQUANTIZE -> the graph as it was -> CAST -> each output float16
 //! ```
 
-use super::Model;
-use super::flatbuffer::{self, Field, NEW, Reader, To, Writer, next};
+use super::flatbuffer::{Field, NEW, Reader, To, Writer, next};
+use super::{Model, engine_of, published};
 use pinsight::profile::Delegate;
 use pinsight::sys::tflite::TfliteEngine;
 
@@ -19,12 +19,12 @@ const FLOAT16: u8 = 1;
 
 /// The bytes of a published model, with float16 at both ends.
 pub fn bytes(model: &Model) -> Vec<u8> {
-    with_float16_ends(&flatbuffer::published(model))
+    with_float16_ends(&published(model))
 }
 
 /// The same, ready to run on one thread.
 pub fn engine(model: &Model, delegate: Delegate) -> TfliteEngine {
-    flatbuffer::engine(&bytes(model), delegate)
+    engine_of(&bytes(model), delegate)
 }
 
 /// The same model with an input and outputs of float16.

@@ -2,6 +2,7 @@
 //! `reference.py`.
 #![allow(dead_code)] // Each test program uses its part.
 
+#[path = "../flatbuffer/mod.rs"]
 mod flatbuffer;
 pub mod half;
 pub mod planes;
@@ -12,6 +13,7 @@ use pinsight::preprocess::{Kernel, Plan};
 use pinsight::profile::Delegate;
 use pinsight::sys::tflite::{self, ModelFile, TfliteEngine};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// The model that the reference ran.
@@ -219,4 +221,24 @@ pub fn element_tolerance(plan: &Plan) -> f32 {
         Kernel::Scalar => 1e-4,
         _ => 4e-4,
     }
+}
+
+/// The bytes of a published model.
+fn published(model: &Model) -> Vec<u8> {
+    let whole = std::fs::read(cached(&format!("models/{}", model.file))).unwrap();
+    let found: [u8; 32] = Sha256::digest(&whole).into();
+    assert_eq!(found, unhex(&model.sha256));
+    whole
+}
+
+/// A model's bytes, ready to run on one thread.
+fn engine_of(bytes: &[u8], delegate: Delegate) -> TfliteEngine {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), bytes).unwrap();
+    let file = ModelFile::read(file.path(), &Sha256::digest(bytes).into()).unwrap();
+    let settings = tflite::Settings {
+        threads: 1,
+        delegate,
+    };
+    TfliteEngine::build(file, settings).unwrap()
 }

@@ -5,8 +5,8 @@
 //! input [1, 3, h, w] -> TRANSPOSE -> the graph as it was
 //! ```
 
-use super::Model;
-use super::flatbuffer::{self, Field, NEW, Reader, To, Writer, next};
+use super::flatbuffer::{Field, NEW, Reader, To, Writer, next};
+use super::{Model, engine_of, published};
 use pinsight::profile::Delegate;
 use pinsight::sys::tflite::TfliteEngine;
 
@@ -19,7 +19,7 @@ const INT32: u8 = 2;
 
 /// A published model with an input of planes, ready to run on one thread.
 pub fn engine(model: &Model, delegate: Delegate) -> TfliteEngine {
-    flatbuffer::engine(&with_planes(&flatbuffer::published(model)), delegate)
+    engine_of(&with_planes(&published(model)), delegate)
 }
 
 /// The same model with an input of planes.

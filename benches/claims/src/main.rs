@@ -30,7 +30,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // Before the first thread: one heap for all of them.
-    malloc_guard::settle();
+    malloc_guard::limit_glibc_arenas();
     logger::init(log::LevelFilter::Info);
     termination::log_panics();
     std::panic::catch_unwind(cli::run)

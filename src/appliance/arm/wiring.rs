@@ -15,10 +15,10 @@ use crate::appliance::signals::Signals;
 use crate::appliance::station::{Desk, Ending, Post, Station};
 use crate::appliance::threads::{ViewSeed, WorkerSeed};
 use crate::capture::FrameSource;
-use crate::capture::health::duplicates::Repeats;
-use crate::capture::health::frame_rate::Pace;
+use crate::capture::health::duplicates::Duplicates;
+use crate::capture::health::frame_rate::FrameRateWatch;
 use crate::capture::health::supervisor::{Limits, Supervisor};
-use crate::capture::health::timestamps::Continuity;
+use crate::capture::health::timestamps::Timestamps;
 use crate::frame::FrameMeta;
 use crate::latency::{Arrivals, Waits};
 use crate::ledger::ledger;
@@ -134,9 +134,9 @@ impl Wiring {
             source: lane.source,
             producer: lane.producer,
             supervisor,
-            pace: Pace::new(format.interval_ns, traits),
-            continuity: Continuity::new(format.interval_ns),
-            repeats: Repeats::new(),
+            pace: FrameRateWatch::new(format.interval_ns, traits),
+            continuity: Timestamps::new(format.interval_ns),
+            repeats: Duplicates::new(),
             ledger: capture_ledger,
             meta,
             frame_bytes: image_bytes(&format),

@@ -14,7 +14,7 @@ use crate::ledger::Outcome;
 use crate::profile::Worker;
 use crate::sync::Ordering;
 use crate::sys::malloc_guard;
-use crate::sys::memory::arena::Arena;
+use crate::sys::memory::slot_arena::SlotArena;
 use crate::sys::thread::ThreadPlaced;
 use std::collections::BTreeMap;
 
@@ -234,7 +234,7 @@ impl Running {
     }
 
     fn memory(&self) -> proof::Memory {
-        let regions = || self.arenas.values().map(Arena::region);
+        let regions = || self.arenas.values().map(SlotArena::region);
         let mut by_node = BTreeMap::new();
         for region in regions() {
             let placement = region.placement_now();
@@ -253,7 +253,7 @@ impl Running {
             hugepage_bytes: regions().map(|region| region.hugepage_bytes()).sum(),
             by_node,
             pages: pages.join(", "),
-            slot_bytes: self.arenas.values().map(Arena::slot_bytes).sum(),
+            slot_bytes: self.arenas.values().map(SlotArena::slot_bytes).sum(),
         }
     }
 }

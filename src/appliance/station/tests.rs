@@ -5,10 +5,10 @@ use crate::appliance::bells::Bells;
 use crate::appliance::messages::{Note, NoteReceiver, note_queue};
 use crate::appliance::signals::Signals;
 use crate::appliance::stop::Stop;
-use crate::capture::health::duplicates::Repeats;
-use crate::capture::health::frame_rate::Pace;
+use crate::capture::health::duplicates::Duplicates;
+use crate::capture::health::frame_rate::FrameRateWatch;
 use crate::capture::health::supervisor::{Limits, Supervisor, Trouble};
-use crate::capture::health::timestamps::Continuity;
+use crate::capture::health::timestamps::Timestamps;
 use crate::capture::{
     Dequeue, Dequeued, FrameSource, MemoryKeeper, Readiness, SlotMemory, SourceError, StampKind,
     Traits,
@@ -222,14 +222,14 @@ impl Bench {
                 }),
                 producer,
                 supervisor: Supervisor::new(Limits::new(60 * NS_PER_S), now_ns()),
-                continuity: Continuity::new(0),
-                repeats: Repeats::new(),
+                continuity: Timestamps::new(0),
+                repeats: Duplicates::new(),
                 ledger: capture,
                 meta: FrameMeta::of(&FORMAT).unwrap(),
                 frame_bytes: 8,
                 signals: Arc::clone(&signals),
                 arrivals: Arrivals::new(0),
-                pace: Pace::new(0, Traits::default()),
+                pace: FrameRateWatch::new(0, Traits::default()),
                 spoilt: 0,
                 troubled: false,
                 poll_failed: false,

@@ -15,7 +15,7 @@ use crate::record::FrameResult;
 use crate::ring::Lease;
 use crate::sys::clock::now_ns;
 use crate::sys::malloc_guard::HotThread;
-use crate::sys::thread::{RunQueue, sight};
+use crate::sys::thread::{RunQueue, counters};
 use crate::units::NS_PER_US;
 
 /// A worker that has its frame so soon after the bell was not kept from it by another thread for longer.
@@ -245,7 +245,7 @@ impl<'view, E: Engine> Judge<'_, 'view, E> {
     /// This thread's counters at the lease. Its time in line for the core is read only if there can have
     /// been some: else it is that of the last look.
     fn leased(&self, lease_ns: u64) -> Sight {
-        let mut leased = sight(lease_ns);
+        let mut leased = counters(lease_ns);
         let called_ns = self.coming.rung_ns.max(self.coming.free_ns);
         let undisturbed = leased.involuntary_switches == self.last.involuntary_switches
             && lease_ns.saturating_sub(called_ns) < PROMPT_NS;

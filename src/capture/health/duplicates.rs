@@ -10,12 +10,12 @@ const COUNTLESS: u32 = 8;
 
 /// One stream's judge.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Repeats {
+pub struct Duplicates {
     last_ns: Option<u64>,
     in_a_row: u32,
 }
 
-impl Repeats {
+impl Duplicates {
     /// Before the first frame.
     #[must_use]
     pub const fn new() -> Self {
@@ -31,7 +31,7 @@ impl Repeats {
     }
 
     /// Whether this frame has been there before. `repeated`: its number is that of the frame before it.
-    pub fn is_old(&mut self, repeated: bool, frame: &Dequeued) -> bool {
+    pub fn is_duplicate(&mut self, repeated: bool, frame: &Dequeued) -> bool {
         let stamped = frame.stamp != StampKind::Dequeue;
         let same_time = stamped && self.last_ns == Some(frame.capture_ns);
         self.last_ns = stamped.then_some(frame.capture_ns);
@@ -62,31 +62,31 @@ mod tests {
 
     #[test]
     fn a_frame_with_the_number_of_the_one_before_is_old() {
-        let mut repeats = Repeats::new();
-        assert!(!repeats.is_old(false, &frame(1)));
-        assert!(repeats.is_old(true, &frame(1)));
-        assert!(repeats.is_old(true, &frame(2)));
-        assert!(!repeats.is_old(false, &frame(3)));
+        let mut repeats = Duplicates::new();
+        assert!(!repeats.is_duplicate(false, &frame(1)));
+        assert!(repeats.is_duplicate(true, &frame(1)));
+        assert!(repeats.is_duplicate(true, &frame(2)));
+        assert!(!repeats.is_duplicate(false, &frame(3)));
         assert!(
-            !repeats.is_old(false, &frame(3)),
+            !repeats.is_duplicate(false, &frame(3)),
             "a number of its own is enough"
         );
     }
 
     #[test]
     fn the_frames_of_a_driver_that_does_not_count_are_seen_after_a_few() {
-        let mut repeats = Repeats::new();
-        let old = (0..100).filter(|number| repeats.is_old(*number > 0, &frame(*number)));
+        let mut repeats = Duplicates::new();
+        let old = (0..100).filter(|number| repeats.is_duplicate(*number > 0, &frame(*number)));
         assert_eq!(old.count(), COUNTLESS as usize);
         repeats.restarted();
-        assert!(!repeats.is_old(false, &frame(100)));
-        assert!(repeats.is_old(true, &frame(101)));
+        assert!(!repeats.is_duplicate(false, &frame(100)));
+        assert!(repeats.is_duplicate(true, &frame(101)));
     }
 
     #[test]
     fn a_frame_that_comes_again_with_its_time_never_becomes_new() {
-        let mut repeats = Repeats::new();
-        assert!(!repeats.is_old(false, &frame(5)));
-        assert!((0..1000).all(|_| repeats.is_old(true, &frame(5))));
+        let mut repeats = Duplicates::new();
+        assert!(!repeats.is_duplicate(false, &frame(5)));
+        assert!((0..1000).all(|_| repeats.is_duplicate(true, &frame(5))));
     }
 }

@@ -71,7 +71,7 @@ impl fmt::Display for Slow {
 
 /// One stream's watch.
 #[derive(Clone, Debug)]
-pub struct Pace {
+pub struct FrameRateWatch {
     interval_ns: u64,
     traits: Traits,
     began_ns: Option<u64>,
@@ -83,7 +83,7 @@ pub struct Pace {
     found: Option<Slow>,
 }
 
-impl Pace {
+impl FrameRateWatch {
     /// A watch over streams with one frame each `interval_ns` (0: unknown, and never too slow).
     #[must_use]
     pub const fn new(interval_ns: u64, traits: Traits) -> Self {
@@ -199,7 +199,7 @@ mod tests {
     };
 
     /// Frames for `seconds`, each `spacing_ns` after the one before and with `missing` numbers between.
-    fn watch(pace: &mut Pace, seconds: u64, spacing_ns: u64, missing: u32) -> Vec<Slow> {
+    fn watch(pace: &mut FrameRateWatch, seconds: u64, spacing_ns: u64, missing: u32) -> Vec<Slow> {
         (0..seconds * NS_PER_S / spacing_ns)
             .filter_map(|frame| pace.frame(frame * spacing_ns, missing))
             .collect()
@@ -207,16 +207,16 @@ mod tests {
 
     #[test]
     fn a_camera_that_keeps_its_pace_is_not_spoken_of() {
-        let mut pace = Pace::new(INTERVAL, WEBCAM);
+        let mut pace = FrameRateWatch::new(INTERVAL, WEBCAM);
         assert_eq!(watch(&mut pace, 60, INTERVAL, 0), []);
         // One frame in twelve lost is within the tenth.
-        let mut pace = Pace::new(INTERVAL, WEBCAM);
+        let mut pace = FrameRateWatch::new(INTERVAL, WEBCAM);
         assert_eq!(watch(&mut pace, 60, INTERVAL * 12 / 11, 0), []);
     }
 
     #[test]
     fn half_the_frames_without_a_gap_in_the_dark_are_long_exposures_and_it_is_said_once() {
-        let mut pace = Pace::new(INTERVAL, WEBCAM);
+        let mut pace = FrameRateWatch::new(INTERVAL, WEBCAM);
         let said = watch(&mut pace, 60, 2 * INTERVAL, 0);
         assert_eq!(said.len(), 1);
         assert_eq!(said[0].cause, SlowCause::DimLight);
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn the_cause_follows_from_the_numbers_and_from_what_the_camera_is() {
         let cause = |traits, missing| {
-            let mut pace = Pace::new(INTERVAL, traits);
+            let mut pace = FrameRateWatch::new(INTERVAL, traits);
             watch(&mut pace, 20, 2 * INTERVAL, missing)[0].cause
         };
         let dark_board = Traits {
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_slow_moment_and_a_restart_are_forgiven() {
-        let mut pace = Pace::new(INTERVAL, WEBCAM);
+        let mut pace = FrameRateWatch::new(INTERVAL, WEBCAM);
         let mut now = 0;
         for _ in 0..20 {
             // Three seconds too slow, then ten as agreed.
@@ -275,15 +275,18 @@ mod tests {
 
     #[test]
     fn without_a_pace_agreed_on_none_is_missed() {
-        assert_eq!(watch(&mut Pace::new(0, WEBCAM), 60, NS_PER_S, 9), []);
+        assert_eq!(
+            watch(&mut FrameRateWatch::new(0, WEBCAM), 60, NS_PER_S, 9),
+            []
+        );
     }
 
     #[test]
     fn a_frame_every_ten_seconds_is_watched_by_the_interval() {
         let interval_ns = 10 * NS_PER_S;
-        let mut pace = Pace::new(interval_ns, PLAIN);
+        let mut pace = FrameRateWatch::new(interval_ns, PLAIN);
         assert_eq!(watch(&mut pace, 100_000, interval_ns, 0), []);
-        let mut pace = Pace::new(interval_ns, PLAIN);
+        let mut pace = FrameRateWatch::new(interval_ns, PLAIN);
         assert_eq!(watch(&mut pace, 100_000, 2 * interval_ns, 0).len(), 1);
     }
 
@@ -292,7 +295,7 @@ mod tests {
         fn whatever_arrives_it_is_said_at_most_once_and_never_of_a_camera_that_is_fast_enough(
             spacings in proptest::collection::vec((1..200_u64, 0..3_u32), 1..2000),
         ) {
-            let mut pace = Pace::new(INTERVAL, WEBCAM);
+            let mut pace = FrameRateWatch::new(INTERVAL, WEBCAM);
             let (mut now, mut said) = (0_u64, 0);
             for (ms, missing) in &spacings {
                 now += ms * 1_000_000;

@@ -22,7 +22,7 @@ pub enum StampFault {
 
 /// A stamp as it is to be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct CheckedStamp {
     /// When it was captured: never later than it was dequeued.
     pub capture_ns: u64,
     /// What `capture_ns` marks.
@@ -33,7 +33,7 @@ pub struct Verdict {
 
 /// Sums since arming.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct ContinuityCounts {
+pub struct TimestampCounts {
     /// Frames judged.
     pub frames: u64,
     /// Stamps ahead of the clock.
@@ -48,13 +48,13 @@ pub struct ContinuityCounts {
 
 /// One stream's judge.
 #[derive(Clone, Debug)]
-pub struct Continuity {
+pub struct Timestamps {
     slack_ns: u64,
     started_ns: u64,
     /// The driver's stamp of the frame before, believed or not.
     last_ns: Option<u64>,
     trusted: bool,
-    counts: ContinuityCounts,
+    counts: TimestampCounts,
 }
 
 /// A stamp that follows a fault is believed again when it is at most this old, in frame intervals.
@@ -62,7 +62,7 @@ const TRUSTED_INTERVALS: u64 = 4;
 /// The same where the driver names no interval.
 const TRUSTED_NS: u64 = 500 * crate::units::NS_PER_MS;
 
-impl Continuity {
+impl Timestamps {
     /// A judge of streams with one frame each `interval_ns` (0: unknown).
     #[must_use]
     pub const fn new(interval_ns: u64) -> Self {
@@ -76,7 +76,7 @@ impl Continuity {
             started_ns: 0,
             last_ns: None,
             trusted: true,
-            counts: ContinuityCounts {
+            counts: TimestampCounts {
                 frames: 0,
                 future: 0,
                 most_ahead_ns: 0,
@@ -95,12 +95,12 @@ impl Continuity {
 
     /// Sums since arming.
     #[must_use]
-    pub const fn counts(&self) -> &ContinuityCounts {
+    pub const fn counts(&self) -> &TimestampCounts {
         &self.counts
     }
 
     /// Judges a frame that was dequeued at `now_ns`.
-    pub fn judge(&mut self, frame: &Dequeued, now_ns: u64) -> Verdict {
+    pub fn check(&mut self, frame: &Dequeued, now_ns: u64) -> CheckedStamp {
         self.counts.frames += 1;
         let fault = self.stamp_fault(frame, now_ns);
         self.last_ns = Some(frame.capture_ns);
@@ -109,7 +109,7 @@ impl Continuity {
             None => (frame.capture_ns, frame.stamp),
             Some(_) => (now_ns, StampKind::Dequeue),
         };
-        Verdict {
+        CheckedStamp {
             capture_ns,
             stamp,
             fault,
@@ -171,20 +171,20 @@ mod tests {
         }
     }
 
-    fn started() -> Continuity {
-        let mut continuity = Continuity::new(INTERVAL);
-        continuity.restarted(START);
-        continuity
+    fn started() -> Timestamps {
+        let mut timestamps = Timestamps::new(INTERVAL);
+        timestamps.restarted(START);
+        timestamps
     }
 
     #[test]
     fn a_clean_stream_is_believed() {
-        let mut continuity = started();
+        let mut timestamps = started();
         for number in 1..=100 {
             let stamp = START + number * INTERVAL;
-            let verdict = continuity.judge(&frame(stamp), stamp + 500);
+            let verdict = timestamps.check(&frame(stamp), stamp + 500);
             let stamp_kind = StampKind::EndOfFrame;
-            let expected = Verdict {
+            let expected = CheckedStamp {
                 capture_ns: stamp,
                 stamp: stamp_kind,
                 fault: None,
@@ -192,8 +192,8 @@ mod tests {
             assert_eq!(verdict, expected);
         }
         assert_eq!(
-            *continuity.counts(),
-            ContinuityCounts {
+            *timestamps.counts(),
+            TimestampCounts {
                 frames: 100,
                 ..Default::default()
             }
@@ -202,20 +202,20 @@ mod tests {
 
     #[test]
     fn a_restarted_stream_follows_no_other() {
-        let mut continuity = started();
+        let mut timestamps = started();
         let before = START + 9 * INTERVAL;
-        continuity.judge(&frame(before), before);
-        continuity.restarted(START + 2 * INTERVAL);
+        timestamps.check(&frame(before), before);
+        timestamps.restarted(START + 2 * INTERVAL);
         let now = START + 3 * INTERVAL;
-        assert_eq!(continuity.judge(&frame(now), now).fault, None);
-        assert_eq!(continuity.counts().not_monotonic, 0);
+        assert_eq!(timestamps.check(&frame(now), now).fault, None);
+        assert_eq!(timestamps.counts().not_monotonic, 0);
     }
 
     #[test]
     fn a_stamp_in_the_future_becomes_the_time_of_dequeue() {
-        let mut continuity = started();
+        let mut timestamps = started();
         let now = START + INTERVAL;
-        let verdict = continuity.judge(&frame(now + 7), now);
+        let verdict = timestamps.check(&frame(now + 7), now);
         assert_eq!(
             (verdict.capture_ns, verdict.stamp),
             (now, StampKind::Dequeue)
@@ -223,8 +223,8 @@ mod tests {
         assert_eq!(verdict.fault, Some(StampFault::Future));
         assert_eq!(
             (
-                continuity.counts().future,
-                continuity.counts().most_ahead_ns
+                timestamps.counts().future,
+                timestamps.counts().most_ahead_ns
             ),
             (1, 7)
         );
@@ -232,12 +232,12 @@ mod tests {
 
     #[test]
     fn a_clock_that_jumps_back_is_not_believed_until_it_returns() {
-        let mut continuity = started();
+        let mut timestamps = started();
         let mut number = 0;
         let mut judge = |back_ns: u64| {
             number += 1;
             let now = START + number * INTERVAL;
-            continuity.judge(&frame(now - back_ns), now).fault
+            timestamps.check(&frame(now - back_ns), now).fault
         };
         assert_eq!(judge(0), None);
         let jump = 2_000_000_000;
@@ -251,36 +251,36 @@ mod tests {
 
     #[test]
     fn a_stamp_that_repeats_is_not_believed_again_before_a_plausible_one() {
-        let mut continuity = started();
+        let mut timestamps = started();
         let now = |number: u64| START + number * INTERVAL;
-        assert_eq!(continuity.judge(&frame(now(1)), now(1)).fault, None);
+        assert_eq!(timestamps.check(&frame(now(1)), now(1)).fault, None);
         for number in 2..=4 {
-            let verdict = continuity.judge(&frame(now(1)), now(number));
+            let verdict = timestamps.check(&frame(now(1)), now(number));
             assert_eq!(verdict.fault, Some(StampFault::Repeated));
             assert_eq!(verdict.capture_ns, now(number), "the time of dequeue");
         }
-        assert_eq!(continuity.counts().not_monotonic, 3);
-        let verdict = continuity.judge(&frame(now(5)), now(5));
+        assert_eq!(timestamps.counts().not_monotonic, 3);
+        let verdict = timestamps.check(&frame(now(5)), now(5));
         assert_eq!((verdict.capture_ns, verdict.fault), (now(5), None));
     }
 
     #[test]
     fn a_backlog_keeps_its_true_age() {
-        let mut continuity = started();
+        let mut timestamps = started();
         let late = START + 3_000_000_000;
         for number in 1..=4 {
             let stamp = START + number * INTERVAL;
-            let verdict = continuity.judge(&frame(stamp), late);
+            let verdict = timestamps.check(&frame(stamp), late);
             assert_eq!((verdict.capture_ns, verdict.fault), (stamp, None));
         }
     }
 
     #[test]
     fn a_stamp_of_another_clock_is_not_believed() {
-        let mut continuity = started();
+        let mut timestamps = started();
         for number in 1..=5 {
             let now = START + number * INTERVAL;
-            let verdict = continuity.judge(&frame(number), now);
+            let verdict = timestamps.check(&frame(number), now);
             assert_eq!(verdict.fault, Some(StampFault::Implausible));
             assert_eq!(verdict.capture_ns, now);
         }
@@ -291,10 +291,10 @@ mod tests {
         fn whatever_a_driver_says_the_capture_is_never_after_the_dequeue(
             frames in proptest::collection::vec((any::<u64>(), any::<u64>(), 0..3_u8), 0..50),
         ) {
-            let mut continuity = Continuity::new(INTERVAL);
+            let mut timestamps = Timestamps::new(INTERVAL);
             for (stamp, now, kind) in frames {
                 let kind = [StampKind::Dequeue, StampKind::EndOfFrame, StampKind::StartOfExposure][usize::from(kind)];
-                let verdict = continuity.judge(&Dequeued { stamp: kind, ..frame(stamp) }, now);
+                let verdict = timestamps.check(&Dequeued { stamp: kind, ..frame(stamp) }, now);
                 prop_assert!(verdict.capture_ns <= now);
             }
         }

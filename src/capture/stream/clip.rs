@@ -139,7 +139,8 @@ impl Clip {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::stream::assembly::{Assembly, Fed, Layout};
+    use crate::capture::stream::frames::{Fed, Frames as _};
+    use crate::capture::stream::raw_frames::{Layout, RawFrames};
     use crate::capture::stream::y4m::Header;
     use crate::capture::synthetic::paint::stream_format;
 
@@ -187,18 +188,18 @@ mod tests {
                 assert!(clip.push(frame, &mut stream));
             }
             let layout = Layout::y4m(&header, pixel, 1).unwrap();
-            let mut assembly = Assembly::new(layout);
+            let mut reader = RawFrames::new(layout);
             let read = layout.format();
             let mut slot = vec![0; read.size_bytes as usize];
             let mut rest = &stream[start..];
             for frame in &frames {
                 let mut fed = Fed::More;
                 while fed == Fed::More {
-                    let room = assembly.room(Some(&mut slot));
+                    let room = reader.room(Some(&mut slot));
                     let count = room.len().min(rest.len());
                     room[..count].copy_from_slice(&rest[..count]);
                     rest = &rest[count..];
-                    fed = assembly.fed(Some(&mut slot), count);
+                    fed = reader.fed(Some(&mut slot), count);
                 }
                 assert_eq!(fed, Fed::Frame);
                 assert!(rows(&read, &slot) == rows(&format, frame), "{pixel:?}");
@@ -222,7 +223,7 @@ mod tests {
     fn formats_that_a_kind_cannot_hold_are_refused() {
         let rgb = stream_format(PixelFormat::Rgb24, 64, 48, 1).unwrap();
         let deep = stream_format(PixelFormat::Y10, 64, 48, 1).unwrap();
-        let jpeg = crate::capture::stream::gather::jpeg_format((64, 48), 1).unwrap();
+        let jpeg = crate::capture::stream::jpeg_frames::jpeg_format((64, 48), 1).unwrap();
         for format in [rgb, deep, jpeg] {
             assert!(Clip::new(&format, ClipKind::Y4m).is_none());
         }

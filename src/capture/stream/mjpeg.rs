@@ -62,8 +62,7 @@ impl Splitter {
     }
 
     /// A picture has begun and has not ended.
-    #[must_use]
-    pub const fn is_within(&self) -> bool {
+    const fn is_within(&self) -> bool {
         !matches!(self.state, State::Between { .. } | State::Begun)
     }
 

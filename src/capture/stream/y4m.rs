@@ -1,12 +1,10 @@
 //! The header of a Y4M stream (YUV4MPEG2), as `ffmpeg -f yuv4mpegpipe` and GStreamer's `y4menc` write it.
 //!
 //! Answers for: what the first line says, or where it is wrong. Does not answer for: reading it from
-//! anywhere, or for the frames after it ([`super::assembly`]).
+//! anywhere, or for the frames after it ([`super::raw_frames`]).
 //!
 //! # Source
 //! yuv4mpeg(5) of mjpegtools.
-
-use std::fmt;
 
 /// What a stream begins with.
 const MAGIC: &[u8] = b"YUV4MPEG2";
@@ -42,7 +40,8 @@ pub struct Header {
 }
 
 /// A first line that is not one of a stream that can be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("at byte {offset_bytes}: found {found}, expected {expected}")]
 pub struct HeaderError {
     /// Byte of the stream, from 0, at which it goes wrong.
     pub offset_bytes: usize,
@@ -51,18 +50,6 @@ pub struct HeaderError {
     /// What was expected there.
     pub expected: &'static str,
 }
-
-impl fmt::Display for HeaderError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "at byte {}: found {}, expected {}",
-            self.offset_bytes, self.found, self.expected
-        )
-    }
-}
-
-impl std::error::Error for HeaderError {}
 
 /// Longest excerpt of the stream in a message.
 const MAX_EXCERPT_BYTES: usize = 24;

@@ -1,15 +1,14 @@
-//! A photograph over which the camera's window moves: real content for machines without a camera.
+//! An image over which the camera's window moves: real content for machines without a camera.
 //!
-//! The photograph is enlarged by whole numbers and converted once; a frame is a copy of rows.
+//! The image is enlarged by whole numbers and converted once; a frame is a copy of rows.
 
-use super::cadence::{Paint, Painted};
+use super::frame_clock::{Paint, UnarmedPainted};
 use super::paint::{chroma_samples, convert, luma_sample, stream_format};
-use crate::capture::{FrameSource, NotArmed, SlotHome, Slots, UnarmedSource, check_caller_slots};
 use crate::frame::{PixelFormat, StreamFormat};
-use crate::limits::MAX_SLOTS;
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 
-/// Longest side of the enlarged photograph.
+/// Longest side of the enlarged image.
 const MAX_CANVAS_PX: u32 = 16_384;
 
 /// What the image source is to deliver.
@@ -31,106 +30,67 @@ pub struct ImageConfig {
     pub interval_ns: u64,
 }
 
-/// Why a photograph cannot be used.
-#[derive(Debug)]
+/// Why an image cannot be used.
+#[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// The file cannot be read.
+    #[error("{}: {error}", path.display())]
     Open {
         /// The file.
         path: PathBuf,
         /// Why.
+        #[source]
         error: std::io::Error,
     },
     /// It is no regular file.
+    #[error("{}: found no regular file, expected a PNG or JPEG photograph", path.display())]
     NoFile {
         /// What was named.
         path: PathBuf,
     },
     /// It is no PNG or JPEG, or a damaged one.
+    #[error("{}: expected a PNG or JPEG photograph: {error}", path.display())]
     Decode {
         /// The file.
         path: PathBuf,
         /// Why.
+        #[source]
         error: ::image::ImageError,
     },
-    /// The window does not fit into the enlarged photograph, or that is too large.
+    /// The window does not fit into the enlarged image, or that is too large.
+    #[error(
+        "{}: a photograph of {}x{} at scale {scale} does not serve a window of {}x{}: {}",
+        path.display(), image_px.0, image_px.1, window_px.0, window_px.1, advice(scales)
+    )]
     Size {
         /// The file.
         path: PathBuf,
-        /// Width and height of the photograph.
-        photo_px: (u32, u32),
+        /// Width and height of the image.
+        image_px: (u32, u32),
         /// Width and height of the window.
         window_px: (u32, u32),
         /// The scale that was found.
         scale: u32,
         /// Scales that would do; empty when none does.
-        scales: std::ops::RangeInclusive<u32>,
+        scales: RangeInclusive<u32>,
     },
 }
 
-impl std::fmt::Display for ImageError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Open { path, error } => write!(f, "{}: {error}", path.display()),
-            Self::NoFile { path } => write!(
-                f,
-                "{}: found no regular file, expected a PNG or JPEG photograph",
-                path.display()
-            ),
-            Self::Decode { path, error } => {
-                write!(
-                    f,
-                    "{}: expected a PNG or JPEG photograph: {error}",
-                    path.display()
-                )
-            }
-            Self::Size {
-                path,
-                photo_px,
-                window_px,
-                scale,
-                scales,
-            } => {
-                let path = path.display();
-                let ((photo_w, photo_h), (window_w, window_h)) = (photo_px, window_px);
-                write!(
-                    f,
-                    "{path}: a photograph of {photo_w}x{photo_h} at scale {scale} does not serve a \
-                     window of {window_w}x{window_h}: "
-                )?;
-                if scales.is_empty() {
-                    f.write_str("no scale does; choose a smaller window")
-                } else {
-                    write!(
-                        f,
-                        "expected a scale of {} to {}",
-                        scales.start(),
-                        scales.end()
-                    )
-                }
-            }
-        }
+fn advice(scales: &RangeInclusive<u32>) -> String {
+    match (scales.start(), scales.end()) {
+        _ if scales.is_empty() => "no scale does; choose a smaller window".to_owned(),
+        (least, most) => format!("expected a scale of {least} to {most}"),
     }
 }
 
-impl std::error::Error for ImageError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Open { error, .. } => Some(error),
-            Self::Decode { error, .. } => Some(error),
-            Self::NoFile { .. } | Self::Size { .. } => None,
-        }
-    }
-}
-
-/// An enlarged and converted photograph.
+/// An enlarged and converted image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Canvas {
     /// Sample layout: BT.709, limited range; red, green and blue in full range.
     pub pixel: PixelFormat,
-    /// Width in pixels: the photograph's times the scale.
+    /// Width in pixels: the image's times the scale.
     pub width_px: u32,
-    /// Height in pixels: the photograph's times the scale.
+    /// Height in pixels: the image's times the scale.
     pub height_px: u32,
     /// Bytes from row to row of the first plane.
     pub stride_bytes: u32,
@@ -138,34 +98,33 @@ pub struct Canvas {
     pub bytes: Box<[u8]>,
 }
 
-/// The photograph enlarged by pixel replication and converted to NV12, BT.709, limited range. See
-/// [`photo_to_canvas`].
+/// The image enlarged by pixel replication and converted to NV12, BT.709, limited range. See
+/// `image_to_canvas`.
 #[must_use]
-pub fn photo_to_nv12(rgb: &[u8], width_px: u32, height_px: u32, scale: u32) -> Option<Canvas> {
-    photo_to_canvas(rgb, width_px, height_px, scale, PixelFormat::Nv12)
+pub fn image_to_nv12(rgb: &[u8], width_px: u32, height_px: u32, scale: u32) -> Option<Canvas> {
+    image_to_canvas(rgb, width_px, height_px, scale, PixelFormat::Nv12)
 }
 
-/// Enlarges an R'G'B' photograph (`width_px * height_px * 3` bytes, rows without gaps) by replicating
+/// Enlarges an R'G'B' image (`width_px * height_px * 3` bytes, rows without gaps) by replicating
 /// each pixel `scale` times both ways, and converts it. `None` when the lengths do not fit together or a
 /// side of the result leaves 1..=16384.
 ///
 /// For each pixel, in f64: `Y' = 0.2126 R + 0.7152 G + 0.0722 B`, luma `16 + Y' * 219 / 255`. For each
-/// 2x2 block (NV12; 2x1 for YUYV) of the enlarged photograph, from the mean R, G, B of its pixels (at an
+/// 2x2 block (NV12; 2x1 for YUYV) of the enlarged image, from the mean R, G, B of its pixels (at an
 /// odd edge: of those that exist): `Cb = (B - Y') / 1.8556`, `Cr = (R - Y') / 1.5748`, chroma
 /// `128 + C * 224 / 255`. Samples are `floor(value + 0.5)`, clamped to 0..=255. Bytes between the end of
 /// a row and the stride are 0.
 ///
 /// # Source
 /// ITU-R BT.709-6, item 3.
-#[must_use]
-pub fn photo_to_canvas(
+fn image_to_canvas(
     rgb: &[u8],
     width_px: u32,
     height_px: u32,
     scale: u32,
     pixel: PixelFormat,
 ) -> Option<Canvas> {
-    let photo = Photo::new(rgb, width_px, height_px)?;
+    let original = RgbImage::new(rgb, width_px, height_px)?;
     let range = 1..=MAX_CANVAS_PX;
     let canvas_width = width_px
         .checked_mul(scale)
@@ -182,7 +141,7 @@ pub fn photo_to_canvas(
         PixelFormat::Nv12 => {
             let (luma, chroma) = bytes.split_at_mut(stride * height);
             for (y, row) in luma.chunks_exact_mut(stride).enumerate() {
-                photo.luma_row(y / scale, scale, row[..width].iter_mut());
+                original.luma_row(y / scale, scale, row[..width].iter_mut());
             }
             for (y, row) in chroma.chunks_exact_mut(stride).enumerate() {
                 let rows = 2 * y..(2 * y + 2).min(height);
@@ -194,14 +153,14 @@ pub fn photo_to_canvas(
                     .take(width.div_ceil(2))
                 {
                     let columns = 2 * x..(2 * x + 2).min(width);
-                    let (cb, cr) = photo.chroma(columns, rows.clone(), scale);
+                    let (cb, cr) = original.chroma(columns, rows.clone(), scale);
                     *pair = [cb, cr];
                 }
             }
         }
         PixelFormat::Yuyv => {
             for (y, row) in bytes.chunks_exact_mut(stride).enumerate() {
-                photo.luma_row(y / scale, scale, row.iter_mut().step_by(2).take(width));
+                original.luma_row(y / scale, scale, row.iter_mut().step_by(2).take(width));
                 for (x, quad) in row
                     .as_chunks_mut::<4>()
                     .0
@@ -210,12 +169,12 @@ pub fn photo_to_canvas(
                     .take(width.div_ceil(2))
                 {
                     let columns = 2 * x..(2 * x + 2).min(width);
-                    (quad[1], quad[3]) = photo.chroma(columns, y..y + 1, scale);
+                    (quad[1], quad[3]) = original.chroma(columns, y..y + 1, scale);
                 }
             }
         }
         _ => convert(&format, &mut bytes, |x, y| {
-            photo.pixels[y / scale * photo.width + x / scale]
+            original.pixels[y / scale * original.width + x / scale]
         }),
     }
     Some(Canvas {
@@ -227,13 +186,13 @@ pub fn photo_to_canvas(
     })
 }
 
-/// R'G'B' rows of a photograph.
-struct Photo<'a> {
+/// R'G'B' rows of an image.
+struct RgbImage<'a> {
     pixels: &'a [[u8; 3]],
     width: usize,
 }
 
-impl<'a> Photo<'a> {
+impl<'a> RgbImage<'a> {
     fn new(rgb: &'a [u8], width_px: u32, height_px: u32) -> Option<Self> {
         let (pixels, rest) = rgb.as_chunks();
         let (width, height) = (width_px as usize, height_px as usize);
@@ -241,7 +200,7 @@ impl<'a> Photo<'a> {
         (fits && rest.is_empty() && width > 0 && height > 0).then_some(Self { pixels, width })
     }
 
-    /// Luma of the photograph's row `y`, each sample written `scale` times.
+    /// Luma of the image's row `y`, each sample written `scale` times.
     fn luma_row<'b>(&self, y: usize, scale: usize, mut row: impl Iterator<Item = &'b mut u8>) {
         for [r, g, b] in &self.pixels[y * self.width..(y + 1) * self.width] {
             let luma = luma_sample(f64::from(*r), f64::from(*g), f64::from(*b));
@@ -251,13 +210,8 @@ impl<'a> Photo<'a> {
         }
     }
 
-    /// Chroma of the mean of a block of the enlarged photograph.
-    fn chroma(
-        &self,
-        columns: std::ops::Range<usize>,
-        rows: std::ops::Range<usize>,
-        scale: usize,
-    ) -> (u8, u8) {
+    /// Chroma of the mean of a block of the enlarged image.
+    fn chroma(&self, columns: Range<usize>, rows: Range<usize>, scale: usize) -> (u8, u8) {
         let mut sum = [0_u32; 3];
         let mut count = 0_u32;
         for y in rows {
@@ -350,16 +304,11 @@ fn cut(canvas: &Canvas, format: &StreamFormat, (left, top): (u64, u64), slot: &m
     }
 }
 
-/// The photograph before it has slots.
-#[derive(Debug)]
-pub struct UnarmedImage {
-    format: StreamFormat,
-    canvas: Canvas,
-    pan: Pan,
-}
+/// The image before it has slots.
+pub type UnarmedImage = UnarmedPainted<Image>;
 
-impl UnarmedImage {
-    /// Reads and converts the photograph.
+impl UnarmedPainted<Image> {
+    /// Reads and converts the image.
     ///
     /// # Errors
     /// A file that cannot be read or decoded, or sizes that do not fit together.
@@ -368,7 +317,7 @@ impl UnarmedImage {
         let (rgb, width, height) = decode(&config.path)?;
         let size_error = || ImageError::Size {
             path: path(),
-            photo_px: (width, height),
+            image_px: (width, height),
             window_px: (config.width_px, config.height_px),
             scale: config.scale,
             scales: scales((width, height), (config.width_px, config.height_px)),
@@ -377,7 +326,7 @@ impl UnarmedImage {
         if canvas_of(width) < config.width_px || canvas_of(height) < config.height_px {
             return Err(size_error());
         }
-        let canvas = photo_to_canvas(&rgb, width, height, config.scale, config.pixel)
+        let canvas = image_to_canvas(&rgb, width, height, config.scale, config.pixel)
             .ok_or_else(size_error)?;
         let interval_ns = config.interval_ns.max(1);
         let format = stream_format(config.pixel, config.width_px, config.height_px, interval_ns)
@@ -389,26 +338,25 @@ impl UnarmedImage {
         );
         Ok(Self {
             format,
-            canvas,
-            pan,
+            painter: Image { canvas, pan },
         })
     }
 }
 
-/// The scales at which a window fits into a photograph.
-fn scales(photo: (u32, u32), window: (u32, u32)) -> std::ops::RangeInclusive<u32> {
-    let least = |window: u32, photo: u32| window.div_ceil(photo.max(1)).max(1);
-    let most = MAX_CANVAS_PX / photo.0.max(photo.1).max(1);
-    least(window.0, photo.0).max(least(window.1, photo.1))..=most
+/// The scales at which a window fits into an image.
+fn scales(original: (u32, u32), window: (u32, u32)) -> RangeInclusive<u32> {
+    let least = |window: u32, original: u32| window.div_ceil(original.max(1)).max(1);
+    let most = MAX_CANVAS_PX / original.0.max(original.1).max(1);
+    least(window.0, original.0).max(least(window.1, original.1))..=most
 }
 
-/// The photograph's R'G'B' samples, width and height.
+/// The image's R'G'B' samples, width and height.
 fn decode(path: &Path) -> Result<(Vec<u8>, u32, u32), ImageError> {
     let open = |error| ImageError::Open {
         path: path.to_owned(),
         error,
     };
-    // A device or a FIFO is no photograph, may never end, and may never open.
+    // A device or a FIFO is no image, may never end, and may never open.
     if !std::fs::metadata(path).map_err(open)?.is_file() {
         let path = path.into();
         return Err(ImageError::NoFile { path });
@@ -426,44 +374,20 @@ fn decode(path: &Path) -> Result<(Vec<u8>, u32, u32), ImageError> {
     Ok((decoded.into_raw(), width, height))
 }
 
-impl UnarmedSource for UnarmedImage {
-    fn format(&self) -> StreamFormat {
-        self.format
-    }
-    fn slot_home(&self) -> SlotHome {
-        SlotHome::Caller
-    }
+/// The image, and where the window is.
+#[derive(Debug)]
+pub struct Image {
+    canvas: Canvas,
+    pan: Pan,
+}
+
+impl Paint for Image {
     fn own_bytes(&self) -> u64 {
         self.canvas.bytes.len() as u64
     }
     fn io(&self) -> String {
         "image".to_owned()
     }
-    fn arm(self: Box<Self>, slots: Slots<'_>) -> Result<Box<dyn FrameSource>, NotArmed> {
-        match check_caller_slots(&self.format, slots, MAX_SLOTS) {
-            Ok(slots) => {
-                let image = Image {
-                    canvas: self.canvas,
-                    pan: self.pan,
-                };
-                Ok(Box::new(Painted::new(self.format, image, slots)))
-            }
-            Err(error) => Err(NotArmed {
-                source: self,
-                error,
-            }),
-        }
-    }
-}
-
-/// The photograph, and where the window is.
-#[derive(Debug)]
-struct Image {
-    canvas: Canvas,
-    pan: Pan,
-}
-
-impl Paint for Image {
     fn paint(&self, format: &StreamFormat, number: u64, bytes: &mut [u8]) {
         cut(&self.canvas, format, self.pan.offset(number), bytes);
     }
@@ -475,7 +399,7 @@ mod tests {
     use crate::capture::synthetic::paint::read;
     use proptest::prelude::*;
 
-    /// The documented formula once more, sample by sample, from the enlarged photograph.
+    /// The documented formula once more, sample by sample, from the enlarged image.
     fn reference(
         rgb: &[u8],
         width: usize,
@@ -516,7 +440,7 @@ mod tests {
         ]
     }
 
-    fn photo(width: u32, height: u32, seed: u64) -> Vec<u8> {
+    fn original(width: u32, height: u32, seed: u64) -> Vec<u8> {
         let mut state = seed;
         (0..width * height * 3)
             .map(|_| {
@@ -531,12 +455,12 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
-        fn a_converted_photograph_has_the_documented_samples(
+        fn a_converted_image_has_the_documented_samples(
             width in 1..23_u32, height in 1..23_u32, scale in 1..5_u32, nv12: bool, seed: u64,
         ) {
-            let rgb = photo(width, height, seed);
+            let rgb = original(width, height, seed);
             let (pixel, block) = if nv12 { (PixelFormat::Nv12, (2, 2)) } else { (PixelFormat::Yuyv, (2, 1)) };
-            let canvas = photo_to_canvas(&rgb, width, height, scale, pixel).unwrap();
+            let canvas = image_to_canvas(&rgb, width, height, scale, pixel).unwrap();
             let format = stream_format(pixel, canvas.width_px, canvas.height_px, 1).unwrap();
             prop_assert_eq!((canvas.width_px, canvas.height_px), (width * scale, height * scale));
             for y in 0..height * scale {
@@ -569,8 +493,8 @@ mod tests {
     #[test]
     fn a_cut_window_equals_the_canvas_at_its_offset() {
         for pixel in PixelFormat::RAW {
-            let rgb = photo(40, 30, 7);
-            let canvas = photo_to_canvas(&rgb, 40, 30, 2, pixel).unwrap();
+            let rgb = original(40, 30, 7);
+            let canvas = image_to_canvas(&rgb, 40, 30, 2, pixel).unwrap();
             let whole = stream_format(pixel, 80, 60, 1).unwrap();
             for (width, height) in [(16, 16), (33, 21), (64, 50)] {
                 let format = stream_format(pixel, width, height, 1).unwrap();

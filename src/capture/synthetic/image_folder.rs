@@ -3,12 +3,10 @@
 //! JPEG files are frames as they are, damaged ones included; PNG files are compressed when the folder is
 //! read. All of them are held in memory.
 
-use super::cadence::{Paint, Painted};
-use crate::capture::stream::gather::jpeg_format;
+use super::frame_clock::{Paint, UnarmedPainted};
+use crate::capture::stream::jpeg_frames::jpeg_format;
 use crate::capture::stream::mjpeg::size_px;
-use crate::capture::{FrameSource, NotArmed, SlotHome, Slots, UnarmedSource, check_caller_slots};
 use crate::frame::StreamFormat;
-use crate::limits::MAX_SLOTS;
 use crate::units::MIB;
 use ::image::codecs::jpeg::JpegEncoder;
 use std::path::{Path, PathBuf};
@@ -20,7 +18,7 @@ const QUALITY: u8 = 92;
 
 /// What is to be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PicturesConfig {
+pub struct ImageFolderConfig {
     /// The folder. Its `.jpg`, `.jpeg` and `.png` files are shown in the order of their names.
     pub folder: PathBuf,
     /// Begin again after the last one.
@@ -32,23 +30,31 @@ pub struct PicturesConfig {
 }
 
 /// Why a folder cannot be shown.
-#[derive(Debug)]
-pub enum PicturesError {
+#[derive(Debug, thiserror::Error)]
+pub enum ImageFolderError {
     /// The folder or a file cannot be read.
+    #[error("{}: {error}", path.display())]
     Open {
         /// Which.
         path: PathBuf,
         /// Why.
+        #[source]
         error: std::io::Error,
     },
     /// A PNG file is none, or cannot be compressed.
+    #[error("{}: expected a PNG picture: {error}", path.display())]
     Png {
         /// The file.
         path: PathBuf,
         /// Why.
+        #[source]
         error: ::image::ImageError,
     },
     /// A picture has another size than the profile says, or none can be shown at that size.
+    #[error(
+        "{}: found a picture of {}x{}, expected {}x{}: change `width-px` and `height-px`, or scale the pictures",
+        path.display(), found.0, found.1, expected.0, expected.1
+    )]
     Size {
         /// The file, or the folder.
         path: PathBuf,
@@ -58,81 +64,36 @@ pub enum PicturesError {
         expected: (u32, u32),
     },
     /// There is no picture in the folder.
+    #[error("{}: found no picture, expected files named *.jpg, *.jpeg or *.png", path.display())]
     Empty {
         /// The folder.
         path: PathBuf,
     },
     /// The pictures together are too large.
+    #[error(
+        "{}: found more than {} MiB of pictures, which would all be held in memory; put them into one file, which is \
+         read as it is shown: `cat *.jpg > clip.mjpeg`",
+        path.display(), MOST_BYTES / MIB
+    )]
     Large {
         /// The folder.
         path: PathBuf,
     },
 }
 
-impl std::fmt::Display for PicturesError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Open { path, error } => write!(f, "{}: {error}", path.display()),
-            Self::Png { path, error } => {
-                write!(f, "{}: expected a PNG picture: {error}", path.display())
-            }
-            Self::Size {
-                path,
-                found,
-                expected,
-            } => write!(
-                f,
-                "{}: found a picture of {}x{}, expected {}x{}: change `width-px` and `height-px`, or scale \
-                 the pictures",
-                path.display(),
-                found.0,
-                found.1,
-                expected.0,
-                expected.1
-            ),
-            Self::Empty { path } => write!(
-                f,
-                "{}: found no picture, expected files named *.jpg, *.jpeg or *.png",
-                path.display()
-            ),
-            Self::Large { path } => write!(
-                f,
-                "{}: found more than {} MiB of pictures, which would all be held in memory; put them into one \
-                 file, which is read as it is shown: `cat *.jpg > clip.mjpeg`",
-                path.display(),
-                MOST_BYTES / MIB
-            ),
-        }
-    }
-}
-
-impl std::error::Error for PicturesError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Open { error, .. } => Some(error),
-            Self::Png { error, .. } => Some(error),
-            Self::Size { .. } | Self::Empty { .. } | Self::Large { .. } => None,
-        }
-    }
-}
-
 /// The pictures before they have slots.
-#[derive(Debug)]
-pub struct UnarmedPictures {
-    format: StreamFormat,
-    pictures: Pictures,
-}
+pub type UnarmedImageFolder = UnarmedPainted<ImageFolder>;
 
-impl UnarmedPictures {
+impl UnarmedPainted<ImageFolder> {
     /// Reads the folder.
     ///
     /// # Errors
     /// What cannot be read or has another size, and which file it is.
-    pub fn open(config: &PicturesConfig) -> Result<Self, PicturesError> {
+    pub fn open(config: &ImageFolderConfig) -> Result<Self, ImageFolderError> {
         let folder = || config.folder.clone();
         let expected = config.size_px;
         let format = jpeg_format(expected, config.interval_ns.max(1)).ok_or_else(|| {
-            PicturesError::Size {
+            ImageFolderError::Size {
                 path: folder(),
                 found: expected,
                 expected,
@@ -146,7 +107,7 @@ impl UnarmedPictures {
             if let Some(found) = found
                 && found != expected
             {
-                return Err(PicturesError::Size {
+                return Err(ImageFolderError::Size {
                     path,
                     found,
                     expected,
@@ -154,16 +115,16 @@ impl UnarmedPictures {
             }
             bytes += jpeg.len() as u64;
             if bytes > MOST_BYTES {
-                return Err(PicturesError::Large { path: folder() });
+                return Err(ImageFolderError::Large { path: folder() });
             }
             pictures.push(jpeg.into_boxed_slice());
         }
         if pictures.is_empty() {
-            return Err(PicturesError::Empty { path: folder() });
+            return Err(ImageFolderError::Empty { path: folder() });
         }
         Ok(Self {
             format,
-            pictures: Pictures {
+            painter: ImageFolder {
                 pictures,
                 repeat: config.repeat,
             },
@@ -180,8 +141,8 @@ fn ends_with(path: &Path, endings: &[&str]) -> bool {
 }
 
 /// The pictures of a folder, in the order of their names.
-fn names(folder: &Path) -> Result<Vec<PathBuf>, PicturesError> {
-    let wrong = |error| PicturesError::Open {
+fn names(folder: &Path) -> Result<Vec<PathBuf>, ImageFolderError> {
+    let wrong = |error| ImageFolderError::Open {
         path: folder.to_owned(),
         error,
     };
@@ -200,8 +161,8 @@ fn names(folder: &Path) -> Result<Vec<PathBuf>, PicturesError> {
 type Read = (Vec<u8>, Option<(u32, u32)>);
 
 /// A picture as a camera would send it, and its size where that can be read.
-fn read(path: &Path) -> Result<Read, PicturesError> {
-    let bytes = std::fs::read(path).map_err(|error| PicturesError::Open {
+fn read(path: &Path) -> Result<Read, ImageFolderError> {
+    let bytes = std::fs::read(path).map_err(|error| ImageFolderError::Open {
         path: path.to_owned(),
         error,
     })?;
@@ -209,7 +170,7 @@ fn read(path: &Path) -> Result<Read, PicturesError> {
         let size = size_px(&bytes);
         return Ok((bytes, size));
     }
-    let wrong = |error| PicturesError::Png {
+    let wrong = |error| ImageFolderError::Png {
         path: path.to_owned(),
         error,
     };
@@ -223,42 +184,14 @@ fn read(path: &Path) -> Result<Read, PicturesError> {
     Ok((jpeg, Some(picture.dimensions())))
 }
 
-impl UnarmedSource for UnarmedPictures {
-    fn format(&self) -> StreamFormat {
-        self.format
-    }
-    fn slot_home(&self) -> SlotHome {
-        SlotHome::Caller
-    }
-    fn own_bytes(&self) -> u64 {
-        self.pictures
-            .pictures
-            .iter()
-            .map(|picture| picture.len() as u64)
-            .sum()
-    }
-    fn io(&self) -> String {
-        format!("a folder of {} pictures", self.pictures.pictures.len())
-    }
-    fn arm(self: Box<Self>, slots: Slots<'_>) -> Result<Box<dyn FrameSource>, NotArmed> {
-        match check_caller_slots(&self.format, slots, MAX_SLOTS) {
-            Ok(slots) => Ok(Box::new(Painted::new(self.format, self.pictures, slots))),
-            Err(error) => Err(NotArmed {
-                source: self,
-                error,
-            }),
-        }
-    }
-}
-
 /// The pictures, and whether they begin anew behind the last.
 #[derive(Debug)]
-struct Pictures {
+pub struct ImageFolder {
     pictures: Vec<Box<[u8]>>,
     repeat: bool,
 }
 
-impl Pictures {
+impl ImageFolder {
     /// The picture that frame `number` shows.
     fn shown(&self, number: u64) -> Option<&[u8]> {
         let count = self.pictures.len() as u64;
@@ -268,7 +201,16 @@ impl Pictures {
     }
 }
 
-impl Paint for Pictures {
+impl Paint for ImageFolder {
+    fn own_bytes(&self) -> u64 {
+        self.pictures
+            .iter()
+            .map(|picture| picture.len() as u64)
+            .sum()
+    }
+    fn io(&self) -> String {
+        format!("a folder of {} pictures", self.pictures.len())
+    }
     fn paint(&self, _: &StreamFormat, number: u64, bytes: &mut [u8]) {
         if let Some(picture) = self.shown(number) {
             let fits = picture.len().min(bytes.len());

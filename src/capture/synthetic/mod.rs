@@ -1,6 +1,6 @@
 //! Sources that need no kernel: colour bars, an image over which the camera's window moves, a folder of JPEG images.
 
-mod cadence;
+mod frame_clock;
 pub mod image;
 pub mod image_folder;
 pub mod paint;

@@ -7,11 +7,9 @@
 //! |              [#] ->                          |      a white block, 8 px further with each frame
 //! ```
 
-use super::cadence::{Paint, Painted};
+use super::frame_clock::{Paint, UnarmedPainted};
 use super::paint::{Rect, Ycbcr, fill, read, stream_format};
-use crate::capture::{FrameSource, NotArmed, SlotHome, Slots, UnarmedSource, check_caller_slots};
 use crate::frame::{PixelFormat, StreamFormat};
-use crate::limits::MAX_SLOTS;
 
 /// Rows of the strip that carries the frame number.
 const STRIP_PX: usize = 16;
@@ -56,25 +54,14 @@ pub struct PatternConfig {
 }
 
 /// The size is outside of 16..=8192 in one direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("found {width_px}x{height_px}, expected 16 to 8192 each way")]
 pub struct PatternSizeError {
     /// Width found.
     pub width_px: u32,
     /// Height found.
     pub height_px: u32,
 }
-
-impl std::fmt::Display for PatternSizeError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "found {}x{}, expected 16 to 8192 each way",
-            self.width_px, self.height_px
-        )
-    }
-}
-
-impl std::error::Error for PatternSizeError {}
 
 /// The bar `index`, 0..=7 from the left: white, yellow, cyan, green, magenta, red, blue, black.
 #[must_use]
@@ -87,16 +74,8 @@ pub fn bar(level: Level, index: usize) -> Ycbcr {
     Ycbcr::from_rgb(channel(2), channel(4), channel(1))
 }
 
-/// The bar that the column `x` of a picture of `width_px` shows below the strip.
-#[must_use]
-pub fn bar_at(width_px: u32, x: u32) -> usize {
-    let bar_px = (width_px as usize / 8) & !1;
-    (x as usize).checked_div(bar_px).unwrap_or(0).min(7)
-}
-
 /// Where the block is in frame `number`: left, top and side in pixels.
-#[must_use]
-pub fn block_at(format: &StreamFormat, number: u64) -> (u32, u32, u32) {
+fn block_at(format: &StreamFormat, number: u64) -> (u32, u32, u32) {
     let side = ((format.height_px / 8) & !1).clamp(2, format.width_px & !1);
     let travel = u64::from(format.width_px - side);
     let left = (number.wrapping_mul(BLOCK_STEP_PX) % (travel + 1)) & !1;
@@ -188,13 +167,9 @@ fn paint(format: &StreamFormat, bars: &[u8], number: u64, slot: &mut [u8]) {
 }
 
 /// The pattern before it has slots.
-#[derive(Debug)]
-pub struct UnarmedPattern {
-    format: StreamFormat,
-    bars: Box<[u8]>,
-}
+pub type UnarmedPattern = UnarmedPainted<Pattern>;
 
-impl UnarmedPattern {
+impl UnarmedPainted<Pattern> {
     /// Prepares the bars.
     ///
     /// # Errors
@@ -218,45 +193,26 @@ impl UnarmedPattern {
         let format = stream_format(pixel, width_px, height_px, interval_ns.max(1)).ok_or(error)?;
         Ok(Self {
             format,
-            bars: bars(&format, level),
+            painter: Pattern {
+                bars: bars(&format, level),
+            },
         })
     }
 }
 
-impl UnarmedSource for UnarmedPattern {
-    fn format(&self) -> StreamFormat {
-        self.format
-    }
-    fn slot_home(&self) -> SlotHome {
-        SlotHome::Caller
-    }
+/// The pattern's bars.
+#[derive(Debug)]
+pub struct Pattern {
+    bars: Box<[u8]>,
+}
+
+impl Paint for Pattern {
     fn own_bytes(&self) -> u64 {
         self.bars.len() as u64
     }
     fn io(&self) -> String {
         "pattern".to_owned()
     }
-    fn arm(self: Box<Self>, slots: Slots<'_>) -> Result<Box<dyn FrameSource>, NotArmed> {
-        match check_caller_slots(&self.format, slots, MAX_SLOTS) {
-            Ok(slots) => {
-                let pattern = Pattern { bars: self.bars };
-                Ok(Box::new(Painted::new(self.format, pattern, slots)))
-            }
-            Err(error) => Err(NotArmed {
-                source: self,
-                error,
-            }),
-        }
-    }
-}
-
-/// The pattern's bars.
-#[derive(Debug)]
-struct Pattern {
-    bars: Box<[u8]>,
-}
-
-impl Paint for Pattern {
     fn paint(&self, format: &StreamFormat, number: u64, bytes: &mut [u8]) {
         paint(format, &self.bars, number, bytes);
     }
@@ -265,6 +221,12 @@ impl Paint for Pattern {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The bar that the column `x` of a picture of `width_px` shows below the strip.
+    fn bar_at(width_px: u32, x: u32) -> usize {
+        let bar_px = (width_px as usize / 8) & !1;
+        (x as usize).checked_div(bar_px).unwrap_or(0).min(7)
+    }
     use crate::capture::synthetic::paint::alike;
     use proptest::prelude::*;
     use proptest::sample::select;
@@ -308,7 +270,7 @@ mod tests {
             let unarmed = UnarmedPattern::new(config(pixel, 640, 360)).unwrap();
             let mut slot = vec![0; unarmed.format.size_bytes as usize];
             for number in [0, 1, 77, 0x8000_0001, 0xFFFF_FFFF] {
-                paint(&unarmed.format, &unarmed.bars, number, &mut slot);
+                paint(&unarmed.format, &unarmed.painter.bars, number, &mut slot);
                 let read = read_number(&unarmed.format, &slot);
                 assert_eq!(read, u32::try_from(number).ok(), "{pixel:?}");
                 for index in 0..8 {
@@ -350,7 +312,7 @@ mod tests {
         ) {
             let unarmed = UnarmedPattern::new(config(pixel, width_px, height_px)).unwrap();
             let mut slot = vec![0; unarmed.format.size_bytes as usize];
-            paint(&unarmed.format, &unarmed.bars, u64::from(number), &mut slot);
+            paint(&unarmed.format, &unarmed.painter.bars, u64::from(number), &mut slot);
             let expected = (width_px >= 64).then_some(number);
             prop_assert_eq!(read_number(&unarmed.format, &slot), expected);
         }

@@ -1,6 +1,6 @@
 //! What can be told of events: GPIO chips with their lines, serial devices.
 
-use crate::sys::device::gpio::{Chip, Line};
+use crate::sys::device::gpio::{Chip, LineInfo};
 use crate::sys::device::serial::SerialDevice;
 use nix::errno::Errno;
 use std::fmt::Write as _;
@@ -24,7 +24,7 @@ pub(super) fn show_chips(text: &mut String, chips: &[(PathBuf, Result<Chip, Errn
             0 => writeln!(text, "           {}, no lines", chip.label),
             lines => writeln!(text, "           {}, lines 0 to {}", chip.label, lines - 1),
         };
-        for (number, Line { name, holder }) in chip.lines.iter().enumerate() {
+        for (number, LineInfo { name, holder }) in chip.lines.iter().enumerate() {
             let holder = holder.as_ref().map(|holder| format!("{holder} holds it"));
             let words = [Some(name.as_str()), holder.as_deref()];
             let words: Vec<&str> = words
@@ -63,14 +63,14 @@ pub(super) fn show_serial(text: &mut String, devices: &[SerialDevice]) {
 #[cfg(test)]
 mod tests {
     use super::{show_chips, show_serial};
-    use crate::sys::device::gpio::{Chip, Line};
+    use crate::sys::device::gpio::{Chip, LineInfo};
     use crate::sys::device::holders::Holders;
     use crate::sys::device::serial::SerialDevice;
     use nix::errno::Errno;
 
     #[test]
     fn chips_are_shown_with_the_lines_that_have_a_name_or_a_holder() {
-        let line = |name: &str, holder: Option<&str>| Line {
+        let line = |name: &str, holder: Option<&str>| LineInfo {
             name: name.into(),
             holder: holder.map(str::to_owned),
         };

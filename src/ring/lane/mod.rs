@@ -10,6 +10,7 @@
 //! `driver_slots` are with the producer, so [`LaneProducer::take_free`] succeeds whenever fewer than that
 //! are in its hands or with the driver.
 mod producer;
+mod shared;
 mod tap;
 mod view;
 
@@ -19,9 +20,10 @@ pub use view::{LaneView, Occupancy};
 
 use super::frame_ring::CapacityError;
 use super::lane_core::LaneCore;
-use crate::frame::{Slot, SlotTable};
+use crate::frame::SlotTable;
 use crate::limits::MAX_TAPS;
 use crate::sync::{Arc, AtomicU32, Ordering};
+use shared::Lane;
 
 /// What one tap needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,30 +86,6 @@ impl std::fmt::Display for LaneError {
 }
 
 impl std::error::Error for LaneError {}
-
-#[derive(Debug)]
-struct Lane {
-    core: LaneCore<SlotTable>,
-    /// Unique in the process: a token of another lane is recognised.
-    id: u32,
-    camera: u16,
-}
-
-impl Lane {
-    #[inline]
-    fn table(&self) -> &SlotTable {
-        &self.core.states
-    }
-
-    /// The slot of a token, after making sure that it is a token of this lane: the tables are indexed
-    /// by it, and the token is the proof that its holder may touch the slot.
-    #[inline]
-    #[track_caller]
-    fn index<S>(&self, slot: &Slot<S>) -> u16 {
-        assert!(slot.lane() == self.id, "a slot of another lane");
-        slot.index()
-    }
-}
 
 /// A lane over `table`, for camera number `camera`: the producer's handle, and one handle for each
 /// reader, tap by tap.

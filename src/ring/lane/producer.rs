@@ -1,7 +1,8 @@
 //! The capture thread's end of a lane: free slots, the driver's slots, filling and publishing.
 #![allow(unsafe_code)]
 
-use super::{Lane, LaneView, Occupancy};
+use super::shared::Lane;
+use super::view::{LaneView, Occupancy};
 use crate::frame::{Filled, FrameMeta, Free, Payload, Slot, StateError};
 use crate::ring::lane_core::SlotSet;
 use crate::sync::Arc;

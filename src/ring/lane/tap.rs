@@ -1,7 +1,8 @@
 //! A reader's end of a lane: claims and leases.
 #![allow(unsafe_code)]
 
-use super::{Lane, LaneView};
+use super::shared::Lane;
+use super::view::LaneView;
 use crate::frame::{End, FrameHeader, HeaderFault, Leased, Slot};
 use crate::ring::frame_ring::Claimed;
 use crate::sync::Arc;

@@ -1,6 +1,6 @@
 //! A look at a lane, for audits and the ledger: counts from the headers and rings, moving nothing.
 
-use super::Lane;
+use super::shared::Lane;
 use crate::limits::MAX_TAPS;
 use crate::sync::Arc;
 

@@ -27,7 +27,12 @@ pub struct GpioPort {
 pub struct GpioLine(File);
 
 /// A line cannot be had.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "line {line} of {} cannot be had: {reason}; expected a GPIO character device whose line nobody else holds, and the \
+     right to open it (`pinsight probe` lists chips and lines)",
+    device.display()
+)]
 pub struct GpioError {
     /// The chip.
     pub device: PathBuf,
@@ -37,24 +42,6 @@ pub struct GpioError {
     pub reason: String,
 }
 
-impl std::fmt::Display for GpioError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            device,
-            line,
-            reason,
-        } = self;
-        write!(
-            f,
-            "line {line} of {} cannot be had: {reason}; expected a GPIO character device whose line nobody \
-             else holds, and the right to open it (`pinsight probe` lists chips and lines)",
-            device.display()
-        )
-    }
-}
-
-impl std::error::Error for GpioError {}
-
 /// A chip that answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chip {
@@ -63,12 +50,12 @@ pub struct Chip {
     /// What its driver calls it.
     pub label: String,
     /// Its lines, in the order of their numbers.
-    pub lines: Vec<Line>,
+    pub lines: Vec<LineInfo>,
 }
 
 /// A line of a chip.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Line {
+pub struct LineInfo {
     /// What the board calls it; may be empty.
     pub name: String,
     /// Who holds it; `None` while it is free.
@@ -93,7 +80,7 @@ impl GpioPort {
     pub fn describe(&self) -> Result<String, GpioError> {
         let chip = Chip::open(&self.device).map_err(|errno| self.explain(errno))?;
         match chip.lines.get(self.line as usize) {
-            Some(Line { name, holder: None }) => {
+            Some(LineInfo { name, holder: None }) => {
                 let name = if name.is_empty() { "no name" } else { name };
                 let Self { device, line, .. } = self;
                 let label = &chip.label;
@@ -121,7 +108,7 @@ impl GpioPort {
             },
             (
                 _,
-                Ok(Some(Line {
+                Ok(Some(LineInfo {
                     holder: Some(holder),
                     ..
                 })),
@@ -206,7 +193,7 @@ impl Chip {
             let info = get_line_info(&file, offset).ok()?;
             let used = info.flags.contains(LineFlags::USED);
             let holder = Some(String::from(&info.consumer)).filter(|name| !name.is_empty());
-            Some(Line {
+            Some(LineInfo {
                 name: String::from(&info.name),
                 holder: used.then(|| holder.unwrap_or_else(|| "somebody".to_owned())),
             })

@@ -4,22 +4,18 @@
 use crate::limits::MAX_CAMERAS;
 use crate::units::NS_PER_S;
 use nix::libc;
-use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::os::fd::{BorrowedFd, RawFd};
 
-/// Bytes that a descriptor which [`takes_bytes`] takes without a wait: `PIPE_BUF` of Linux, pipe(7).
-pub const TAKEN_AT_ONCE: usize = 4096;
+/// Bytes that a descriptor which [`is_writable`] takes without a wait: `PIPE_BUF` of Linux, pipe(7).
+pub const PIPE_BUF: usize = 4096;
 
-/// A write of up to [`TAKEN_AT_ONCE`] bytes would not wait for a reader. Never waits itself, and is true where
+/// A write of up to [`PIPE_BUF`] bytes would not wait for a reader. Never waits itself, and is true where
 /// the write would end with an error: that says more.
 #[must_use]
-pub fn takes_bytes(descriptor: BorrowedFd<'_>) -> bool {
-    let mut fd = libc::pollfd {
-        fd: descriptor.as_raw_fd(),
-        events: libc::POLLOUT,
-        revents: 0,
-    };
-    // SAFETY: one live pollfd, and a time-out of 0.
-    unsafe { libc::poll(&raw mut fd, 1, 0) != 0 }
+pub fn is_writable(descriptor: BorrowedFd<'_>) -> bool {
+    let mut polled = [PollFd::new(descriptor, PollFlags::POLLOUT)];
+    poll(&mut polled, PollTimeout::ZERO) != Ok(0)
 }
 
 /// Descriptors to wait for: those of every camera, and one to be stopped by.
@@ -109,23 +105,23 @@ impl PollSet {
 
 #[cfg(test)]
 mod tests {
-    use super::{PollSet, TAKEN_AT_ONCE, takes_bytes};
+    use super::{PIPE_BUF, PollSet, is_writable};
     use nix::unistd::{pipe, read, write};
     use std::os::fd::{AsFd as _, AsRawFd as _};
 
     #[test]
     fn a_full_pipe_takes_nothing_and_a_broken_one_says_so_itself() {
         let (reader, writer) = pipe().unwrap();
-        let piece = [0; TAKEN_AT_ONCE];
+        let piece = [0; PIPE_BUF];
         let mut taken = 0;
-        while takes_bytes(writer.as_fd()) {
+        while is_writable(writer.as_fd()) {
             taken += write(&writer, &piece).unwrap();
         }
-        assert!(taken >= TAKEN_AT_ONCE);
-        read(&reader, &mut [0; TAKEN_AT_ONCE]).unwrap();
-        assert!(takes_bytes(writer.as_fd()));
+        assert!(taken >= PIPE_BUF);
+        read(&reader, &mut [0; PIPE_BUF]).unwrap();
+        assert!(is_writable(writer.as_fd()));
         drop(reader);
-        assert!(takes_bytes(writer.as_fd()));
+        assert!(is_writable(writer.as_fd()));
     }
 
     #[test]

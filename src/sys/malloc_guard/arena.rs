@@ -4,13 +4,13 @@
 //! by any thread: those of others are pushed on a stack that the owner empties, a few at each call.
 //!
 //! Answers for: alignment, sizes, that no block is handed out twice, and the high-water mark. Does not
-//! answer for: counting calls (`heap`).
+//! answer for: counting calls (`records`).
 //!
 //! # Source
 //! M. Masmano and others, "TLSF: a New Dynamic Memory Allocator for Real-Time Systems" (ECRTS 2004),
 //! as the `rlsf` crate has it.
 
-use super::{MODE, mode, settings};
+use super::mode::{self, settings};
 use crate::limits::MAX_THREADS;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sys::memory::Region;
@@ -101,28 +101,17 @@ unsafe impl Sync for Arena {}
 unsafe impl Send for Arena {}
 
 /// An arena cannot be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ArenaError {
     /// The region is below 64 KiB or above 1 GiB.
+    #[error(
+        "malloc arena: found {0} bytes, expected {LEAST_BYTES}..={MOST_BYTES}; set malloc-arena-kib in [memory]"
+    )]
     Size(usize),
     /// There are [`MAX_THREADS`] arenas.
+    #[error("more than {MAX_THREADS} malloc arenas")]
     TooMany,
 }
-
-impl std::fmt::Display for ArenaError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Size(bytes) => write!(
-                f,
-                "malloc arena: found {bytes} bytes, expected {LEAST_BYTES}..={MOST_BYTES}; set \
-                 malloc-arena-kib in [memory]"
-            ),
-            Self::TooMany => write!(f, "more than {MAX_THREADS} malloc arenas"),
-        }
-    }
-}
-
-impl std::error::Error for ArenaError {}
 
 /// How full an arena is and was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -160,9 +149,10 @@ pub fn owner_of(pointer: *mut c_void) -> Option<&'static Arena> {
 
 /// How full every arena is, in the order in which they were made.
 pub fn reports() -> impl Iterator<Item = ArenaReport> {
+    // M1 (acquire): the entries below the count.
     let count = COUNT.load(Ordering::Acquire);
     ARENAS[..count].iter().filter_map(|entry| {
-        // SAFETY: as in `owner_of`, by the acquire above (C).
+        // SAFETY: as in `owner_of`, by the acquire above (M1).
         unsafe { entry.load(Ordering::Relaxed).as_ref() }.map(Arena::report)
     })
 }
@@ -222,9 +212,9 @@ impl Arena {
         }
         std::mem::forget(region);
         entry.store(head.as_ptr(), Ordering::Relaxed);
-        // Publishes the entry (C).
+        // M1 (release): publishes the entry.
         COUNT.store(index + 1, Ordering::Release);
-        MODE.fetch_or(mode::ARENAS, Ordering::Relaxed);
+        mode::set(mode::ARENAS, true);
         // SAFETY: written above, never unmapped, and only shared from here on.
         Ok(unsafe { head.as_ref() })
     }
@@ -242,7 +232,7 @@ impl Arena {
 
     /// Makes the calling thread the owner, if there is none.
     pub(super) fn acquire(&self) -> bool {
-        // Pairs with the release in `release`: what the last owner did to the pools (O).
+        // M2 (acquire, pairs with M2 release in `release`): what the last owner did to the pools.
         self.owned
             .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
@@ -250,7 +240,7 @@ impl Arena {
 
     /// Gives ownership up.
     pub(super) fn release(&self) {
-        // Pairs with the acquire in `acquire` (O).
+        // M2 (release, pairs with M2 acquire in `acquire`).
         self.owned.store(false, Ordering::Release);
     }
 
@@ -336,7 +326,7 @@ impl Arena {
         loop {
             // SAFETY: the block is retired, at least as large as the link, and aligned to 16.
             unsafe { node.write(Returned { next: head.cast() }) };
-            // Publishes the link, and the last user's accesses to the block (R). The owner takes the
+            // M3 (release): publishes the link, and the last user's accesses to the block. The owner takes the
             // whole stack at once, so that an address which comes back is no danger.
             match self.returned.compare_exchange_weak(
                 head,
@@ -365,14 +355,14 @@ impl Arena {
                 if self.returned.load(Ordering::Relaxed).is_null() {
                     return;
                 }
-                // Pairs with the release in `free_from_elsewhere` (R).
+                // M3 (acquire, pairs with M3 release in `free_from_elsewhere`).
                 pools.pending = self.returned.swap(std::ptr::null_mut(), Ordering::Acquire);
             }
             let Some(node) = NonNull::new(pools.pending.cast::<Returned>()) else {
                 return;
             };
             // SAFETY: nodes of the stack are retired blocks whose link was written before they were
-            // published (R).
+            // published (M3).
             pools.pending = unsafe { node.read() }.next.cast();
             self.put_back(pools, node.cast());
         }

@@ -6,7 +6,9 @@
 //! The GNU C Library manual, "Replacing malloc": which functions a replacement has to define. The two
 //! `free_*sized` are C23's.
 
-use super::{ARENA, Arena, MODE, PROBED, Pool, Record, arena, mode, record};
+use super::arena::{self, Arena, Pool};
+use super::mode;
+use super::records::{ARENA, PROBED, Record, record};
 use crate::sync::{AtomicUsize, Ordering};
 use nix::errno::Errno;
 use nix::libc::{self, c_int, c_void};
@@ -56,7 +58,7 @@ fn no_memory() -> *mut c_void {
 
 /// A pointer of the arenas, and whose.
 fn arena_of(pointer: *mut c_void) -> Option<&'static Arena> {
-    if MODE.load(Ordering::Relaxed) & mode::ARENAS == 0 {
+    if mode::get() & mode::ARENAS == 0 {
         None
     } else {
         arena::owner_of(pointer)
@@ -137,7 +139,7 @@ fn count_free(pointer: *mut c_void, mode: usize) {
 fn trap(mode: usize) {
     if mode & mode::TRAP != 0 {
         // What follows allocates; it is not to trap again.
-        MODE.fetch_and(!(mode::TRAP | mode::GUARD), Ordering::Relaxed);
+        mode::set(mode::TRAP | mode::GUARD, false);
         ARENA.set(std::ptr::null());
         let trace = std::backtrace::Backtrace::force_capture();
         // Standard error may be closed.
@@ -154,7 +156,7 @@ fn trap(mode: usize) {
 pub unsafe extern "C" fn malloc(size: usize) -> *mut c_void {
     // SAFETY: the C library's function, with the same contract.
     let library = || unsafe { __libc_malloc(size) };
-    match MODE.load(Ordering::Relaxed) {
+    match mode::get() {
         0 => library(),
         mode => serve(size, 0, mode, library),
     }
@@ -168,7 +170,7 @@ pub unsafe extern "C" fn malloc(size: usize) -> *mut c_void {
 pub unsafe extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
     // SAFETY: the C library's function, with the same contract.
     let library = || unsafe { __libc_calloc(count, size) };
-    match MODE.load(Ordering::Relaxed) {
+    match mode::get() {
         0 => library(),
         mode => {
             let Some(bytes) = count.checked_mul(size) else {
@@ -192,7 +194,7 @@ pub unsafe extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
 pub unsafe extern "C" fn realloc(pointer: *mut c_void, size: usize) -> *mut c_void {
     // SAFETY: the C library's function; reached with its own pointers only.
     let library = || unsafe { __libc_realloc(pointer, size) };
-    let mode = MODE.load(Ordering::Relaxed);
+    let mode = mode::get();
     if mode == 0 {
         return library();
     }
@@ -260,7 +262,7 @@ fn realloc_of_arena(arena: &'static Arena, pointer: *mut c_void, size: usize) ->
 /// As in C: `pointer` is null, or came from here and has not been freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free(pointer: *mut c_void) {
-    let mode = MODE.load(Ordering::Relaxed);
+    let mode = mode::get();
     if mode != 0 && !pointer.is_null() {
         if let Some(arena) = arena_of(pointer) {
             return to_arena(arena, pointer);
@@ -299,10 +301,7 @@ pub unsafe extern "C" fn free_aligned_sized(pointer: *mut c_void, _align: usize,
 pub unsafe extern "C" fn memalign(align: usize, size: usize) -> *mut c_void {
     // SAFETY: the C library's function, with the same contract.
     let library = || unsafe { __libc_memalign(align, size) };
-    match (
-        MODE.load(Ordering::Relaxed),
-        align.checked_next_power_of_two(),
-    ) {
+    match (mode::get(), align.checked_next_power_of_two()) {
         (0, _) | (_, None) => library(),
         (mode, Some(align)) => serve(size, align, mode, library),
     }
@@ -356,7 +355,7 @@ pub unsafe extern "C" fn posix_memalign(
 pub unsafe extern "C" fn valloc(size: usize) -> *mut c_void {
     // SAFETY: the C library's function, with the same contract.
     let library = || unsafe { __libc_valloc(size) };
-    match MODE.load(Ordering::Relaxed) {
+    match mode::get() {
         0 => library(),
         mode => serve(size, arena::PAGE_BYTES, mode, library),
     }
@@ -371,7 +370,7 @@ pub unsafe extern "C" fn pvalloc(size: usize) -> *mut c_void {
     // SAFETY: the C library's function, with the same contract.
     let library = || unsafe { __libc_pvalloc(size) };
     match (
-        MODE.load(Ordering::Relaxed),
+        mode::get(),
         size.checked_next_multiple_of(arena::PAGE_BYTES),
     ) {
         (0, _) | (_, None) => library(),

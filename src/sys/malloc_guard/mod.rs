@@ -30,221 +30,39 @@
 mod arena;
 #[cfg(all(target_env = "gnu", not(miri)))]
 mod interpose;
+mod mode;
+mod records;
 #[cfg(all(test, target_env = "gnu", not(miri)))]
 mod tests;
 
 pub use arena::{Arena, ArenaError, ArenaReport, Pool, reports as arena_reports};
+pub use records::HeapCounts;
 
 use crate::limits::MAX_THREADS;
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, Padded};
+use crate::sync::{Ordering, Padded};
+use mode::settings;
 use nix::libc;
-use std::cell::Cell;
+use records::{ARENA, ENDED, HOT, INDEX, OTHERS, PROBED, Record, record};
 use std::hint::black_box;
 use std::marker::PhantomData;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Bits of `MODE`. All clear is the one test that every allocation before ready pays.
-mod mode {
-    /// Calls are counted.
-    pub const GUARD: usize = 1;
-    /// A pointer may be one of an arena.
-    pub const ARENAS: usize = 2;
-    /// A self-test is listening.
-    pub const PROBE: usize = 4;
-    /// The first call of a hot thread ends the process.
-    pub const TRAP: usize = 8;
-}
-
-/// What the door does; changed under `SETTINGS` only. Relaxed throughout: a thread that learns late
-/// that the guard is up counts late, nothing else depends on it.
-static MODE: AtomicUsize = AtomicUsize::new(0);
-
-/// Guards that are held.
-static SETTINGS: Mutex<usize> = Mutex::new(0);
-
-/// Calls of one thread, or of all that are not hot. Written by its thread (the shared one by many);
-/// read by anyone. Statistics: relaxed throughout.
-#[derive(Debug)]
-struct Record {
-    taken: AtomicBool,
-    calls: AtomicU64,
-    frees: AtomicU64,
-    allocated_bytes: AtomicU64,
-    freed_bytes: AtomicU64,
-    arena_served: AtomicU64,
-    arena_returned: AtomicU64,
-    arena_overdrawn: AtomicU64,
-    arena_refused: AtomicU64,
-}
-
-impl Record {
-    const fn new() -> Self {
-        Self {
-            taken: AtomicBool::new(false),
-            calls: AtomicU64::new(0),
-            frees: AtomicU64::new(0),
-            allocated_bytes: AtomicU64::new(0),
-            freed_bytes: AtomicU64::new(0),
-            arena_served: AtomicU64::new(0),
-            arena_returned: AtomicU64::new(0),
-            arena_overdrawn: AtomicU64::new(0),
-            arena_refused: AtomicU64::new(0),
-        }
-    }
-
-    fn counts(&self) -> HeapCounts {
-        HeapCounts {
-            calls: self.calls.load(Ordering::Relaxed),
-            frees: self.frees.load(Ordering::Relaxed),
-            allocated_bytes: self.allocated_bytes.load(Ordering::Relaxed),
-            freed_bytes: self.freed_bytes.load(Ordering::Relaxed),
-            arena_served: self.arena_served.load(Ordering::Relaxed),
-            arena_returned: self.arena_returned.load(Ordering::Relaxed),
-            arena_overdrawn: self.arena_overdrawn.load(Ordering::Relaxed),
-            arena_refused: self.arena_refused.load(Ordering::Relaxed),
-        }
-    }
-
-    fn add(&self, counts: &HeapCounts) {
-        self.calls.fetch_add(counts.calls, Ordering::Relaxed);
-        self.frees.fetch_add(counts.frees, Ordering::Relaxed);
-        self.allocated_bytes
-            .fetch_add(counts.allocated_bytes, Ordering::Relaxed);
-        self.freed_bytes
-            .fetch_add(counts.freed_bytes, Ordering::Relaxed);
-        self.arena_served
-            .fetch_add(counts.arena_served, Ordering::Relaxed);
-        self.arena_returned
-            .fetch_add(counts.arena_returned, Ordering::Relaxed);
-        self.arena_overdrawn
-            .fetch_add(counts.arena_overdrawn, Ordering::Relaxed);
-        self.arena_refused
-            .fetch_add(counts.arena_refused, Ordering::Relaxed);
-    }
-
-    fn clear(&self) {
-        for counter in [
-            &self.calls,
-            &self.frees,
-            &self.allocated_bytes,
-            &self.freed_bytes,
-            &self.arena_served,
-            &self.arena_returned,
-            &self.arena_overdrawn,
-            &self.arena_refused,
-        ] {
-            counter.store(0, Ordering::Relaxed);
-        }
-    }
-}
-
-/// Threads that are not hot, together.
-static OTHERS: Padded<Record> = Padded(Record::new());
-/// Hot threads that have ended, together.
-static ENDED: Padded<Record> = Padded(Record::new());
-/// Hot threads.
-static HOT: [Padded<Record>; MAX_THREADS] = [const { Padded(Record::new()) }; MAX_THREADS];
-
-thread_local! {
-    /// This thread's entry of `HOT`; `MAX_THREADS` is none. Constant and without a destructor, so that
-    /// looking at it never allocates and works to the thread's end.
-    static INDEX: Cell<usize> = const { Cell::new(MAX_THREADS) };
-    /// The arena that serves this thread; null is none.
-    static ARENA: Cell<*const Arena> = const { Cell::new(std::ptr::null()) };
-    /// Allocating calls of this thread while a self-test listens.
-    static PROBED: Cell<u64> = const { Cell::new(0) };
-}
-
-/// The calling thread's record, and whether it is a hot thread's.
-fn record() -> (&'static Record, bool) {
-    match HOT.get(INDEX.get()) {
-        Some(record) => (record, true),
-        None => (&OTHERS, false),
-    }
-}
-
-fn settings() -> MutexGuard<'static, usize> {
-    // A panic elsewhere leaves the number as it was.
-    SETTINGS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Entries into the heap while a guard was held.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HeapCounts {
-    /// Allocating calls that reached the C library.
-    pub calls: u64,
-    /// Freeing calls that reached the C library.
-    pub frees: u64,
-    /// Bytes that they got (the C library's usable size).
-    pub allocated_bytes: u64,
-    /// Bytes that they gave back.
-    pub freed_bytes: u64,
-    /// Allocating calls that an arena served, reserve included.
-    pub arena_served: u64,
-    /// Blocks given back to an arena.
-    pub arena_returned: u64,
-    /// Of the served ones those for which only the reserve had room: each fails its inference.
-    pub arena_overdrawn: u64,
-    /// Calls that neither had room for, and which the C library served.
-    pub arena_refused: u64,
-}
-
-impl HeapCounts {
-    /// Entries into the C library's heap, freeing included.
-    #[must_use]
-    pub const fn heap_calls(&self) -> u64 {
-        self.calls + self.frees
-    }
-
-    /// Bytes got less bytes given back. What is in an arena is no growth.
-    #[must_use]
-    pub const fn growth_bytes(&self) -> i64 {
-        self.allocated_bytes
-            .wrapping_sub(self.freed_bytes)
-            .cast_signed()
-    }
-
-    /// What was counted after `earlier`.
-    #[must_use]
-    pub const fn since(&self, earlier: &Self) -> Self {
-        Self {
-            calls: self.calls.saturating_sub(earlier.calls),
-            frees: self.frees.saturating_sub(earlier.frees),
-            allocated_bytes: self.allocated_bytes.saturating_sub(earlier.allocated_bytes),
-            freed_bytes: self.freed_bytes.saturating_sub(earlier.freed_bytes),
-            arena_served: self.arena_served.saturating_sub(earlier.arena_served),
-            arena_returned: self.arena_returned.saturating_sub(earlier.arena_returned),
-            arena_overdrawn: self.arena_overdrawn.saturating_sub(earlier.arena_overdrawn),
-            arena_refused: self.arena_refused.saturating_sub(earlier.arena_refused),
-        }
-    }
-
-    /// Both together.
-    #[must_use]
-    pub const fn plus(&self, other: &Self) -> Self {
-        Self {
-            calls: self.calls + other.calls,
-            frees: self.frees + other.frees,
-            allocated_bytes: self.allocated_bytes + other.allocated_bytes,
-            freed_bytes: self.freed_bytes + other.freed_bytes,
-            arena_served: self.arena_served + other.arena_served,
-            arena_returned: self.arena_returned + other.arena_returned,
-            arena_overdrawn: self.arena_overdrawn + other.arena_overdrawn,
-            arena_refused: self.arena_refused + other.arena_refused,
-        }
-    }
-}
 
 /// The heap cannot be watched as asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeapError {
     /// Every one of the [`MAX_THREADS`] records is taken.
+    #[error("more than {MAX_THREADS} hot threads")]
     TooManyThreads,
     /// The thread is registered already.
+    #[error("the thread is registered as hot already")]
     AlreadyHot,
     /// The arena serves another thread.
+    #[error("the malloc arena serves another thread")]
     ArenaTaken,
     /// Calls do not pass through here: C library functions of this many, Rust's heap of this many.
+    #[error(
+        "heap calls cannot be counted: of one in C {c} were seen, of one in Rust {rust}; the executable must define malloc \
+         and export it, with glibc behind it"
+    )]
     NotInterposed {
         /// Calls of strdup(3) that were seen, of one.
         c: u64,
@@ -252,23 +70,6 @@ pub enum HeapError {
         rust: u64,
     },
 }
-
-impl std::fmt::Display for HeapError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::TooManyThreads => write!(f, "more than {MAX_THREADS} hot threads"),
-            Self::AlreadyHot => f.write_str("the thread is registered as hot already"),
-            Self::ArenaTaken => f.write_str("the malloc arena serves another thread"),
-            Self::NotInterposed { c, rust } => write!(
-                f,
-                "heap calls cannot be counted: of one in C {c} were seen, of one in Rust {rust}; the \
-                 executable must define malloc and export it, with glibc behind it"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for HeapError {}
 
 /// While it is held, calls are counted and arenas serve. Guards nest.
 #[derive(Debug)]
@@ -280,7 +81,7 @@ pub fn guard_on() -> Guard {
     let mut guards = settings();
     prepare();
     *guards += 1;
-    MODE.fetch_or(mode::GUARD, Ordering::Relaxed);
+    mode::set(mode::GUARD, true);
     Guard(())
 }
 
@@ -289,7 +90,7 @@ impl Drop for Guard {
         let mut guards = settings();
         *guards -= 1;
         if *guards == 0 {
-            MODE.fetch_and(!mode::GUARD, Ordering::Relaxed);
+            mode::set(mode::GUARD, false);
         }
     }
 }
@@ -298,11 +99,7 @@ impl Drop for Guard {
 /// while a guard is held prints where it came from, and aborts the process.
 pub fn set_trap(on: bool) {
     let _settings = settings();
-    if on {
-        MODE.fetch_or(mode::TRAP, Ordering::Relaxed);
-    } else {
-        MODE.fetch_and(!mode::TRAP, Ordering::Relaxed);
-    }
+    mode::set(mode::TRAP, on);
 }
 
 /// A thread whose calls are counted by themselves. Belongs to its thread; its counts go to the sum of
@@ -324,7 +121,7 @@ pub fn register_hot() -> Result<HotThread, HeapError> {
         return Err(HeapError::AlreadyHot);
     }
     let free = |record: &Padded<Record>| {
-        // Pairs with the release in `drop`: the counts are clear (T).
+        // M4 (acquire, pairs with M4 release in `drop`): the counts are clear.
         record
             .taken
             .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
@@ -377,7 +174,7 @@ impl Drop for HotThread {
         let record = &HOT[self.index];
         ENDED.add(&record.counts());
         record.clear();
-        // Pairs with the acquire in `register_hot` (T).
+        // M4 (release, pairs with M4 acquire in `register_hot`).
         record.taken.store(false, Ordering::Release);
     }
 }
@@ -406,20 +203,11 @@ pub fn other_counts() -> HeapCounts {
 /// each of the first threads, which counts against the limit of locked memory, and spreads over them
 /// what arming leaves behind. Hot threads do not enter the heap, so none waits for its lock. Call it
 /// before the first thread is started.
-pub fn settle() {
+pub fn limit_glibc_arenas() {
     #[cfg(target_env = "gnu")]
     // SAFETY: no requirement but a known parameter; a refusal changes nothing.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
-    }
-}
-
-/// Gives what the C library's heap holds free back to the kernel.
-pub fn trim() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: no requirement.
-    unsafe {
-        libc::malloc_trim(0);
     }
 }
 
@@ -436,7 +224,7 @@ fn prepare() {
 pub fn self_test() -> Result<(), HeapError> {
     let _settings = settings();
     prepare();
-    MODE.fetch_or(mode::PROBE, Ordering::Relaxed);
+    mode::set(mode::PROBE, true);
     // The compiler knows these functions, and that the C library's do not touch our counter. Ours do:
     // `black_box` keeps each reading between the calls where it stands.
     let before = black_box(PROBED.get());
@@ -447,7 +235,7 @@ pub fn self_test() -> Result<(), HeapError> {
     unsafe { libc::free(copy.cast()) };
     drop(black_box(Box::new(black_box(1_u64))));
     let after_rust = black_box(PROBED.get());
-    MODE.fetch_and(!mode::PROBE, Ordering::Relaxed);
+    mode::set(mode::PROBE, false);
     let (c, rust) = (after_c - before, after_rust - after_c);
     if c == 1 && rust == 1 {
         Ok(())

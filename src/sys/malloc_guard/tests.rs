@@ -3,6 +3,7 @@ use crate::profile::OnShortage;
 use crate::sys::memory::{Pages, Region, RegionRequest};
 use nix::libc::c_void;
 use proptest::prelude::*;
+use std::cell::Cell;
 
 fn new_arena(bytes: u64) -> &'static Arena {
     let region = Region::map(&RegionRequest {
@@ -518,10 +519,14 @@ fn what_the_program_reads_and_says_of_itself_after_ready_needs_no_heap() {
             for turn in 0..3 {
                 probe.sample();
                 assert_eq!(signals.wait(1000), Ok(None));
-                notifier.status("30.0 results/s").unwrap();
+                let states = [
+                    notify::NotifyState::Ready,
+                    notify::NotifyState::Status("watching"),
+                ];
+                notifier.send(&states).unwrap();
                 let level = log::Level::Info;
                 let line =
-                    logger::Line::new(logger::Style::Word, level, format_args!("turn {turn}"));
+                    logger::LogLine::new(logger::Style::Word, level, format_args!("turn {turn}"));
                 assert!(line.as_bytes().len() > 8);
                 assert!(clock::now_ns() > 0 && memory::locked_bytes().is_some());
                 assert!(thread_counts() == hot.counts());

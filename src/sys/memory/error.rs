@@ -1,8 +1,10 @@
 //! Why memory cannot be had, with the setting to change.
 
-use super::{LockError, Placement, RegionRequest};
-use crate::sys::memory::hugepool;
-use crate::units::{KIB, MIB};
+use super::hugepool;
+use super::lock::LockError;
+use super::pages::RegionRequest;
+use super::placement::Placement;
+use crate::units::KIB;
 use nix::errno::Errno;
 use std::path::Path;
 
@@ -11,11 +13,16 @@ pub(super) const ACCEPT: &str =
     ", or accept other pages with on-shortage = \"fallback\" in [memory]";
 
 /// A region cannot be had as asked.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum MemoryError {
     /// Zero bytes, more than the address space, or a page size that is no power of two.
+    #[error("no region can have {} bytes of {:?}", .0.bytes, .0.pages)]
     Request(RegionRequest),
     /// The kernel has no huge pages of this size.
+    #[error(
+        "this kernel has no hugepages of {} KiB; it has{}; set hugepage-kib in [memory] to one of these",
+        page_bytes / KIB, listed(sizes)
+    )]
     NoSuchPageSize {
         /// Wanted size.
         page_bytes: u64,
@@ -23,6 +30,13 @@ pub enum MemoryError {
         sizes: Vec<u64>,
     },
     /// The pool of huge pages is too small, or others hold it.
+    #[error(
+        "hugepages of {} KiB{}: found {available} available of {total}, need {needed} ({errno}); reserve them with {}{}",
+        page_bytes / KIB,
+        node.map_or(String::new(), |node| format!(" on node {node}")),
+        reservation(page_bytes / KIB, *node, total + needed.saturating_sub(*available)),
+        ACCEPT
+    )]
     Pool {
         /// Size of its pages.
         page_bytes: u64,
@@ -38,6 +52,7 @@ pub enum MemoryError {
         errno: Errno,
     },
     /// There is no such node.
+    #[error("this machine has no memory node {node} ({errno}); see `pinsight probe`")]
     NoSuchNode {
         /// Wanted node.
         node: usize,
@@ -45,6 +60,10 @@ pub enum MemoryError {
         errno: Errno,
     },
     /// The memory cannot be bound to a node.
+    #[error("memory cannot be bound to node {node}: mbind: {errno}{}", match *.errno {
+        Errno::EPERM => "; a container needs CAP_SYS_NICE or a seccomp rule for mbind",
+        _ => "",
+    })]
     Bind {
         /// Wanted node.
         node: usize,
@@ -52,6 +71,11 @@ pub enum MemoryError {
         errno: Errno,
     },
     /// Pages lie where they were not bound to.
+    #[error(
+        "{} of {} pages are not on node {node} (by node: {:?}, unknown: {})",
+        placement.pages - placement.on_node.get(*node).copied().unwrap_or(0),
+        placement.pages, placement.on_node, placement.unknown
+    )]
     Misplaced {
         /// Wanted node.
         node: usize,
@@ -59,8 +83,14 @@ pub enum MemoryError {
         placement: Placement,
     },
     /// The memory cannot be locked.
+    #[error("{0}")]
     Lock(LockError),
     /// Another call failed: not enough memory as a rule.
+    #[error("{operation} of {bytes} bytes failed: {errno}{}", match *.errno {
+        Errno::ENOMEM => "; raise the limit of address space (LimitAS of the service, `ulimit -v`) if there is one, or \
+                          lower memory.budget-mib",
+        _ => "",
+    })]
     Map {
         /// The call.
         operation: &'static str,
@@ -87,114 +117,30 @@ impl MemoryError {
     }
 }
 
-impl std::fmt::Display for MemoryError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Request(request) => {
-                write!(
-                    f,
-                    "no region can have {} bytes of {:?}",
-                    request.bytes, request.pages
-                )
-            }
-            Self::NoSuchPageSize { page_bytes, sizes } => {
-                write!(
-                    f,
-                    "this kernel has no hugepages of {} KiB; it has",
-                    page_bytes / KIB
-                )?;
-                if sizes.is_empty() {
-                    write!(f, " none at all (CONFIG_HUGETLBFS)")?;
-                }
-                for size in sizes {
-                    write!(f, " {} KiB", size / KIB)?;
-                }
-                write!(f, "; set hugepage-kib in [memory] to one of these")
-            }
-            Self::Pool {
-                page_bytes,
-                node,
-                needed,
-                available,
-                total,
-                errno,
-            } => {
-                let kib = page_bytes / KIB;
-                write!(f, "hugepages of {kib} KiB")?;
-                if let Some(node) = node {
-                    write!(f, " on node {node}")?;
-                }
-                let enough = total + needed.saturating_sub(*available);
-                write!(
-                    f,
-                    ": found {available} available of {total}, need {needed} ({errno}); reserve \
-                     them with "
-                )?;
-                match node {
-                    Some(node) => write!(
-                        f,
-                        "`echo {enough} > /sys/devices/system/node/node{node}/hugepages/\
-                         hugepages-{kib}kB/nr_hugepages` or the kernel argument \
-                         `hugepagesz={kib}K hugepages={node}:{enough}`"
-                    )?,
-                    None if *page_bytes == 2 * MIB => write!(
-                        f,
-                        "`sysctl vm.nr_hugepages={enough}` or the kernel argument \
-                         `hugepagesz=2M hugepages={enough}`"
-                    )?,
-                    None => {
-                        write!(
-                            f,
-                            "the kernel argument `hugepagesz={kib}K hugepages={enough}`"
-                        )?;
-                    }
-                }
-                f.write_str(ACCEPT)
-            }
-            Self::NoSuchNode { node, errno } => {
-                write!(
-                    f,
-                    "this machine has no memory node {node} ({errno}); see `pinsight probe`"
-                )
-            }
-            Self::Bind { node, errno } => {
-                write!(f, "memory cannot be bound to node {node}: mbind: {errno}")?;
-                if *errno == Errno::EPERM {
-                    write!(
-                        f,
-                        "; a container needs CAP_SYS_NICE or a seccomp rule for mbind"
-                    )?;
-                }
-                Ok(())
-            }
-            Self::Misplaced { node, placement } => write!(
-                f,
-                "{} of {} pages are not on node {node} (by node: {:?}, unknown: {})",
-                placement.pages - placement.on_node.get(*node).copied().unwrap_or(0),
-                placement.pages,
-                placement.on_node,
-                placement.unknown
-            ),
-            Self::Lock(error) => error.fmt(f),
-            Self::Map {
-                operation,
-                bytes,
-                errno,
-            } => {
-                write!(f, "{operation} of {bytes} bytes failed: {errno}")?;
-                if *errno == Errno::ENOMEM {
-                    f.write_str(
-                        "; raise the limit of address space (LimitAS of the service, `ulimit -v`) if there is \
-                         one, or lower memory.budget-mib",
-                    )?;
-                }
-                Ok(())
-            }
-        }
+/// Page sizes in words.
+fn listed(sizes: &[u64]) -> String {
+    if sizes.is_empty() {
+        return " none at all (CONFIG_HUGETLBFS)".to_owned();
     }
+    sizes
+        .iter()
+        .map(|size| format!(" {} KiB", size / KIB))
+        .collect()
 }
 
-impl std::error::Error for MemoryError {}
+/// How `enough` pages of `kib` are reserved.
+fn reservation(kib: u64, node: Option<usize>, enough: u64) -> String {
+    match node {
+        Some(node) => format!(
+            "`echo {enough} > /sys/devices/system/node/node{node}/hugepages/hugepages-{kib}kB/nr_hugepages` or the \
+             kernel argument `hugepagesz={kib}K hugepages={node}:{enough}`"
+        ),
+        None if kib == 2048 => format!(
+            "`sysctl vm.nr_hugepages={enough}` or the kernel argument `hugepagesz=2M hugepages={enough}`"
+        ),
+        None => format!("the kernel argument `hugepagesz={kib}K hugepages={enough}`"),
+    }
+}
 
 /// What the pools hold, beside what was needed.
 pub(super) fn pool_error(

@@ -1,7 +1,7 @@
 //! Locking, its limit, and how much is locked.
+#![allow(unsafe_code)]
 
 use crate::sys::io::procfs;
-use crate::sys::malloc_guard;
 use crate::units::KIB;
 use nix::errno::Errno;
 use nix::libc;
@@ -10,7 +10,13 @@ use nix::sys::resource::{Resource, getrlimit};
 use std::path::Path;
 
 /// Memory could not be locked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{operation} failed: {errno}; RLIMIT_MEMLOCK: found {}, needed {} KiB; set LimitMEMLOCK=infinity in the service, \
+     `ulimit -l unlimited` in a shell, or give CAP_IPC_LOCK",
+    limit_bytes.map_or("unlimited".to_owned(), |bytes| format!("{} KiB", bytes / KIB)),
+    needed_bytes.div_ceil(KIB)
+)]
 pub struct LockError {
     /// The call: mlock or mlockall.
     pub operation: &'static str,
@@ -22,28 +28,6 @@ pub struct LockError {
     pub errno: Errno,
 }
 
-impl std::fmt::Display for LockError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} failed: {}; RLIMIT_MEMLOCK: found ",
-            self.operation, self.errno
-        )?;
-        match self.limit_bytes {
-            Some(bytes) => write!(f, "{} KiB", bytes / KIB)?,
-            None => f.write_str("unlimited")?,
-        }
-        write!(
-            f,
-            ", needed {} KiB; set LimitMEMLOCK=infinity in the service, `ulimit -l unlimited` in a \
-             shell, or give CAP_IPC_LOCK",
-            self.needed_bytes.div_ceil(KIB)
-        )
-    }
-}
-
-impl std::error::Error for LockError {}
-
 /// Locks all memory of the process, present and future. Regions are bound and present before, so
 /// this moves nothing; stacks of threads that are started later come out present. What the heap holds
 /// free goes back to the kernel first: it would be locked for ever.
@@ -51,7 +35,7 @@ impl std::error::Error for LockError {}
 /// # Errors
 /// The limit, as found and as needed.
 pub fn lock_all() -> Result<(), LockError> {
-    malloc_guard::trim();
+    trim();
     mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE).map_err(|errno| {
         let mut buffer = [0; 4096];
         let needed_kib = procfs::read(Path::new("/proc/self/status"), &mut buffer)
@@ -59,6 +43,15 @@ pub fn lock_all() -> Result<(), LockError> {
             .and_then(|status| procfs::field(status, "VmSize"));
         lock_error("mlockall", needed_kib.unwrap_or(0) * KIB, errno)
     })
+}
+
+/// Gives what the C library's heap holds free back to the kernel.
+fn trim() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: no requirement.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 pub(super) fn lock_error(operation: &'static str, needed_bytes: u64, errno: Errno) -> LockError {

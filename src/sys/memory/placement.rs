@@ -1,6 +1,6 @@
 //! Where pages are and how large they are, asked back from the kernel.
+#![allow(unsafe_code)]
 
-use super::range::Range;
 use crate::limits::MAX_NODES;
 use crate::sys::io::procfs;
 use crate::units::KIB;
@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use nix::libc;
 use std::ffi::c_void;
 use std::path::Path;
+use std::ptr::NonNull;
 
 /// Pages asked about in one call of move_pages(2).
 const BATCH: usize = 512;
@@ -53,8 +54,8 @@ pub(super) fn only_node_0() -> bool {
 }
 
 /// Asks the kernel for the node of each page.
-pub(super) fn read(range: &Range, page_bytes: u64) -> Placement {
-    let pages = range.len as u64 / page_bytes;
+pub(super) fn read(base: NonNull<c_void>, len: usize, page_bytes: u64) -> Placement {
+    let pages = len as u64 / page_bytes;
     let mut placement = Placement {
         pages,
         page_bytes,
@@ -64,10 +65,10 @@ pub(super) fn read(range: &Range, page_bytes: u64) -> Placement {
     let step = usize::try_from(page_bytes).unwrap_or(usize::MAX);
     let mut addresses = [std::ptr::null_mut::<c_void>(); BATCH];
     let mut nodes = [0_i32; BATCH];
-    for first in (0..range.len).step_by(step * BATCH) {
-        let count = ((range.len - first) / step).min(BATCH);
+    for first in (0..len).step_by(step * BATCH) {
+        let count = ((len - first) / step).min(BATCH);
         for (index, address) in addresses.iter_mut().take(count).enumerate() {
-            *address = range.base.as_ptr().wrapping_byte_add(first + index * step);
+            *address = base.as_ptr().wrapping_byte_add(first + index * step);
         }
         // SAFETY: both arrays are live and hold `count` entries; with a null list of nodes
         // move_pages moves nothing and writes each page's node into the second array.
@@ -107,10 +108,10 @@ pub(super) fn read(range: &Range, page_bytes: u64) -> Placement {
 }
 
 /// Bytes of the region that are in huge pages, as /proc/self/smaps says.
-pub(super) fn read_hugepage_bytes(range: &Range) -> u64 {
+pub(super) fn read_hugepage_bytes(base: NonNull<c_void>, len: usize) -> u64 {
     let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap_or_default();
-    let start = range.base.as_ptr().addr();
-    hugepage_bytes(&smaps, start, start + range.len)
+    let start = base.as_ptr().addr();
+    hugepage_bytes(&smaps, start, start + len)
 }
 
 /// Bytes of huge pages in `start..end` according to a text of /proc/pid/smaps.

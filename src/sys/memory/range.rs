@@ -1,7 +1,9 @@
 //! Address space with guards, and pages put into it: reserve, map, bind, open, make present.
+#![allow(unsafe_code)]
 
+use super::error::MemoryError;
+use super::pages::RegionRequest;
 use super::placement::only_node_0;
-use super::{GUARD_BYTES, MemoryError, RegionRequest};
 use crate::units::round_up;
 use nix::errno::Errno;
 use nix::libc;
@@ -10,6 +12,10 @@ use nix::sys::mman::{madvise, mmap_anonymous, mprotect, munmap};
 use std::ffi::c_void;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
+
+/// Inaccessible bytes on each side of a region. Larger than the step from one row of the widest
+/// image to the next, so that a walk past the end meets them.
+pub(super) const GUARD_BYTES: usize = 64 << 10;
 
 /// A mapping with its guards; owns the address space.
 #[derive(Debug)]

@@ -1,10 +1,18 @@
+#![allow(unsafe_code)]
+
 use super::error::ACCEPT;
-use super::placement::{self, hugepage_bytes};
-use super::range::byte_add;
+use super::placement::hugepage_bytes;
+use super::range::{GUARD_BYTES, Range, byte_add, make_present_by_read};
 use super::*;
 use crate::limits::MAX_NODES;
+use crate::profile::OnShortage;
+use crate::units::{KIB, MIB};
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::mman::MapFlags;
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
+use std::path::Path;
 
 fn request(bytes: u64, pages: Pages, on_shortage: OnShortage) -> RegionRequest {
     RegionRequest {
@@ -205,7 +213,7 @@ fn fresh_pages_are_made_present_on_kernels_without_populate_too() {
     range.open().unwrap();
     make_present_by_read(range.base, range.len, machine_page_bytes()).unwrap();
     let region = Region::bare(range, PageKind::Plain, machine_page_bytes(), None);
-    assert_eq!(placement::read(&region.range, region.page_bytes).unknown, 0);
+    assert_eq!(region.placement_now().unknown, 0);
     let guard = byte_add(region.range.base, region.range.len);
     assert_eq!(make_present_by_read(guard, 1, 4096), Err(Errno::EFAULT));
 }

@@ -1,12 +1,12 @@
 //! Log lines: one write(2) each to standard error, from a buffer on the stack. Never allocates, and never
-//! waits for a reader: a line that a full pipe does not take is counted as lost.
+//! waits for a reader: a line that a full pipe does not take is lost.
 //!
 //! Where standard error is not a terminal, lines carry the priority prefix that journald reads
 //! (`<3>` and the like, sd-daemon(3)); on a terminal the level is a word.
 #![allow(unsafe_code)]
 
-use crate::sync::{AtomicBool, AtomicU64, Ordering};
-use crate::sys::io::poll::{TAKEN_AT_ONCE, takes_bytes};
+use crate::sync::{AtomicBool, Ordering};
+use crate::sys::io::poll::{PIPE_BUF, is_writable};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use nix::libc;
 use std::fmt::{self, Write as _};
@@ -20,7 +20,7 @@ pub const LINE_BYTES: usize = 1024;
 /// What stands at the end of a line that did not fit.
 const CUT: &str = " [cut]";
 
-const _: () = assert!(LINE_BYTES <= TAKEN_AT_ONCE);
+const _: () = assert!(LINE_BYTES <= PIPE_BUF);
 
 /// How the level of a line is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,12 +33,10 @@ pub enum Style {
 
 static LOGGER: StderrLogger = StderrLogger {
     words: AtomicBool::new(false),
-    lost: AtomicU64::new(0),
 };
 
 struct StderrLogger {
     words: AtomicBool,
-    lost: AtomicU64,
 }
 
 /// Makes `log`'s macros write to standard error. A second call only changes the level.
@@ -49,12 +47,6 @@ pub fn init(level: LevelFilter) {
     // An error means that a logger is set already; it is this one, nobody else sets one.
     let _ = log::set_logger(&LOGGER);
     log::set_max_level(level);
-}
-
-/// Lines that standard error did not take whole.
-#[must_use]
-pub fn lost_lines() -> u64 {
-    LOGGER.lost.load(Ordering::Relaxed)
 }
 
 impl Log for StderrLogger {
@@ -71,18 +63,12 @@ impl Log for StderrLogger {
         } else {
             Style::Priority
         };
-        let line = Line::new(style, record.level(), *record.args());
-        if !takes_bytes(std::io::stderr().as_fd()) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        let bytes = line.as_bytes();
-        // SAFETY: the buffer is live and `bytes.len()` long. Standard error may be closed: then the
-        // call fails and the line counts as lost.
-        let written =
+        let line = LogLine::new(style, record.level(), *record.args());
+        if is_writable(std::io::stderr().as_fd()) {
+            let bytes = line.as_bytes();
+            // SAFETY: the buffer is live and `bytes.len()` long. Standard error may be closed: then the call
+            // fails, and there is nobody to tell.
             unsafe { libc::write(libc::STDERR_FILENO, bytes.as_ptr().cast(), bytes.len()) };
-        if usize::try_from(written) != Ok(bytes.len()) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -91,13 +77,13 @@ impl Log for StderrLogger {
 
 /// One finished line in a fixed buffer.
 #[derive(Debug)]
-pub struct Line {
+pub struct LogLine {
     bytes: [u8; LINE_BYTES],
     used: usize,
     cut: bool,
 }
 
-impl Line {
+impl LogLine {
     /// Formats a line. Line breaks inside become blanks, since journald would take the rest as lines
     /// of their own; what does not fit is cut at a character's end, and marked.
     #[must_use]
@@ -155,7 +141,7 @@ impl Line {
     }
 }
 
-impl fmt::Write for Line {
+impl fmt::Write for LogLine {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         if self.cut {
             return Err(fmt::Error);
@@ -169,19 +155,19 @@ impl fmt::Write for Line {
 mod tests {
     use super::*;
 
-    fn text(line: &Line) -> &str {
+    fn text(line: &LogLine) -> &str {
         std::str::from_utf8(line.as_bytes()).expect("a line is cut between characters only")
     }
 
     #[test]
     fn the_journal_gets_priorities_and_people_get_words() {
         let journal =
-            |level| text(&Line::new(Style::Priority, level, format_args!("x"))).to_owned();
+            |level| text(&LogLine::new(Style::Priority, level, format_args!("x"))).to_owned();
         assert_eq!(journal(Level::Error), "<3>x\n");
         assert_eq!(journal(Level::Warn), "<4>x\n");
         assert_eq!(journal(Level::Info), "<6>x\n");
         assert_eq!(journal(Level::Debug), "<7>x\n");
-        let word = Line::new(
+        let word = LogLine::new(
             Style::Word,
             Level::Warn,
             format_args!("camera {} is slow", "front"),
@@ -191,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_message_with_line_breaks_stays_one_line() {
-        let line = Line::new(Style::Priority, Level::Info, format_args!("a\nb\r\nc"));
+        let line = LogLine::new(Style::Priority, Level::Info, format_args!("a\nb\r\nc"));
         assert_eq!(text(&line), "<6>a b  c\n");
     }
 
@@ -199,7 +185,7 @@ mod tests {
     fn a_long_message_is_cut_between_characters_and_marked() {
         for pad in 0..4 {
             let long = format!("{}{}", "x".repeat(pad), "é€".repeat(600));
-            let line = Line::new(Style::Priority, Level::Info, format_args!("{long} {long}"));
+            let line = LogLine::new(Style::Priority, Level::Info, format_args!("{long} {long}"));
             assert!(text(&line).ends_with(" [cut]\n"));
             assert!(line.as_bytes().len() <= LINE_BYTES);
             assert!(line.as_bytes().len() > LINE_BYTES - 4);
@@ -209,13 +195,13 @@ mod tests {
     #[test]
     fn the_longest_message_that_fits_is_not_marked() {
         let fits = LINE_BYTES - CUT.len() - 1 - "<6>".len();
-        let line = Line::new(
+        let line = LogLine::new(
             Style::Priority,
             Level::Info,
             format_args!("{}", "y".repeat(fits)),
         );
         assert!(text(&line).ends_with("y\n"));
-        let line = Line::new(
+        let line = LogLine::new(
             Style::Priority,
             Level::Info,
             format_args!("{}", "y".repeat(fits + 1)),

@@ -1,10 +1,10 @@
-//! Words to the service manager (sd_notify(3)): ready, stopping, status.
+//! Words to the service manager (sd_notify(3)): ready, and stopping.
 //!
-//! The socket is opened once, at arming, and every message is put together in a fixed buffer: the
-//! periodic path allocates nothing and needs no `socket` call, which a unit's system call filter may forbid. The
-//! vocabulary and its spelling are those of the sd-notify crate.
+//! The vocabulary and its spelling are the sd-notify crate's. Its `notify` is not used: it connects by a path, which
+//! does not reach an abstract name (`@...`); it waits for a manager that does not read; and it allocates, while
+//! the heap is guarded by the time the board is ready.
 
-use sd_notify::NotifyState;
+pub use sd_notify::NotifyState;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io;
@@ -17,35 +17,21 @@ const MESSAGE_BYTES: usize = 512;
 
 /// The way to the service manager, or to nobody when there is none.
 #[derive(Debug)]
-pub struct Notifier {
-    socket: Option<UnixDatagram>,
-}
+pub struct Notifier(Option<UnixDatagram>);
 
 /// The service manager could not be told.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum NotifyError {
     /// `NOTIFY_SOCKET` names something that cannot be connected to.
+    #[error("NOTIFY_SOCKET cannot be connected to: {0}")]
     Connect(io::Error),
     /// The message was not taken.
+    #[error("the service manager did not take the message: {0}")]
     Send(io::Error),
     /// The message is longer than 512 bytes.
+    #[error("message to the service manager is over {MESSAGE_BYTES} bytes")]
     TooLong,
 }
-
-impl std::fmt::Display for NotifyError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Connect(error) => write!(f, "NOTIFY_SOCKET cannot be connected to: {error}"),
-            Self::Send(error) => write!(f, "the service manager did not take the message: {error}"),
-            Self::TooLong => write!(
-                f,
-                "message to the service manager is over {MESSAGE_BYTES} bytes"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for NotifyError {}
 
 impl Notifier {
     /// Connects to the socket that `NOTIFY_SOCKET` names; to nobody when it is unset.
@@ -62,7 +48,7 @@ impl Notifier {
     /// It cannot be connected to.
     pub fn connect(address: Option<&OsStr>) -> Result<Self, NotifyError> {
         let Some(address) = address.filter(|address| !address.is_empty()) else {
-            return Ok(Self { socket: None });
+            return Ok(Self(None));
         };
         let open = || {
             let address = match address.as_bytes() {
@@ -73,19 +59,9 @@ impl Notifier {
             socket.connect_addr(&address)?;
             // A manager that does not read must not stall the thread that reports to it.
             socket.set_nonblocking(true)?;
-            Ok(socket)
+            Ok(Self(Some(socket)))
         };
-        open()
-            .map(|socket| Self {
-                socket: Some(socket),
-            })
-            .map_err(NotifyError::Connect)
-    }
-
-    /// Somebody listens.
-    #[must_use]
-    pub fn listened(&self) -> bool {
-        self.socket.is_some()
+        open().map_err(NotifyError::Connect)
     }
 
     /// Sends all of `states` in one message; nothing when nobody listens. Does not allocate.
@@ -93,46 +69,23 @@ impl Notifier {
     /// # Errors
     /// The message was not taken, or is too long.
     pub fn send(&self, states: &[NotifyState<'_>]) -> Result<(), NotifyError> {
-        let Some(socket) = &self.socket else {
+        let Some(socket) = &self.0 else {
             return Ok(());
         };
         let mut message = heapless::String::<MESSAGE_BYTES>::new();
         for state in states {
             writeln!(message, "{state}").map_err(|_| NotifyError::TooLong)?;
         }
-        match socket.send(message.as_bytes()) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(NotifyError::Send(error)),
-        }
-    }
-
-    /// `READY=1` and a status line.
-    ///
-    /// # Errors
-    /// As [`Self::send`].
-    pub fn ready(&self, status: &str) -> Result<(), NotifyError> {
-        self.send(&[NotifyState::Ready, NotifyState::Status(status)])
-    }
-
-    /// `STOPPING=1` and a status line.
-    ///
-    /// # Errors
-    /// As [`Self::send`].
-    pub fn stopping(&self, status: &str) -> Result<(), NotifyError> {
-        self.send(&[NotifyState::Stopping, NotifyState::Status(status)])
-    }
-
-    /// A status line: one line, without line breaks.
-    ///
-    /// # Errors
-    /// As [`Self::send`].
-    pub fn status(&self, status: &str) -> Result<(), NotifyError> {
-        self.send(&[NotifyState::Status(status)])
+        socket
+            .send(message.as_bytes())
+            .map(drop)
+            .map_err(NotifyError::Send)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::NotifyState::{Ready, Status, Stopping};
     use super::*;
 
     fn received(socket: &UnixDatagram) -> String {
@@ -142,17 +95,14 @@ mod tests {
     }
 
     #[test]
-    fn the_manager_hears_ready_status_and_stopping() {
+    fn the_manager_hears_ready_and_stopping_with_a_status() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("notify");
         let manager = UnixDatagram::bind(&path).unwrap();
         let notifier = Notifier::connect(Some(path.as_os_str())).unwrap();
-        assert!(notifier.listened());
-        notifier.ready("2 cameras").unwrap();
+        notifier.send(&[Ready, Status("2 cameras")]).unwrap();
         assert_eq!(received(&manager), "READY=1\nSTATUS=2 cameras\n");
-        notifier.status("30.0 results/s").unwrap();
-        assert_eq!(received(&manager), "STATUS=30.0 results/s\n");
-        notifier.stopping("proof").unwrap();
+        notifier.send(&[Stopping, Status("proof")]).unwrap();
         assert_eq!(received(&manager), "STOPPING=1\nSTATUS=proof\n");
     }
 
@@ -162,15 +112,14 @@ mod tests {
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         let manager = UnixDatagram::bind_addr(&address).unwrap();
         let notifier = Notifier::connect(Some(OsStr::new(&format!("@{name}")))).unwrap();
-        notifier.ready("up").unwrap();
+        notifier.send(&[Ready, Status("up")]).unwrap();
         assert_eq!(received(&manager), "READY=1\nSTATUS=up\n");
     }
 
     #[test]
     fn without_a_manager_nothing_is_sent_and_nothing_fails() {
         let notifier = Notifier::connect(None).unwrap();
-        assert!(!notifier.listened());
-        notifier.ready("nobody hears this").unwrap();
+        notifier.send(&[Ready]).unwrap();
     }
 
     #[test]
@@ -184,10 +133,13 @@ mod tests {
         let notifier = Notifier::connect(Some(path.as_os_str())).unwrap();
         let mut refused = false;
         for _ in 0..10_000 {
-            refused |= matches!(notifier.status("full"), Err(NotifyError::Send(_)));
+            refused |= matches!(notifier.send(&[Status("full")]), Err(NotifyError::Send(_)));
         }
         assert!(refused, "the socket's queue is bounded");
         let long = "x".repeat(MESSAGE_BYTES);
-        assert!(matches!(notifier.status(&long), Err(NotifyError::TooLong)));
+        assert!(matches!(
+            notifier.send(&[Status(&long)]),
+            Err(NotifyError::TooLong)
+        ));
     }
 }

@@ -17,21 +17,14 @@ pub struct StopSignals {
 }
 
 /// A signal could not be blocked or fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{operation} failed: {errno}")]
 pub struct SignalError {
     /// The call, as POSIX names it.
     pub operation: &'static str,
     /// Its errno.
     pub errno: Errno,
 }
-
-impl std::fmt::Display for SignalError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} failed: {}", self.operation, self.errno)
-    }
-}
-
-impl std::error::Error for SignalError {}
 
 impl StopSignals {
     /// Blocks them, and ignores SIGXFSZ. Call it before the first thread is started.

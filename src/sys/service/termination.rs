@@ -16,7 +16,7 @@ pub fn log_panics() {
 fn line(info: &PanicHookInfo<'_>) -> String {
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("without a name");
-    let words = words(info.payload());
+    let words = panic_message(info.payload());
     match info.location() {
         Some(place) => format!("thread {name} died at {place}: {words}; please report it"),
         None => format!("thread {name} died: {words}; please report it"),
@@ -25,7 +25,7 @@ fn line(info: &PanicHookInfo<'_>) -> String {
 
 /// What a panic said.
 #[must_use]
-pub fn words(payload: &(dyn Any + Send)) -> &str {
+pub fn panic_message(payload: &(dyn Any + Send)) -> &str {
     payload
         .downcast_ref::<&str>()
         .copied()
@@ -35,7 +35,7 @@ pub fn words(payload: &(dyn Any + Send)) -> &str {
 
 /// Ends the process with this exit code, and runs nothing more of it: no destructors of libraries beside a
 /// thread that is still inside them. What was printed is written out first.
-pub fn leave(code: u8) -> ! {
+pub fn exit_now(code: u8) -> ! {
     // Whoever read it may be gone.
     let _ = std::io::stdout().flush();
     // SAFETY: no requirement; the call does not come back.
@@ -44,15 +44,18 @@ pub fn leave(code: u8) -> ! {
 
 #[cfg(test)]
 mod tests {
-    use super::words;
+    use super::panic_message;
 
     #[test]
     fn a_panic_s_words_are_found_whether_they_were_formatted_or_not() {
         let number = 7;
         let caught = |act: fn(u32)| std::panic::catch_unwind(move || act(number)).unwrap_err();
-        assert_eq!(words(&*caught(|_| panic!("plain"))), "plain");
-        assert_eq!(words(&*caught(|number| panic!("of {number}"))), "of 7");
+        assert_eq!(panic_message(&*caught(|_| panic!("plain"))), "plain");
+        assert_eq!(
+            panic_message(&*caught(|number| panic!("of {number}"))),
+            "of 7"
+        );
         let other = caught(|number| std::panic::panic_any(number));
-        assert_eq!(words(&*other), "without words");
+        assert_eq!(panic_message(&*other), "without words");
     }
 }

@@ -4,8 +4,7 @@
 //! `tensorflow/lite/core/c/{c_api,c_api_opaque,common,operator}.h` of TensorFlow Lite 2.17.
 #![allow(unsafe_code)]
 
-use std::ffi::{c_char, c_int, c_void};
-use std::mem::MaybeUninit;
+use std::ffi::{CStr, c_char, c_int, c_void};
 
 /// An object that only the library looks into.
 macro_rules! opaque {
@@ -28,36 +27,11 @@ pub const BUILTIN_CUSTOM: c_int = 32;
 /// `kTfLiteAllocationStrategyMalloc`
 pub const STRATEGY_MALLOC: c_int = 4;
 
-/// `TfLiteType`
-pub const FLOAT32: c_int = 1;
-/// `TfLiteType`
-pub const UINT8: c_int = 3;
-/// `TfLiteType`
-pub const INT8: c_int = 9;
-/// `TfLiteType`
-pub const FLOAT16: c_int = 10;
-
-/// `TfLiteQuantizationParams`
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct Quantization {
-    pub scale: f32,
-    pub zero_point: i32,
-}
-
 /// `TfLiteIntArray`, up to its flexible part.
 #[repr(C)]
 pub struct IntArray {
     pub size: c_int,
     pub data: [c_int; 0],
-}
-
-/// `TfLiteXNNPackDelegateOptions`: 32 bytes in 2.17, more in later versions, room for them here.
-#[repr(C)]
-pub struct XnnpackOptions {
-    pub num_threads: i32,
-    pub flags: u32,
-    pub rest: MaybeUninit<[u64; 31]>,
 }
 
 pub type Prepare = unsafe extern "C" fn(*mut Context, *mut Delegate, *mut c_void) -> c_int;
@@ -76,19 +50,7 @@ pub struct DelegateBuilder {
 // Elsewhere the same functions may be declared with untyped pointers.
 #[allow(clashing_extern_declarations)]
 unsafe extern "C" {
-    pub fn TfLiteModelCreate(bytes: *const c_void, size: usize) -> *mut Model;
-    pub fn TfLiteModelDelete(model: *mut Model);
-    pub fn TfLiteInterpreterOptionsCreate() -> *mut Options;
-    pub fn TfLiteInterpreterOptionsDelete(options: *mut Options);
-    pub fn TfLiteInterpreterOptionsSetNumThreads(options: *mut Options, threads: i32);
     pub fn TfLiteInterpreterOptionsAddDelegate(options: *mut Options, delegate: *mut Delegate);
-    pub fn TfLiteInterpreterCreate(
-        model: *const Model,
-        options: *const Options,
-    ) -> *mut Interpreter;
-    pub fn TfLiteInterpreterDelete(interpreter: *mut Interpreter);
-    pub fn TfLiteInterpreterAllocateTensors(interpreter: *mut Interpreter) -> c_int;
-    pub fn TfLiteInterpreterInvoke(interpreter: *mut Interpreter) -> c_int;
     pub fn TfLiteInterpreterGetInputTensorCount(interpreter: *const Interpreter) -> i32;
     pub fn TfLiteInterpreterGetOutputTensorCount(interpreter: *const Interpreter) -> i32;
     pub fn TfLiteInterpreterGetInputTensor(
@@ -99,17 +61,10 @@ unsafe extern "C" {
         interpreter: *const Interpreter,
         index: i32,
     ) -> *const Tensor;
-    pub fn TfLiteTensorType(tensor: *const Tensor) -> c_int;
-    pub fn TfLiteTensorNumDims(tensor: *const Tensor) -> i32;
-    pub fn TfLiteTensorDim(tensor: *const Tensor, dimension: i32) -> i32;
-    pub fn TfLiteTensorQuantizationParams(tensor: *const Tensor) -> Quantization;
     pub fn TfLiteTensorGetAllocationStrategy(tensor: *const Tensor) -> c_int;
     pub fn TfLiteTensorName(tensor: *const Tensor) -> *const c_char;
     pub fn TfLiteTensorData(tensor: *const Tensor) -> *mut c_void;
     pub fn TfLiteTensorByteSize(tensor: *const Tensor) -> usize;
-    pub fn TfLiteXNNPackDelegateOptionsDefault() -> XnnpackOptions;
-    pub fn TfLiteXNNPackDelegateCreate(options: *const XnnpackOptions) -> *mut Delegate;
-    pub fn TfLiteXNNPackDelegateDelete(delegate: *mut Delegate);
     pub fn TfLiteOpaqueDelegateCreate(builder: *const DelegateBuilder) -> *mut Delegate;
     pub fn TfLiteOpaqueDelegateDelete(delegate: *mut Delegate);
     pub fn TfLiteOpaqueContextGetExecutionPlan(
@@ -124,4 +79,17 @@ unsafe extern "C" {
     ) -> c_int;
     pub fn TfLiteOperatorGetBuiltInCode(operator: *const Operator) -> c_int;
     pub fn TfLiteOperatorGetCustomName(operator: *const Operator) -> *const c_char;
+}
+
+/// The string as text, with what is not UTF-8 replaced.
+///
+/// # Safety
+/// `string` is null or a string that lives through the call.
+pub unsafe fn text(string: *const c_char) -> Option<String> {
+    if string.is_null() {
+        return None;
+    }
+    // SAFETY: not null, and a string by this function's requirement.
+    let string = unsafe { CStr::from_ptr(string) };
+    Some(string.to_string_lossy().into_owned())
 }

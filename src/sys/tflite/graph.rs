@@ -1,12 +1,13 @@
-//! What an interpreter will run, looked at from inside.
+//! What an interpreter runs.
 //!
-//! The C interface does not say which operators a delegate took. A second delegate does: it is applied
-//! after the first, is shown the execution plan, writes it down, and takes nothing.
+//! The C API does not say which operators a delegate took. A second delegate does: it is applied after the
+//! first, is shown the execution plan, writes it down, and takes nothing.
 #![allow(unsafe_code)]
 
-use super::owned::Owned;
+use super::owned::{Held, Owned};
 use super::{ffi, operators};
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::cell::Cell;
+use std::ffi::{c_int, c_void};
 use std::fmt;
 use std::ptr::{self, NonNull};
 
@@ -81,23 +82,23 @@ impl fmt::Display for Graph {
     }
 }
 
-/// What the looking delegate wrote down; `None` until it was called, or when the library failed it.
-pub(super) type Seen = Option<Vec<Step>>;
+/// What the inspector wrote down.
+type Seen = Cell<Option<Vec<Step>>>;
 
-/// The looking delegate's `Prepare`.
+/// The inspector's `Prepare`.
 ///
 /// # Safety
 /// As the library calls it: `context` is valid during the call, and `seen` is the builder's `data`, a
-/// [`Seen`] that nobody else uses during the call.
-unsafe extern "C" fn look(
+/// [`Seen`] of this thread.
+unsafe extern "C" fn inspect(
     context: *mut ffi::Context,
     _: *mut ffi::Delegate,
     seen: *mut c_void,
 ) -> c_int {
     // SAFETY: `context` is valid by this function's requirement.
     let steps = unsafe { steps(context) };
-    // SAFETY: `seen` points at a `Seen` that is not used elsewhere, by this function's requirement.
-    unsafe { *seen.cast::<Seen>() = steps };
+    // SAFETY: `seen` points at a `Seen` that lives, by this function's requirement.
+    unsafe { &*seen.cast_const().cast::<Seen>() }.set(steps);
     ffi::OK
 }
 
@@ -147,7 +148,7 @@ unsafe fn step(context: *mut ffi::Context, index: c_int) -> Option<Step> {
     let name = unsafe { ffi::TfLiteOperatorGetCustomName(operator) };
     let name = || {
         // SAFETY: the name is null or a string that the operator keeps.
-        unsafe { text(name) }.unwrap_or_else(|| "a delegate".into())
+        unsafe { ffi::text(name) }.unwrap_or_else(|| "a delegate".into())
     };
     Some(match code {
         ffi::BUILTIN_DELEGATE => Step::Delegated(name()),
@@ -156,33 +157,41 @@ unsafe fn step(context: *mut ffi::Context, index: c_int) -> Option<Step> {
     })
 }
 
-/// # Safety
-/// `string` is null or a string that lives through the call.
-pub(super) unsafe fn text(string: *const c_char) -> Option<String> {
-    if string.is_null() {
-        return None;
-    }
-    // SAFETY: not null, and a string by this function's requirement.
-    let string = unsafe { CStr::from_ptr(string) };
-    Some(string.to_string_lossy().into_owned())
+/// A delegate that writes the execution plan down, as it finds it, and takes nothing.
+pub(super) struct Inspector {
+    // Fields are dropped in this order: the delegate borrows from the one below it.
+    delegate: Owned<ffi::Delegate>,
+    seen: Held<Seen>,
 }
 
-/// A delegate that writes the execution plan down in `seen` and takes nothing.
-///
-/// # Safety
-/// `seen` outlives every interpreter that the delegate is applied to, and is not used elsewhere while one of
-/// them is made.
-pub(super) unsafe fn looking(seen: *mut Seen) -> Option<Owned<ffi::Delegate>> {
-    let builder = ffi::DelegateBuilder {
-        data: seen.cast(),
-        prepare: Some(look),
-        copy_from_buffer_handle: ptr::null(),
-        copy_to_buffer_handle: ptr::null(),
-        free_buffer_handle: ptr::null(),
-        flags: ffi::ALLOW_DYNAMIC_TENSORS,
-    };
-    // SAFETY: the builder is copied; `seen` lives long enough by this function's requirement.
-    let object = unsafe { ffi::TfLiteOpaqueDelegateCreate(&raw const builder) };
-    // SAFETY: made above, and ours.
-    unsafe { Owned::new(object, ffi::TfLiteOpaqueDelegateDelete) }
+impl Inspector {
+    pub(super) fn new() -> Option<Self> {
+        let seen = Held::new(Seen::new(None));
+        // SAFETY: the delegate keeps the reference, and is dropped first.
+        let data: *const Seen = unsafe { seen.forever() };
+        let builder = ffi::DelegateBuilder {
+            data: data.cast_mut().cast(),
+            prepare: Some(inspect),
+            copy_from_buffer_handle: ptr::null(),
+            copy_to_buffer_handle: ptr::null(),
+            free_buffer_handle: ptr::null(),
+            flags: ffi::ALLOW_DYNAMIC_TENSORS,
+        };
+        // SAFETY: the builder is copied, and what it points to outlives the delegate.
+        let object = unsafe { ffi::TfLiteOpaqueDelegateCreate(&raw const builder) };
+        // SAFETY: made above, and ours.
+        let delegate = unsafe { Owned::new(object, ffi::TfLiteOpaqueDelegateDelete) }?;
+        Some(Self { delegate, seen })
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut ffi::Delegate {
+        self.delegate.as_ptr()
+    }
+
+    /// What it wrote down; `None` until it was applied, or when the library failed it.
+    pub(super) fn graph(&self) -> Option<Graph> {
+        // SAFETY: the reference does not leave this function.
+        let steps = unsafe { self.seen.forever() }.take()?;
+        Some(Graph { steps })
+    }
 }

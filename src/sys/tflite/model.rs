@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Largest model that is read, in bytes.
-pub const MAX_MODEL_BYTES: u64 = 1 << 30;
+const MAX_MODEL_BYTES: u64 = 1 << 30;
 
 /// Alignment of the file's first byte in memory: constant tensors are aligned to 16 within the file, and
 /// kernels read them in place.
@@ -23,7 +23,8 @@ const IDENTIFIER: &[u8; 4] = b"TFL3";
 
 /// A model that cannot be used. Found while arming: it names the file, what was found, what was
 /// expected, and what to do.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {fault}", path.display())]
 pub struct ModelError {
     /// The model's file.
     pub path: PathBuf,
@@ -32,19 +33,29 @@ pub struct ModelError {
 }
 
 /// What is wrong with a model.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelFault {
     /// The file cannot be read.
-    Read(io::Error),
+    #[error("cannot be read ({0}): check the model's `path`, or fetch the file")]
+    Read(#[source] io::Error),
     /// It is no regular file.
+    #[error("found no regular file, expected a TensorFlow Lite model")]
     NoFile,
-    /// The file is larger than [`MAX_MODEL_BYTES`].
+    /// The file is larger than 1 GiB.
+    #[error(
+        "found {found_bytes} bytes, expected at most {MAX_MODEL_BYTES}: this is hardly a model for a board"
+    )]
     TooLarge {
         /// Its size.
         found_bytes: u64,
     },
     /// The file is not the one that the profile names.
+    #[error(
+        "found sha256 {}, expected {}: fetch the file again, or set the model's `sha256` to what was found if this is \
+         the file you mean",
+        Hex(.found), Hex(.expected)
+    )]
     Checksum {
         /// SHA-256 of the file.
         found: [u8; 32],
@@ -52,16 +63,28 @@ pub enum ModelFault {
         expected: [u8; 32],
     },
     /// The file is of another kind.
+    #[error(
+        "found \"{}\" at byte {IDENTIFIER_AT}, expected \"{}\": this is not a TensorFlow Lite model; convert it, or \
+         name another file",
+        found.escape_ascii(), IDENTIFIER.escape_ascii()
+    )]
     Identifier {
         /// The four bytes where the identifier should be; fewer in a shorter file.
         found: Vec<u8>,
     },
     /// TensorFlow Lite's verifier refused the file.
+    #[error(
+        "TensorFlow Lite {library} refuses the file: it is damaged, or of a newer schema; export it again"
+    )]
     Refused {
         /// Version of the library.
         library: &'static str,
     },
     /// No interpreter could be made.
+    #[error(
+        "TensorFlow Lite {library} makes no interpreter with delegate \"{delegate}\": an operator is unknown to it, or \
+         the delegate fails; its reason stands on standard error"
+    )]
     Interpreter {
         /// Version of the library.
         library: &'static str,
@@ -69,6 +92,10 @@ pub enum ModelFault {
         delegate: String,
     },
     /// The delegate was asked for, and runs no part of the graph.
+    #[error(
+        "delegate \"{delegate}\" takes none of the graph's {steps} steps: set `delegate = \"none\"`, or export the model \
+         with operators that it knows"
+    )]
     DelegateUnused {
         /// The delegate.
         delegate: String,
@@ -76,6 +103,7 @@ pub enum ModelFault {
         steps: usize,
     },
     /// The delegate's library gives none.
+    #[error("delegate {} {fault}", path.display())]
     Plugin {
         /// The library's file.
         path: PathBuf,
@@ -83,16 +111,22 @@ pub enum ModelFault {
         fault: PluginFault,
     },
     /// The tensors could not be planned and allocated.
+    #[error(
+        "tensors cannot be allocated with delegate \"{delegate}\": an operator does not accept its inputs, or memory is \
+         short; TensorFlow Lite's reason stands on standard error"
+    )]
     Allocate {
         /// The delegate asked for.
         delegate: String,
     },
     /// The model has not exactly one input.
+    #[error("found {found} input tensors, expected 1")]
     Inputs {
         /// Inputs found.
         found: usize,
     },
     /// The model has no output, or too many.
+    #[error("found {found} output tensors, expected 1..={most}")]
     Outputs {
         /// Outputs found.
         found: usize,
@@ -100,26 +134,38 @@ pub enum ModelFault {
         most: usize,
     },
     /// The input is neither [1, height, width, channels] nor [1, channels, height, width].
+    #[error(
+        "found input tensor {found}, expected shape [1, height, width, channels] or [1, channels, height, width]"
+    )]
     InputShape {
         /// The tensor, its type and its shape.
         found: String,
     },
     /// A tensor's elements are of a type that is not read.
+    #[error("found tensor {found}, expected float32, float16, uint8 or int8 elements")]
     TensorType {
         /// The tensor and its type.
         found: String,
     },
     /// A tensor's name is not UTF-8.
+    #[error("found tensor name \"{found}\", expected UTF-8: export the model again")]
     Name {
         /// The name, with what cannot be read replaced.
         found: String,
     },
     /// A tensor's size changes from one inference to the next.
+    #[error(
+        "the size of tensor \"{tensor}\" changes while the model runs, which allocates in each inference: export the \
+         model with fixed shapes"
+    )]
     Dynamic {
         /// The tensor.
         tensor: String,
     },
     /// The first inferences failed.
+    #[error(
+        "the first inference fails with delegate \"{delegate}\"; TensorFlow Lite's reason stands on standard error"
+    )]
     Invoke {
         /// The delegate asked for.
         delegate: String,
@@ -147,104 +193,6 @@ struct Hex<'a>(&'a [u8]);
 impl fmt::Display for Hex<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Display for ModelFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoFile => f.write_str("found no regular file, expected a TensorFlow Lite model"),
-            Self::Read(error) => write!(
-                f,
-                "cannot be read ({error}): check the model's `path`, or fetch the file"
-            ),
-            Self::TooLarge { found_bytes } => write!(
-                f,
-                "found {found_bytes} bytes, expected at most {MAX_MODEL_BYTES}: this is hardly a model for a board"
-            ),
-            Self::Checksum { found, expected } => write!(
-                f,
-                "found sha256 {}, expected {}: fetch the file again, or set the model's `sha256` to what was found if \
-                 this is the file you mean",
-                Hex(found),
-                Hex(expected)
-            ),
-            Self::Identifier { found } => write!(
-                f,
-                "found \"{}\" at byte {IDENTIFIER_AT}, expected \"{}\": this is not a TensorFlow Lite model; convert \
-                 it, or name another file",
-                found.escape_ascii(),
-                IDENTIFIER.escape_ascii()
-            ),
-            Self::Refused { library } => write!(
-                f,
-                "TensorFlow Lite {library} refuses the file: it is damaged, or of a newer schema; export it again"
-            ),
-            Self::Interpreter { library, delegate } => write!(
-                f,
-                "TensorFlow Lite {library} makes no interpreter with delegate \"{delegate}\": an operator is unknown \
-                 to it, or the delegate fails; its reason stands on standard error"
-            ),
-            Self::DelegateUnused { delegate, steps } => write!(
-                f,
-                "delegate \"{delegate}\" takes none of the graph's {steps} steps: set `delegate = \"none\"`, or \
-                 export the model with operators that it knows"
-            ),
-            Self::Allocate { delegate } => write!(
-                f,
-                "tensors cannot be allocated with delegate \"{delegate}\": an operator does not accept its inputs, or memory is \
-                 short; TensorFlow Lite's reason stands on standard error"
-            ),
-            Self::Plugin { path, fault } => write!(f, "delegate {} {fault}", path.display()),
-            Self::Inputs { found } => write!(f, "found {found} input tensors, expected 1"),
-            Self::Outputs { found, most } => {
-                write!(f, "found {found} output tensors, expected 1..={most}")
-            }
-            Self::InputShape { found } => {
-                write!(
-                    f,
-                    "found input tensor {found}, expected shape [1, height, width, channels] or [1, \
-                     channels, height, width]"
-                )
-            }
-            Self::TensorType { found } => {
-                write!(
-                    f,
-                    "found tensor {found}, expected float32, float16, uint8 or int8 elements"
-                )
-            }
-            Self::Name { found } => {
-                write!(
-                    f,
-                    "found tensor name \"{found}\", expected UTF-8: export the model again"
-                )
-            }
-            Self::Dynamic { tensor } => write!(
-                f,
-                "the size of tensor \"{tensor}\" changes while the model runs, which allocates in each inference: \
-                 export the model with fixed shapes"
-            ),
-            Self::Invoke { delegate } => write!(
-                f,
-                "the first inference fails with delegate \"{delegate}\"; TensorFlow Lite's reason stands on standard \
-                 error"
-            ),
-        }
-    }
-}
-
-impl fmt::Display for ModelError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.display(), self.fault)
-    }
-}
-
-impl std::error::Error for ModelError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.fault {
-            ModelFault::Read(error) => Some(error),
-            _ => None,
-        }
     }
 }
 

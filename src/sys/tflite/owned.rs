@@ -1,4 +1,4 @@
-//! Objects of the library, given back when they are dropped.
+//! Objects of the library, given back when they are dropped, and values that the library borrows.
 #![allow(unsafe_code)]
 
 use std::ptr::NonNull;
@@ -25,5 +25,28 @@ impl<T> Drop for Owned<T> {
     fn drop(&mut self) {
         // SAFETY: by `new`, the object is this owner's and `delete` is its function; this runs once.
         unsafe { (self.delete)(self.object.as_ptr()) }
+    }
+}
+
+/// A value at a fixed place on the heap, for others to borrow for as long as they like.
+pub(super) struct Held<T>(NonNull<T>);
+
+impl<T> Held<T> {
+    pub(super) fn new(value: T) -> Self {
+        Self(NonNull::from(Box::leak(Box::new(value))))
+    }
+
+    /// # Safety
+    /// The reference, and whatever keeps it, is gone before `self` is.
+    pub(super) unsafe fn forever(&self) -> &'static T {
+        // SAFETY: the value lives until `self` is dropped, is never moved, and is only ever shared.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl<T> Drop for Held<T> {
+    fn drop(&mut self) {
+        // SAFETY: it came from a box in `new`, and nobody borrows it any more (`forever`).
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
     }
 }

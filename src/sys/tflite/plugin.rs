@@ -6,13 +6,10 @@
 #![allow(unsafe_code)]
 
 use super::ffi;
-use super::graph::text;
-use super::model::ModelFault;
 use super::owned::Owned;
 use crate::profile;
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -29,34 +26,21 @@ type Create = unsafe extern "C" fn(
 type Destroy = unsafe extern "C" fn(*mut ffi::Delegate);
 
 /// A plugin that gives no delegate. Found while arming.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PluginFault {
     /// The loader refuses the file, for this reason.
+    #[error("cannot be loaded ({0}): check the plugin's path, and that what it needs is installed")]
     Load(String),
     /// The file does not export this function.
+    #[error("exports no function {0}: this is not an external delegate of TensorFlow Lite")]
     Symbol(&'static str),
     /// The plugin made no delegate, and said this of it.
+    #[error("makes no delegate{}", match .0 {
+        Some(reason) => format!(": {reason}"),
+        None => ", and does not say why: check its options, and that its device is there".to_owned(),
+    })]
     Created(Option<String>),
-}
-
-impl fmt::Display for PluginFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Load(reason) => write!(
-                f,
-                "cannot be loaded ({reason}): check the plugin's path, and that what it needs is installed"
-            ),
-            Self::Symbol(name) => write!(
-                f,
-                "exports no function {name}: this is not an external delegate of TensorFlow Lite"
-            ),
-            Self::Created(Some(reason)) => write!(f, "makes no delegate: {reason}"),
-            Self::Created(None) => f.write_str(
-                "makes no delegate, and does not say why: check its options, and that its device is there",
-            ),
-        }
-    }
 }
 
 /// A loaded delegate. The library stays loaded for the life of the process: its threads may outlive the
@@ -65,14 +49,7 @@ pub(super) struct Plugin(Owned<ffi::Delegate>);
 
 impl Plugin {
     /// Loads the library and asks it for a delegate.
-    pub(super) fn load(plugin: &profile::Plugin) -> Result<Self, ModelFault> {
-        Self::ask(plugin).map_err(|fault| ModelFault::Plugin {
-            path: plugin.path.clone(),
-            fault,
-        })
-    }
-
-    fn ask(plugin: &profile::Plugin) -> Result<Self, PluginFault> {
+    pub(super) fn load(plugin: &profile::Plugin) -> Result<Self, PluginFault> {
         let library = open(&plugin.path)?;
         let create = symbol(library, CREATE)?;
         let destroy = symbol(library, DESTROY)?;
@@ -120,7 +97,7 @@ thread_local! {
 /// As the plugin calls it: `message` is null or a string that lives through the call.
 unsafe extern "C" fn report(message: *const c_char) {
     // SAFETY: null or a string, by this function's requirement.
-    let message = unsafe { text(message) };
+    let message = unsafe { ffi::text(message) };
     REPORTED.with(|reported| {
         if let Ok(mut reported) = reported.try_borrow_mut() {
             *reported = message;
@@ -157,5 +134,5 @@ fn last_error() -> String {
     // loader.
     let message = unsafe { nix::libc::dlerror() };
     // SAFETY: as above.
-    unsafe { text(message) }.unwrap_or_else(|| "for a reason it does not tell".into())
+    unsafe { ffi::text(message) }.unwrap_or_else(|| "for a reason it does not tell".into())
 }

@@ -1,9 +1,11 @@
 //! The engine on real models of the cache.
 
-use super::forge::{
-    ADD, CALL, CAST, COS, DEQUANTIZE, FLOAT16, FLOAT32, INT64, Tensor as Forged, WHERE,
+use super::test_models::{
+    ADD, CALL, CAST, COS, DEQUANTIZE, FLOAT16, FLOAT32, INT64, Tensor as Described, WHERE,
 };
 use super::*;
+use crate::infer::{Engine as _, TensorType};
+use crate::profile::Delegate;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
@@ -205,24 +207,24 @@ fn a_tensor_name_that_is_not_utf8_is_refused() {
     );
 }
 
-const PICTURE: Forged<'_> = Forged {
+const PICTURE: Described<'_> = Described {
     name: "picture",
     shape: &[1, 4, 4, 3],
     kind: FLOAT32,
 };
-const ANSWER: Forged<'_> = Forged {
+const ANSWER: Described<'_> = Described {
     name: "answer",
     ..PICTURE
 };
 
 #[track_caller]
 fn fault(
-    operator: i32,
-    inputs: &[Forged<'_>],
-    outputs: &[Forged<'_>],
+    operator: u8,
+    inputs: &[Described<'_>],
+    outputs: &[Described<'_>],
     settings: Settings,
 ) -> String {
-    let (_temporary, file) = forged(&forge::model(operator, inputs, outputs));
+    let (_temporary, file) = forged(&test_models::model(operator, inputs, outputs));
     TfliteEngine::build(file, settings)
         .unwrap_err()
         .fault
@@ -231,7 +233,7 @@ fn fault(
 
 #[test]
 fn a_model_made_by_hand_runs() {
-    let (_temporary, file) = forged(&forge::model(COS, &[PICTURE], &[ANSWER]));
+    let (_temporary, file) = forged(&test_models::model(COS, &[PICTURE], &[ANSWER]));
     let mut engine = TfliteEngine::build(file, NONE).unwrap();
     engine.input_bytes().fill(0);
     engine.invoke().unwrap();
@@ -242,11 +244,11 @@ fn a_model_made_by_hand_runs() {
     assert_eq!(engine.graph().to_string(), "1 kernel of the library (COS)");
 }
 
-const HALVES: Forged<'_> = Forged {
+const HALVES: Described<'_> = Described {
     kind: FLOAT16,
     ..PICTURE
 };
-const HALF_ANSWER: Forged<'_> = Forged {
+const HALF_ANSWER: Described<'_> = Described {
     kind: FLOAT16,
     ..ANSWER
 };
@@ -261,7 +263,7 @@ fn float16_tensors_are_told_written_and_read() {
         (CAST, HALVES, HALF_ANSWER, &half),
         (CAST, PICTURE, HALF_ANSWER, &half),
     ] {
-        let (_temporary, file) = forged(&forge::model(operator, &[taken], &[given]));
+        let (_temporary, file) = forged(&test_models::model(operator, &[taken], &[given]));
         let mut engine = TfliteEngine::build(file, NONE).unwrap();
         let element = match engine.input().kind {
             TensorType::F16 => {
@@ -310,7 +312,7 @@ fn a_delegate_that_takes_nothing_is_refused_and_not_passed_over() {
 
 #[test]
 fn an_output_whose_size_depends_on_the_input_is_refused() {
-    let positions = Forged {
+    let positions = Described {
         name: "positions",
         shape: &[0, 4],
         kind: INT64,
@@ -324,11 +326,11 @@ fn an_output_whose_size_depends_on_the_input_is_refused() {
 
 #[test]
 fn tensors_that_cannot_be_served_are_named() {
-    let flat = Forged {
+    let flat = Described {
         shape: &[1, 48],
         ..PICTURE
     };
-    let flat_answer = Forged {
+    let flat_answer = Described {
         shape: &[1, 48],
         ..ANSWER
     };
@@ -339,7 +341,7 @@ fn tensors_that_cannot_be_served_are_named() {
     );
     let two = [
         PICTURE,
-        Forged {
+        Described {
             name: "second",
             ..PICTURE
         },
@@ -348,7 +350,7 @@ fn tensors_that_cannot_be_served_are_named() {
         fault(ADD, &two, &[ANSWER], NONE),
         "found 2 input tensors, expected 1"
     );
-    let whole = Forged {
+    let whole = Described {
         kind: INT64,
         ..ANSWER
     };
@@ -367,7 +369,7 @@ fn a_model_that_the_library_cannot_prepare_is_refused() {
     );
     let two = [
         PICTURE,
-        Forged {
+        Described {
             name: "second",
             ..PICTURE
         },

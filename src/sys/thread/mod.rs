@@ -6,12 +6,12 @@
 // An error here ends the start of the program, and carries two sets of 1024 cores.
 #![allow(clippy::result_large_err)]
 
-mod sight;
+mod counters;
 #[cfg(test)]
 mod tests;
 mod usage;
 
-pub use sight::{RunQueue, sight};
+pub use counters::{RunQueue, counters};
 pub use usage::{MigrationSource, ThreadUsage, UsageProbe};
 
 use crate::sys::cpu::core_set::CoreSet;
@@ -155,11 +155,13 @@ impl std::fmt::Display for PolicyDenied {
 }
 
 /// A thread could not be placed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum ThreadError {
     /// The kernel did not start it.
+    #[error("thread cannot be started: {error}{}", thread_limit(.0), error = .0)]
     Spawn(std::io::Error),
     /// It may not run on these cores: they do not exist, are offline, or belong to another cpuset.
+    #[error("thread cannot run on core {cores}: {errno}; allowed cores: {allowed}")]
     Pin {
         /// Asked for.
         cores: CoreSet,
@@ -169,6 +171,7 @@ pub enum ThreadError {
         errno: Errno,
     },
     /// It was pinned, and the kernel shows another mask.
+    #[error("thread was pinned to core {wanted}, the kernel shows {found}")]
     MaskDiffers {
         /// Asked for.
         wanted: CoreSet,
@@ -176,8 +179,10 @@ pub enum ThreadError {
         found: CoreSet,
     },
     /// Its policy is required and was not given.
+    #[error("{0}")]
     Policy(PolicyDenied),
     /// A read-back failed.
+    #[error("{operation} failed: {errno}")]
     ReadBack {
         /// The call.
         operation: &'static str,
@@ -185,6 +190,7 @@ pub enum ThreadError {
         errno: Errno,
     },
     /// The stack cannot be made present.
+    #[error("stack of {bytes} bytes cannot be made present: {errno}")]
     Stack {
         /// Its size.
         bytes: usize,
@@ -192,45 +198,19 @@ pub enum ThreadError {
         errno: Errno,
     },
     /// It ended before it had been placed.
+    #[error("thread ended before it had been placed")]
     Died,
 }
 
-impl std::fmt::Display for ThreadError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Spawn(error) if error.raw_os_error() == Some(libc::EAGAIN) => write!(
-                f,
-                "thread cannot be started: {error}; raise TasksMax of the service (LimitNPROC, or nproc in \
-                 limits.conf)"
-            ),
-            Self::Spawn(error) => write!(f, "thread cannot be started: {error}"),
-            Self::Pin {
-                cores,
-                allowed,
-                errno,
-            } => {
-                write!(
-                    f,
-                    "thread cannot run on core {cores}: {errno}; allowed cores: {allowed}"
-                )
-            }
-            Self::MaskDiffers { wanted, found } => {
-                write!(
-                    f,
-                    "thread was pinned to core {wanted}, the kernel shows {found}"
-                )
-            }
-            Self::Policy(denied) => denied.fmt(f),
-            Self::ReadBack { operation, errno } => write!(f, "{operation} failed: {errno}"),
-            Self::Stack { bytes, errno } => {
-                write!(f, "stack of {bytes} bytes cannot be made present: {errno}")
-            }
-            Self::Died => f.write_str("thread ended before it had been placed"),
+/// What to raise where the kernel allows no thread more.
+fn thread_limit(error: &std::io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EAGAIN) => {
+            "; raise TasksMax of the service (LimitNPROC, or nproc in limits.conf)"
         }
+        _ => "",
     }
 }
-
-impl std::error::Error for ThreadError {}
 
 /// A running thread that has been placed.
 #[derive(Debug)]

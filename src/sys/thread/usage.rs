@@ -1,23 +1,25 @@
 //! Page faults, switches and migrations of a thread, counted without disturbing it.
 
+use crate::sys::counts::counts;
 use crate::sys::io::procfs;
 use nix::sched::sched_getcpu;
 use nix::sys::resource::{UsageWho, getrusage};
 use std::fs::File;
 
-/// What happened to a thread since it started; take differences.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ThreadUsage {
-    /// Page faults served without I/O.
-    pub minor_faults: u64,
-    /// Page faults that waited for I/O.
-    pub major_faults: u64,
-    /// Times that it went on on another core.
-    pub migrations: u64,
-    /// Times that it waited.
-    pub voluntary_switches: u64,
-    /// Times that it was pushed off its core.
-    pub involuntary_switches: u64,
+counts! {
+    /// What happened to a thread since it started; take differences.
+    pub struct ThreadUsage {
+        /// Page faults served without I/O.
+        pub minor_faults: u64,
+        /// Page faults that waited for I/O.
+        pub major_faults: u64,
+        /// Times that it went on on another core.
+        pub migrations: u64,
+        /// Times that it waited.
+        pub voluntary_switches: u64,
+        /// Times that it was pushed off its core.
+        pub involuntary_switches: u64,
+    }
 }
 
 impl ThreadUsage {
@@ -26,34 +28,6 @@ impl ThreadUsage {
     #[must_use]
     pub fn now() -> Self {
         UsageProbe::open().read()
-    }
-
-    /// What happened after `earlier`.
-    #[must_use]
-    pub const fn since(&self, earlier: &Self) -> Self {
-        Self {
-            minor_faults: self.minor_faults.saturating_sub(earlier.minor_faults),
-            major_faults: self.major_faults.saturating_sub(earlier.major_faults),
-            migrations: self.migrations.saturating_sub(earlier.migrations),
-            voluntary_switches: self
-                .voluntary_switches
-                .saturating_sub(earlier.voluntary_switches),
-            involuntary_switches: self
-                .involuntary_switches
-                .saturating_sub(earlier.involuntary_switches),
-        }
-    }
-
-    /// Both together.
-    #[must_use]
-    pub const fn plus(&self, other: &Self) -> Self {
-        Self {
-            minor_faults: self.minor_faults + other.minor_faults,
-            major_faults: self.major_faults + other.major_faults,
-            migrations: self.migrations + other.migrations,
-            voluntary_switches: self.voluntary_switches + other.voluntary_switches,
-            involuntary_switches: self.involuntary_switches + other.involuntary_switches,
-        }
     }
 }
 

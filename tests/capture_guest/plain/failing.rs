@@ -7,7 +7,7 @@ use crate::inside::running::runs;
 use crate::inside::watch::Watch;
 use pinsight::capture::SourceError;
 use pinsight::capture::health::supervisor::Event;
-use pinsight::capture::health::timestamps::Continuity;
+use pinsight::capture::health::timestamps::Timestamps;
 use pinsight::frame::PixelFormat;
 use pinsight::profile::Io;
 use pinsight::sys::malloc_guard;
@@ -163,12 +163,12 @@ fn a_sequence_number_that_wraps_is_followed_and_a_false_clock_not_believed() {
         drop(wrapping);
         let _wrapping = Setting::new("wrap_timestamp=1", "wrap_timestamp=0");
         let mut stage = streaming(PixelFormat::Nv12, Io::Userptr);
-        let mut continuity = Continuity::new(stage.source.format().interval_ns);
+        let mut continuity = Timestamps::new(stage.source.format().interval_ns);
         continuity.restarted(stage.now());
         for _ in 0..60 {
             let frame = stage.next_frame();
             let now = stage.now();
-            assert!(continuity.judge(&frame, now).capture_ns <= now);
+            assert!(continuity.check(&frame, now).capture_ns <= now);
             stage.queue(frame.slot).unwrap();
         }
         println!("{:?}", continuity.counts());

@@ -4,7 +4,7 @@ use crate::error::BenchError;
 use pinsight::frame::{ArenaLayout, CameraNeed, SlotTable};
 use pinsight::profile::OnShortage;
 use pinsight::ring::{LaneProducer, LaneTap, TapNeed, lane, slots_needed};
-use pinsight::sys::memory::arena::Arena;
+use pinsight::sys::memory::slot_arena::SlotArena;
 use pinsight::sys::memory::{Pages, Region, RegionRequest};
 use pinsight::units::MIB;
 
@@ -15,7 +15,7 @@ pub(crate) const NEWEST: TapNeed = TapNeed {
     leases: 1,
 };
 
-/// Arena and tables for cameras of `slots` slots of `bytes` each.
+/// An arena and tables for cameras of `slots` slots of `bytes` each.
 ///
 /// # Errors
 /// The memory cannot be had.
@@ -24,7 +24,7 @@ pub(crate) fn tables(
     slots: u16,
     bytes: u64,
     node: Option<usize>,
-) -> Result<(Arena, Vec<SlotTable>), BenchError> {
+) -> Result<(SlotArena, Vec<SlotTable>), BenchError> {
     let needs = vec![CameraNeed { slots, bytes }; cameras];
     let layout = ArenaLayout::of(&needs).map_err(BenchError::machine)?;
     let region = Region::map(&RegionRequest {
@@ -34,7 +34,7 @@ pub(crate) fn tables(
         on_shortage: OnShortage::Fallback,
     })
     .map_err(BenchError::machine)?;
-    let mut arena = Arena::new(region, layout).map_err(BenchError::machine)?;
+    let mut arena = SlotArena::new(region, layout).map_err(BenchError::machine)?;
     let tables = (0..cameras)
         .map(|camera| arena.table(camera))
         .collect::<Result<_, _>>()
@@ -63,7 +63,7 @@ pub(crate) fn slots_of(tap: TapNeed) -> u16 {
 }
 
 /// What the slots are made of, for the conditions.
-pub(crate) fn describe(arena: &Arena) -> String {
+pub(crate) fn describe(arena: &SlotArena) -> String {
     let region = arena.region();
     format!(
         "{} MiB of {}",

@@ -76,21 +76,14 @@ impl fmt::Display for Preemption {
 }
 
 /// A file that every Linux has could not be read.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {error}", path.display())]
 pub struct TopologyError {
     /// The file.
     pub path: PathBuf,
     /// Why not.
     pub error: io::Error,
 }
-
-impl fmt::Display for TopologyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.display(), self.error)
-    }
-}
-
-impl std::error::Error for TopologyError {}
 
 /// Reads the machine below `root`.
 ///

@@ -1,8 +1,8 @@
-//! The memory behind a camera's buffers, for each way of exchanging them.
+//! The memory behind a camera's buffers, for each I/O method.
 
-use super::choose::Way;
 use super::device::{Device, Shared, not_shared, whole_pages};
 use super::dmabuf::Heap;
+use super::io_method::IoMethod;
 use super::mapping::Mapping;
 use crate::capture::{SlotMemory, SourceError};
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use std::sync::Arc;
 /// Buffers of a driver's queue, with the memory of the slots that they carry.
 #[derive(Debug)]
 pub(super) struct Buffers {
-    /// Not [`Way::Copied`]: those are [`Way::Mapped`], and the copies lie elsewhere.
-    pub way: Way,
+    /// Not [`IoMethod::Copy`]: those are [`IoMethod::Mmap`], and the copies lie elsewhere.
+    pub io: IoMethod,
     /// Buffers of the driver's queue.
     pub count: usize,
     pub slots: Box<[SlotMemory]>,
-    /// Of all but [`Way::User`].
+    /// Of all but [`IoMethod::UserPtr`].
     pub mapping: Option<Arc<Mapping>>,
-    /// Of [`Way::Exported`] and [`Way::Imported`], by slot.
+    /// Of [`IoMethod::DmabufExport`] and [`IoMethod::DmabufImport`], by slot.
     pub shared: Shared,
 }
 
@@ -25,7 +25,7 @@ impl Buffers {
     /// `count` buffers for slots of the caller's.
     pub(super) fn user(slots: Box<[SlotMemory]>, count: usize) -> Self {
         Self {
-            way: Way::User,
+            io: IoMethod::UserPtr,
             count,
             slots,
             mapping: None,
@@ -33,8 +33,8 @@ impl Buffers {
         }
     }
 
-    /// `count` buffers of the driver's own, which it has made, mapped as `way` says (`Mapped`, `Exported`).
-    pub(super) fn own(device: &Device, way: Way, count: usize) -> Result<Self, SourceError> {
+    /// `count` buffers of the driver's own, which it has made, mapped as `io` says (`Mmap`, `DmabufExport`).
+    pub(super) fn own(device: &Device, io: IoMethod, count: usize) -> Result<Self, SourceError> {
         let span = device.span()?;
         let mapping = Mapping::reserve(count, span.slot_bytes)?;
         let bytes = if device.agreed.planes.count() == 1 {
@@ -43,7 +43,7 @@ impl Buffers {
             span.slot_bytes
         };
         let mut buffers = Self {
-            way,
+            io,
             count,
             slots: mapping.slots(bytes),
             mapping: Some(Arc::new(mapping)),
@@ -63,7 +63,7 @@ impl Buffers {
         let mapping = Mapping::reserve(count, whole_pages(bytes))?;
         Device::map_shared(&mapping, &shared, bytes)?;
         Ok(Self {
-            way: Way::Imported,
+            io: IoMethod::DmabufImport,
             count,
             slots: mapping.slots(bytes),
             mapping: Some(Arc::new(mapping)),
@@ -76,21 +76,24 @@ impl Buffers {
         let Some(mapping) = &self.mapping else {
             return Ok(());
         };
-        match self.way {
-            Way::Mapped | Way::Copied => device.map(mapping, self.count),
-            Way::Exported => {
+        match self.io {
+            IoMethod::Mmap | IoMethod::Copy => device.map(mapping, self.count),
+            IoMethod::DmabufExport => {
                 device.export(&mut self.shared, self.count)?;
                 let bytes = self.slots.first().map_or(0, SlotMemory::len_bytes);
                 Device::map_shared(mapping, &self.shared, bytes)
             }
             // Those are not the driver's, and stay mapped.
-            Way::Imported | Way::User => Ok(()),
+            IoMethod::DmabufImport | IoMethod::UserPtr => Ok(()),
         }
     }
 
     /// Lets go of the driver's own buffers; their places stay reserved.
     pub(super) fn unmap(&mut self) {
-        if matches!(self.way, Way::Mapped | Way::Exported | Way::Copied) {
+        if matches!(
+            self.io,
+            IoMethod::Mmap | IoMethod::DmabufExport | IoMethod::Copy
+        ) {
             if let Some(mapping) = &self.mapping {
                 let _ = mapping.clear();
             }

@@ -1,9 +1,9 @@
 //! A camera's controls: listed, checked against their ranges, set, read back, and set again.
 
 use super::error::CameraErrorKind;
-use super::node::text;
-use super::raw::{
-    get_control, menu_item, query_control, set_control, v4l2_control, v4l2_query_ext_ctrl, zeroed,
+use super::ioctl::{
+    get_control, menu_item, query_control, set_control, text, v4l2_control, v4l2_query_ext_ctrl,
+    zeroed,
 };
 use crate::capture::SourceError;
 use crate::profile::{ControlSetting, ControlValue};
@@ -29,7 +29,7 @@ pub struct OfferedControl {
     /// From one value to the next, at least 1.
     pub step: i64,
     /// The driver's own value.
-    pub usual: i64,
+    pub default_value: i64,
     /// The value now; `None` where the driver does not say.
     pub value: Option<i64>,
     /// Items of a menu: value and name.
@@ -43,7 +43,7 @@ impl fmt::Display for OfferedControl {
         if let Some(value) = self.value {
             write!(f, ", now {value}")?;
         }
-        write!(f, " (default {})", self.usual)
+        write!(f, " (default {})", self.default_value)
     }
 }
 
@@ -129,7 +129,7 @@ pub(super) fn controls(fd: &OwnedFd) -> Vec<OfferedControl> {
             least: raw.minimum,
             most: raw.maximum,
             step: i64::try_from(raw.step).unwrap_or(i64::MAX).max(1),
-            usual: raw.default_value,
+            default_value: raw.default_value,
             value: read(fd, raw.id).ok().map(i64::from),
             items: (raw.minimum..=raw.maximum.min(raw.minimum.saturating_add(MOST_ITEMS)))
                 .filter(|_| menu)
@@ -281,7 +281,7 @@ mod tests {
             least: 10,
             most: 20,
             step: 5,
-            usual: 10,
+            default_value: 10,
             value: Some(15),
             items: vec![],
         };

@@ -2,19 +2,16 @@
 //!
 //! # Source
 //! Kernel documentation, "ioctl VIDIOC_G_SELECTION, VIDIOC_S_SELECTION".
-#![allow(unsafe_code)]
 
 use super::error::CameraErrorKind;
+use super::ioctl::{get_selection, set_selection, v4l2_selection, zeroed};
 use crate::capture::SourceError;
 use nix::libc;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use v4l::v4l_sys::{
     V4L2_SEL_TGT_CROP, V4L2_SEL_TGT_CROP_BOUNDS, v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE,
-    v4l2_rect, v4l2_selection,
+    v4l2_rect,
 };
-
-nix::ioctl_readwrite!(get_selection, b'V', 94, v4l2_selection);
-nix::ioctl_readwrite!(set_selection, b'V', 95, v4l2_selection);
 
 /// Left, top, width and height.
 pub(super) type Rectangle = [u32; 4];
@@ -61,19 +58,14 @@ fn change(fd: &OwnedFd, [left, top, width, height]: Rectangle) -> Result<Rectang
         width,
         height,
     };
-    // SAFETY: the request reads and writes one `v4l2_selection`, which lives across the call and holds no
-    // pointers.
-    unsafe { set_selection(fd.as_raw_fd(), &raw mut raw) }
-        .map_err(|errno| SourceError::new("VIDIOC_S_SELECTION", errno as i32))?;
+    set_selection(fd, &mut raw)?;
     select(fd, V4L2_SEL_TGT_CROP)
 }
 
 /// A rectangle of the camera's.
 fn select(fd: &OwnedFd, target: u32) -> Result<Rectangle, SourceError> {
     let mut raw = selection(target);
-    // SAFETY: as in `change`.
-    unsafe { get_selection(fd.as_raw_fd(), &raw mut raw) }
-        .map_err(|errno| SourceError::new("VIDIOC_G_SELECTION", errno as i32))?;
+    get_selection(fd, &mut raw)?;
     let v4l2_rect {
         left,
         top,
@@ -89,14 +81,7 @@ fn selection(target: u32) -> v4l2_selection {
     v4l2_selection {
         type_: v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE,
         target,
-        flags: 0,
-        r: v4l2_rect {
-            left: 0,
-            top: 0,
-            width: 0,
-            height: 0,
-        },
-        reserved: [0; 9],
+        ..zeroed()
     }
 }
 

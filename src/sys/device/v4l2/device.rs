@@ -1,17 +1,18 @@
 //! An open camera with its driver's queue: calls that need to know its planes and its kind of memory.
 
-use super::choose::Way;
 use super::controls::Setting;
 use super::dmabuf::DmaBuf;
+use super::io_method::IoMethod;
+use super::ioctl::{
+    Buffer, MAX_BUFFERS, MAX_PLANES, export_buffer, query_buffer, queue_buffer, request_buffers,
+    stream_off, v4l2_exportbuffer, v4l2_requestbuffers, zeroed,
+};
 use super::mapping::Mapping;
 use super::negotiate::{Agreed, CameraRequest};
 use super::node::{Finder, Queue};
-use super::raw::{
-    Buffer, MAX_BUFFERS, export_buffer, query_buffer, queue_buffer, request_buffers, stream_off,
-    v4l2_exportbuffer, v4l2_requestbuffers, zeroed,
-};
 use crate::capture::{SlotMemory, SourceError};
 use crate::sys::device::usb_port::UsbPort;
+use crate::sys::memory::machine_page_bytes;
 use nix::libc;
 use std::os::fd::{AsFd as _, FromRawFd as _, OwnedFd};
 use v4l::v4l_sys;
@@ -39,14 +40,15 @@ pub(super) struct Device {
     pub controls: Box<[Setting]>,
 }
 
-/// Where a driver's buffers lie that are mapped side by side: how long each is, its planes rounded up to
-/// pages.
+/// Where a driver's buffers lie that are mapped side by side, their planes rounded up to pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     /// Bytes of one whole buffer, whole pages.
     pub slot_bytes: usize,
     /// Bytes that the driver's first plane has.
     pub first_bytes: usize,
+    /// Where each plane begins.
+    pub offsets: [usize; MAX_PLANES],
 }
 
 impl Device {
@@ -57,21 +59,23 @@ impl Device {
     }
 
     /// The kernel's number for the memory of a queue.
-    const fn memory(way: Way) -> u32 {
-        match way {
-            Way::User => v4l_sys::v4l2_memory_V4L2_MEMORY_USERPTR,
-            Way::Mapped | Way::Exported | Way::Copied => v4l_sys::v4l2_memory_V4L2_MEMORY_MMAP,
-            Way::Imported => v4l_sys::v4l2_memory_V4L2_MEMORY_DMABUF,
+    const fn memory(io: IoMethod) -> u32 {
+        match io {
+            IoMethod::UserPtr => v4l_sys::v4l2_memory_V4L2_MEMORY_USERPTR,
+            IoMethod::Mmap | IoMethod::DmabufExport | IoMethod::Copy => {
+                v4l_sys::v4l2_memory_V4L2_MEMORY_MMAP
+            }
+            IoMethod::DmabufImport => v4l_sys::v4l2_memory_V4L2_MEMORY_DMABUF,
         }
     }
 
     /// Makes `count` buffers, or frees them with 0. Gives the number that the driver made.
-    pub(super) fn request_buffers(&self, way: Way, count: usize) -> Result<usize, SourceError> {
+    pub(super) fn request_buffers(&self, io: IoMethod, count: usize) -> Result<usize, SourceError> {
         let fd = self.fd("VIDIOC_REQBUFS")?;
         let mut raw = v4l2_requestbuffers {
             count: u32::try_from(count).unwrap_or(u32::MAX),
             type_: self.queue.kind(),
-            memory: Self::memory(way),
+            memory: Self::memory(io),
             ..zeroed()
         };
         request_buffers(fd, &mut raw)?;
@@ -84,24 +88,24 @@ impl Device {
         stream_off(fd, &mut self.queue.kind().cast_signed())
     }
 
-    pub(super) fn buffer(&self, way: Way, index: usize) -> Buffer {
+    pub(super) fn buffer(&self, io: IoMethod, index: usize) -> Buffer {
         let planes = match self.queue {
             Queue::Single => 0,
             Queue::Multi => self.agreed.planes.count(),
         };
         let index = u32::try_from(index).unwrap_or(u32::MAX);
-        Buffer::new(self.queue.kind(), Self::memory(way), index, planes)
+        Buffer::new(self.queue.kind(), Self::memory(io), index, planes)
     }
 
     /// Lends the driver its own buffer `index`.
     pub(super) fn queue_own(&self, index: usize) -> Result<(), SourceError> {
-        let mut buffer = self.buffer(Way::Mapped, index);
+        let mut buffer = self.buffer(IoMethod::Mmap, index);
         queue_buffer(self.fd("VIDIOC_QBUF")?, &mut buffer)
     }
 
     /// Lends `slot` to the driver as its buffer `index`, each plane at its place.
     pub(super) fn queue_user(&self, index: usize, slot: &SlotMemory) -> Result<(), SourceError> {
-        let mut buffer = self.buffer(Way::User, index);
+        let mut buffer = self.buffer(IoMethod::UserPtr, index);
         let Agreed { format, planes } = &self.agreed;
         for (plane, bytes) in planes.sizes_bytes().iter().enumerate() {
             // Arming has checked that the slot holds the format, and that the planes fit their places.
@@ -113,29 +117,33 @@ impl Device {
 
     /// Lends a shared buffer to the driver as its buffer `index`.
     pub(super) fn queue_shared(&self, index: usize, shared: &DmaBuf) -> Result<(), SourceError> {
-        let mut buffer = self.buffer(Way::Imported, index);
+        let mut buffer = self.buffer(IoMethod::DmabufImport, index);
         buffer.set_dma_buf(0, shared.as_fd(), self.agreed.format.size_bytes);
         queue_buffer(self.fd("VIDIOC_QBUF")?, &mut buffer)
     }
 
-    /// How much room the driver's own buffers take.
+    /// How the driver's own buffers lie.
     pub(super) fn span(&self) -> Result<Span, SourceError> {
-        let mut buffer = self.buffer(Way::Mapped, 0);
+        let mut buffer = self.buffer(IoMethod::Mmap, 0);
         query_buffer(self.fd("VIDIOC_QUERYBUF")?, &mut buffer)?;
-        let length = |plane| buffer.mapping(plane).0 as usize;
-        Ok(Span {
-            slot_bytes: (0..self.agreed.planes.count())
-                .map(|plane| whole_pages(length(plane)))
-                .sum(),
-            first_bytes: length(0),
-        })
+        let mut span = Span {
+            slot_bytes: 0,
+            first_bytes: buffer.mapping(0).0 as usize,
+            offsets: [0; MAX_PLANES],
+        };
+        let planes = self.agreed.planes.count();
+        for (plane, offset) in span.offsets.iter_mut().enumerate().take(planes) {
+            *offset = span.slot_bytes;
+            span.slot_bytes += whole_pages(buffer.mapping(plane).0 as usize);
+        }
+        Ok(span)
     }
 
     /// Maps the buffers `0..count` of an MMAP queue into the places of `mapping`, their planes page by page.
     pub(super) fn map(&self, mapping: &Mapping, count: usize) -> Result<(), SourceError> {
         let fd = self.fd("VIDIOC_QUERYBUF")?;
         for index in 0..count {
-            let mut buffer = self.buffer(Way::Mapped, index);
+            let mut buffer = self.buffer(IoMethod::Mmap, index);
             query_buffer(fd, &mut buffer)?;
             let mut place = 0;
             for (plane, bytes) in self.agreed.planes.sizes_bytes().iter().enumerate() {
@@ -149,23 +157,6 @@ impl Device {
             }
         }
         Ok(())
-    }
-
-    /// Where the planes of the driver's own buffers begin in their mapping.
-    pub(super) fn mapped_offsets(&self) -> Result<[usize; super::raw::MAX_PLANES], SourceError> {
-        let mut buffer = self.buffer(Way::Mapped, 0);
-        query_buffer(self.fd("VIDIOC_QUERYBUF")?, &mut buffer)?;
-        let mut offsets = [0; super::raw::MAX_PLANES];
-        let mut place = 0;
-        for (plane, offset) in offsets
-            .iter_mut()
-            .enumerate()
-            .take(self.agreed.planes.count())
-        {
-            *offset = place;
-            place += whole_pages(buffer.mapping(plane).0 as usize);
-        }
-        Ok(offsets)
     }
 
     /// Opens the driver's own buffers `0..count` as dma-bufs. Of one plane each.
@@ -204,10 +195,6 @@ impl Device {
 
 /// `bytes`, rounded up.
 pub(super) fn whole_pages(bytes: usize) -> usize {
-    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE);
-    let page = page
-        .ok()
-        .flatten()
-        .and_then(|page| usize::try_from(page).ok());
+    let page = usize::try_from(machine_page_bytes());
     bytes.next_multiple_of(page.unwrap_or(4096))
 }

@@ -1,6 +1,5 @@
 //! Why a camera cannot be used, said so that it can be mended.
 
-use super::list::{Camera, cameras};
 use crate::capture::SourceError;
 use crate::sys::device::holders::Holders;
 use nix::errno::Errno;
@@ -9,41 +8,60 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// A camera that cannot be used: which, why, and which ones are there.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{}: {kind}{}", device.display(), usable(kind, cameras))]
 pub struct CameraError {
     /// The device as the profile names it.
     pub device: PathBuf,
     /// What is wrong.
     pub kind: CameraErrorKind,
-    /// The cameras of this machine, where another one may have been meant.
-    pub cameras: Vec<Camera>,
+    /// The cameras of this machine in words, where another one may have been meant.
+    pub cameras: Vec<String>,
 }
 
 /// What is wrong with a camera.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CameraErrorKind {
     /// There is no such file.
+    #[error("found no such device, expected a camera")]
     Absent,
     /// The file is no V4L2 device.
+    #[error("found something that is no V4L2 device, expected a camera")]
     NotV4l2,
     /// Several cameras have this name.
+    #[error(
+        "found {} cameras of this name ({}), expected one: name it by `bus:` or by a path below /dev/v4l",
+        found.len(), list(found)
+    )]
     Ambiguous {
         /// They.
         found: Vec<String>,
     },
     /// A V4L2 device that does not stream video to memory: an output, a codec, metadata.
+    #[error(
+        "found a V4L2 device with {found}, expected one that streams video (VIDEO_CAPTURE or VIDEO_CAPTURE_MPLANE, and \
+         STREAMING)"
+    )]
     NotCapture {
         /// Its capabilities, as V4L2 names them.
         found: String,
     },
     /// No permission.
+    #[error(
+        "found no permission to open it, expected read and write: add the user to the group that owns it (video, as a rule)"
+    )]
     Denied,
     /// Somebody else uses it.
+    #[error("found that {holders}, expected it to be free")]
     Busy {
         /// They.
         holders: Holders,
     },
     /// The pixel format is not offered.
+    #[error(
+        "found the formats {}, expected {}: change `format`",
+        list(offered.iter().map(|code| fourcc_text(*code))), fourcc_text(*expected)
+    )]
     Format {
         /// Four-character code that was asked for.
         expected: [u8; 4],
@@ -51,6 +69,10 @@ pub enum CameraErrorKind {
         offered: Vec<[u8; 4]>,
     },
     /// The size is not offered for this format.
+    #[error(
+        "found the size {}x{} instead of {}x{}, expected one of {}: change `width-px` and `height-px`",
+        found_px.0, found_px.1, expected_px.0, expected_px.1, list(offered)
+    )]
     Size {
         /// Size that was asked for.
         expected_px: (u32, u32),
@@ -60,11 +82,18 @@ pub enum CameraErrorKind {
         offered: Vec<String>,
     },
     /// The driver delivers fields, not frames.
+    #[error(
+        "found interlaced video (field order {field}), expected whole frames (V4L2_FIELD_NONE)"
+    )]
     Interlaced {
         /// V4L2's number of the field order.
         field: u32,
     },
     /// The driver's strides, planes or buffer sizes do not hold such an image.
+    #[error(
+        "found buffers of {size_bytes} bytes in {planes} planes with {stride_bytes} bytes a row, expected one plane that \
+         holds the image: the driver is at fault"
+    )]
     Layout {
         /// Bytes from row to row.
         stride_bytes: u32,
@@ -74,6 +103,10 @@ pub enum CameraErrorKind {
         planes: u32,
     },
     /// The frame rate is not offered for this format and size.
+    #[error(
+        "found {} frames a second instead of {}, expected one of {}: change `rate-hz`",
+        hertz(*found_mhz), hertz(*expected_mhz), list(offered)
+    )]
     Rate {
         /// Rate that was asked for, in thousandths of a hertz.
         expected_mhz: u64,
@@ -83,6 +116,7 @@ pub enum CameraErrorKind {
         offered: Vec<String>,
     },
     /// The camera does not show this part of its sensor. Rectangles are left, top, width, height.
+    #[error("{}", crop(*expected, *found, *bounds))]
     Crop {
         /// What was asked for.
         expected: [u32; 4],
@@ -92,6 +126,7 @@ pub enum CameraErrorKind {
         bounds: Option<[u32; 4]>,
     },
     /// A control that the camera does not have, or a value that it does not take.
+    #[error("controls.{name}: found {found}, expected {expected}")]
     Control {
         /// The control as the profile names it.
         name: String,
@@ -101,6 +136,9 @@ pub enum CameraErrorKind {
         expected: String,
     },
     /// The driver does not exchange buffers the way that the profile asks for.
+    #[error(
+        "found that the driver refuses io = \"{expected}\" ({error}), expected it to accept: change `io` to \"auto\""
+    )]
     Io {
         /// The word of the profile: `userptr`, `mmap`, `dmabuf`, `dma-heap` or `copy`.
         expected: &'static str,
@@ -108,20 +146,17 @@ pub enum CameraErrorKind {
         error: SourceError,
     },
     /// Another call failed.
+    #[error("found {} failing ({}), expected it to succeed", .0.operation, Errno::from_raw(.0.errno).desc())]
     Kernel(SourceError),
 }
 
 impl CameraError {
+    /// Without the cameras of this machine: [`super::enumerate::with_cameras`] lists them.
     pub(super) fn new(device: &Path, kind: CameraErrorKind) -> Self {
-        let other_camera = matches!(
-            kind,
-            CameraErrorKind::Absent | CameraErrorKind::NotV4l2 | CameraErrorKind::NotCapture { .. }
-        );
-        let cameras = if other_camera { cameras() } else { Vec::new() };
         Self {
             device: device.to_owned(),
             kind,
-            cameras,
+            cameras: Vec::new(),
         }
     }
 
@@ -146,6 +181,32 @@ impl CameraError {
         };
         Self::new(device, kind)
     }
+}
+
+impl CameraErrorKind {
+    /// Another camera may have been meant.
+    pub(super) const fn is_about_another(&self) -> bool {
+        matches!(self, Self::Absent | Self::NotV4l2 | Self::NotCapture { .. })
+    }
+}
+
+fn usable(kind: &CameraErrorKind, cameras: &[String]) -> String {
+    if kind.is_about_another() {
+        format!("; cameras here: {}", list(cameras))
+    } else {
+        String::new()
+    }
+}
+
+fn crop(expected: [u32; 4], found: Option<[u32; 4]>, bounds: Option<[u32; 4]>) -> String {
+    let Some(bounds) = bounds else {
+        return "found a camera that cannot crop (VIDIOC_S_SELECTION), expected one that can: leave `crop` out".to_owned();
+    };
+    let found = match found {
+        Some(found) => format!("that the driver makes {found:?} of it"),
+        None => "that the driver refuses it".to_owned(),
+    };
+    format!("crop = {expected:?}: found {found}, expected a part of {bounds:?}: change `crop`")
 }
 
 /// A four-character code as text. The highest bit stands for big-endian samples.
@@ -178,104 +239,6 @@ fn hertz(mhz: u64) -> String {
         format!("{}.{:03}", mhz / 1000, mhz % 1000)
     }
 }
-
-impl fmt::Display for CameraErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Absent => f.write_str("found no such device, expected a camera"),
-            Self::Ambiguous { found } => write!(
-                f,
-                "found {} cameras of this name ({}), expected one: name it by `bus:` or by a path below \
-                 /dev/v4l",
-                found.len(),
-                list(found)
-            ),
-            Self::NotV4l2 => f.write_str("found something that is no V4L2 device, expected a camera"),
-            Self::NotCapture { found } => write!(
-                f,
-                "found a V4L2 device with {found}, expected one that streams video (VIDEO_CAPTURE or \
-                 VIDEO_CAPTURE_MPLANE, and STREAMING)"
-            ),
-            Self::Denied => f.write_str(
-                "found no permission to open it, expected read and write: add the user to the group \
-                 that owns it (video, as a rule)",
-            ),
-            Self::Busy { holders } => write!(f, "found that {holders}, expected it to be free"),
-            Self::Format { expected, offered } => write!(
-                f,
-                "found the formats {}, expected {}: change `format`",
-                list(offered.iter().map(|code| fourcc_text(*code))),
-                fourcc_text(*expected)
-            ),
-            Self::Size { expected_px, found_px, offered } => write!(
-                f,
-                "found the size {}x{} instead of {}x{}, expected one of {}: change `width-px` and \
-                 `height-px`",
-                found_px.0,
-                found_px.1,
-                expected_px.0,
-                expected_px.1,
-                list(offered)
-            ),
-            Self::Interlaced { field } => write!(
-                f,
-                "found interlaced video (field order {field}), expected whole frames (V4L2_FIELD_NONE)"
-            ),
-            Self::Layout { stride_bytes, size_bytes, planes } => write!(
-                f,
-                "found buffers of {size_bytes} bytes in {planes} planes with {stride_bytes} bytes a \
-                 row, expected one plane that holds the image: the driver is at fault"
-            ),
-            Self::Rate { expected_mhz, found_mhz, offered } => write!(
-                f,
-                "found {} frames a second instead of {}, expected one of {}: change `rate-hz`",
-                hertz(*found_mhz),
-                hertz(*expected_mhz),
-                list(offered)
-            ),
-            Self::Crop { bounds: None, .. } => f.write_str(
-                "found a camera that cannot crop (VIDIOC_S_SELECTION), expected one that can: leave \
-                 `crop` out",
-            ),
-            Self::Crop { expected, found, bounds: Some(bounds) } => {
-                let found = match found {
-                    Some(found) => format!("that the driver makes {found:?} of it"),
-                    None => "that the driver refuses it".to_owned(),
-                };
-                write!(f, "crop = {expected:?}: found {found}, expected a part of {bounds:?}: change `crop`")
-            }
-            Self::Control { name, found, expected } => {
-                write!(f, "controls.{name}: found {found}, expected {expected}")
-            }
-            Self::Io { expected, error } => write!(
-                f,
-                "found that the driver refuses io = \"{expected}\" ({error}), expected it to accept: \
-                 change `io` to \"auto\""
-            ),
-            Self::Kernel(error) => {
-                let name = Errno::from_raw(error.errno).desc();
-                write!(f, "found {} failing ({name}), expected it to succeed", error.operation)
-            }
-        }
-    }
-}
-
-impl fmt::Display for CameraError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.device.display(), self.kind)?;
-        match self.kind {
-            CameraErrorKind::Absent
-            | CameraErrorKind::NotV4l2
-            | CameraErrorKind::NotCapture { .. } => {
-                let usable = self.cameras.iter().filter(|camera| camera.captures());
-                write!(f, "; cameras here: {}", list(usable))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-impl std::error::Error for CameraError {}
 
 #[cfg(test)]
 mod tests {

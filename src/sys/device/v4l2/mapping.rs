@@ -5,7 +5,9 @@
 use crate::capture::{SlotMemory, SourceError};
 use nix::errno::Errno;
 use nix::libc;
-use std::os::fd::{AsRawFd, OwnedFd};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
+use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 
 /// A reserved range of addresses: `slots` places of `slot_bytes` each. Unmapped when dropped.
@@ -22,24 +24,20 @@ unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
 
-fn last_error(operation: &'static str) -> SourceError {
-    SourceError::new(operation, Errno::last_raw())
+fn failed(errno: Errno) -> SourceError {
+    SourceError::new("mmap", errno as i32)
 }
 
 impl Mapping {
     /// Reserves `slots` places of `slot_bytes`, a multiple of the page size. Nothing is mapped there yet:
     /// touching it is a fault.
     pub(super) fn reserve(slots: usize, slot_bytes: usize) -> Result<Self, SourceError> {
-        let total = slots.checked_mul(slot_bytes).filter(|&total| total > 0);
-        let total = total.ok_or(SourceError::new("mmap", libc::EINVAL))?;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let total = slots.checked_mul(slot_bytes).unwrap_or(0);
+        let length = NonZeroUsize::new(total).ok_or(failed(Errno::EINVAL))?;
         // SAFETY: an anonymous mapping at an address of the kernel's choice touches no other mapping.
         let start =
-            unsafe { libc::mmap(std::ptr::null_mut(), total, libc::PROT_NONE, flags, -1, 0) };
-        if start == libc::MAP_FAILED {
-            return Err(last_error("mmap"));
-        }
-        let start = NonNull::new(start).ok_or(SourceError::new("mmap", libc::EFAULT))?;
+            unsafe { mmap_anonymous(None, length, ProtFlags::PROT_NONE, MapFlags::MAP_PRIVATE) };
+        let start = start.map_err(failed)?;
         Ok(Self {
             start,
             slot_bytes,
@@ -73,45 +71,33 @@ impl Mapping {
         device_offset: u32,
     ) -> Result<(), SourceError> {
         let end = offset_bytes.checked_add(length);
-        if slot >= self.slots || length == 0 || end.is_none_or(|end| end > self.slot_bytes) {
-            return Err(SourceError::new("mmap", libc::EINVAL));
+        if slot >= self.slots || end.is_none_or(|end| end > self.slot_bytes) {
+            return Err(failed(Errno::EINVAL));
         }
-        // SAFETY: within the reserved range, by the check above.
-        let place = unsafe { self.start.byte_add(slot * self.slot_bytes + offset_bytes) };
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let flags = libc::MAP_SHARED | libc::MAP_FIXED;
+        let place = self
+            .start
+            .addr()
+            .saturating_add(slot * self.slot_bytes + offset_bytes);
+        let length = NonZeroUsize::new(length).ok_or(failed(Errno::EINVAL))?;
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        let flags = MapFlags::MAP_SHARED | MapFlags::MAP_FIXED;
         let offset = libc::off_t::from(device_offset);
         // SAFETY: MAP_FIXED replaces mappings in `place .. place + length`, rounded up to pages, which lie
-        // within this reservation (slot_bytes is a multiple of the page size), so nobody else's.
-        let mapped = unsafe {
-            libc::mmap(
-                place.as_ptr(),
-                length,
-                protection,
-                flags,
-                fd.as_raw_fd(),
-                offset,
-            )
-        };
-        if mapped == libc::MAP_FAILED {
-            Err(last_error("mmap"))
-        } else {
-            Ok(())
-        }
+        // within this reservation (by the check above; slot_bytes is a multiple of the page size), so nobody
+        // else's.
+        unsafe { mmap(Some(place), length, protection, flags, fd, offset) }
+            .map(drop)
+            .map_err(failed)
     }
 
     /// Takes every buffer out of the range; the range stays reserved. Touching it is a fault from now on.
     pub(super) fn clear(&self) -> Result<(), SourceError> {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
-        let total = self.slots * self.slot_bytes;
+        let total = NonZeroUsize::new(self.slots * self.slot_bytes).ok_or(failed(Errno::EINVAL))?;
+        let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED;
         // SAFETY: MAP_FIXED replaces exactly this reservation by an empty one.
-        let mapped =
-            unsafe { libc::mmap(self.start.as_ptr(), total, libc::PROT_NONE, flags, -1, 0) };
-        if mapped == libc::MAP_FAILED {
-            Err(last_error("mmap"))
-        } else {
-            Ok(())
-        }
+        unsafe { mmap_anonymous(Some(self.start.addr()), total, ProtFlags::PROT_NONE, flags) }
+            .map(drop)
+            .map_err(failed)
     }
 }
 
@@ -119,7 +105,7 @@ impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: the reservation is this value's alone, and nobody uses it any more: whoever holds slots
         // of it holds its keeper. A failure leaves the range mapped, which harms nobody.
-        unsafe { libc::munmap(self.start.as_ptr(), self.slots * self.slot_bytes) };
+        let _ = unsafe { munmap(self.start, self.slots * self.slot_bytes) };
     }
 }
 

@@ -2,14 +2,14 @@
 
 use super::colour::colour;
 use super::crop::{apply_crop, set_crop};
+use super::enumerate::{formats, rates_hz, sizes};
 use super::error::{CameraErrorKind, fourcc_text};
-use super::list::{formats, rates_hz, sizes};
-use super::node::Queue;
-use super::planes::Planes;
-use super::raw::{
+use super::ioctl::{
     MAX_PLANES, get_format, get_parameters, set_format, set_parameters, v4l2_format,
     v4l2_streamparm, zeroed,
 };
+use super::node::Queue;
+use super::planes::Planes;
 use crate::capture::SourceError;
 use crate::frame::{PixelFormat, StreamFormat};
 use crate::units::NS_PER_S;

@@ -1,6 +1,6 @@
 //! A device node: opened, asked what it is, and found again by what it is.
 
-use super::raw::{open_node, query_capability, v4l2_capability, zeroed};
+use super::ioctl::{open_node, query_capability, v4l2_capability, zeroed};
 use crate::capture::SourceError;
 use crate::sys::io::procfs;
 use nix::libc;
@@ -84,12 +84,6 @@ impl Node {
             None
         }
     }
-}
-
-/// The text of a field that the kernel fills with bytes up to a zero.
-pub(super) fn text(field: &[u8]) -> String {
-    let bytes = field.split(|&byte| byte == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A node's name in sysfs: like [`Identity::card`], and to be had without opening the node, which may
@@ -245,12 +239,5 @@ mod tests {
         assert!(numbered(&at_end, 255, b"", &mut buffer).is_some());
         assert!(numbered(&at_end, 255, b"b", &mut buffer).is_none());
         assert!(numbered(&[b'a'; 64], 1, b"", &mut buffer).is_none());
-    }
-
-    #[test]
-    fn a_field_of_any_bytes_becomes_text() {
-        assert_eq!(text(b"vivid\0\0\0junk"), "vivid");
-        assert_eq!(text(b"full to the end"), "full to the end");
-        assert_eq!(text(&[0xFF, b'a', 0]), "\u{FFFD}a");
     }
 }

@@ -1,6 +1,6 @@
 //! The memory planes of a driver's buffers, and their places in a slot.
 
-use super::raw::MAX_PLANES;
+use super::ioctl::MAX_PLANES;
 use crate::frame::{PixelFormat, StreamFormat};
 
 /// How many memory planes a buffer has, and the bytes that the driver asks for each.

@@ -6,12 +6,12 @@
 //! does not matter.
 
 use super::buffers::Buffers;
-use super::choose::Way;
 use super::controls::{apply, slows_in_dim_light};
 use super::device::Device;
+use super::io_method::IoMethod;
+use super::ioctl::{Filled, MAX_BUFFERS, dequeue_buffer, stream_on};
 use super::negotiate::renegotiate;
-use super::raw::{Filled, MAX_BUFFERS, dequeue_buffer, stream_on};
-use super::stamp::stamp;
+use super::timestamp::stamp;
 use crate::capture::{
     Dequeue, Dequeued, FrameSource, MemoryKeeper, Readiness, SlotMemory, SourceError, Traits,
 };
@@ -66,7 +66,7 @@ impl V4l2Source {
         if lent.get(number) == Some(&None) {
             return Ok(number);
         }
-        if self.buffers.way != Way::User {
+        if self.buffers.io != IoMethod::UserPtr {
             return Err(SourceError::new("VIDIOC_QBUF", libc::EINVAL));
         }
         lent.iter()
@@ -80,7 +80,7 @@ impl V4l2Source {
         if !self.streaming {
             return Err(SourceError::new("VIDIOC_DQBUF", libc::EINVAL));
         }
-        let mut buffer = self.device.buffer(self.buffers.way, 0);
+        let mut buffer = self.device.buffer(self.buffers.io, 0);
         match dequeue_buffer(fd, &mut buffer) {
             Ok(()) => {}
             Err(SourceError {
@@ -141,8 +141,8 @@ impl V4l2Source {
     }
 
     fn make_buffers(&mut self) -> Result<(), SourceError> {
-        let Buffers { way, count, .. } = self.buffers;
-        if self.device.request_buffers(way, count)? < count {
+        let Buffers { io, count, .. } = self.buffers;
+        if self.device.request_buffers(io, count)? < count {
             return Err(SourceError::new(
                 "VIDIOC_REQBUFS (fewer buffers)",
                 libc::ENOMEM,
@@ -157,7 +157,7 @@ impl V4l2Source {
         let _ = self.stop();
         self.end_all_reading();
         self.buffers.unmap();
-        let _ = self.device.request_buffers(self.buffers.way, 0);
+        let _ = self.device.request_buffers(self.buffers.io, 0);
         self.device.fd = None;
     }
 
@@ -231,9 +231,9 @@ impl FrameSource for V4l2Source {
         ) else {
             return Err(SourceError::new("VIDIOC_QBUF", libc::EINVAL));
         };
-        match (self.buffers.way, shared) {
-            (Way::User, _) => self.device.queue_user(number, memory)?,
-            (Way::Imported, Some(shared)) => self.device.queue_shared(number, shared)?,
+        match (self.buffers.io, shared) {
+            (IoMethod::UserPtr, _) => self.device.queue_user(number, memory)?,
+            (IoMethod::DmabufImport, Some(shared)) => self.device.queue_shared(number, shared)?,
             _ => self.device.queue_own(number)?,
         }
         *lent = Some(slot);
@@ -289,6 +289,6 @@ impl Drop for V4l2Source {
     /// itself goes with the last keeper.
     fn drop(&mut self) {
         let _ = self.stop();
-        let _ = self.device.request_buffers(self.buffers.way, 0);
+        let _ = self.device.request_buffers(self.buffers.io, 0);
     }
 }

@@ -1,7 +1,7 @@
 //! Cameras that are a stream of bytes: a Y4M, raw or MJPEG file, a FIFO, standard input.
 //!
 //! Answers for: reading without waiting, pace, loss and end of such a stream. Does not answer for: what
-//! the bytes mean (`capture::y4m`, `capture::assembly`, `capture::gather`).
+//! the bytes mean (`capture::stream::y4m`, `capture::stream::raw_frames`, `capture::stream::jpeg_frames`).
 //!
 //! A **file** is played at a rate: a frame is read ahead and given when it is due, and frames whose time
 //! passes while nobody has a slot for them are lost, as a camera's are. Bytes that are not in memory are
@@ -11,25 +11,24 @@
 #![allow(unsafe_code)]
 
 mod error;
-mod frames;
 mod input;
 
 pub use error::{StreamError, StreamErrorKind};
 
-use crate::capture::stream::assembly::{Assembly, Fed, Layout};
-use crate::capture::stream::gather::Gathering;
+use crate::capture::stream::frames::{Fed, Frames};
+use crate::capture::stream::jpeg_frames::JpegFrames;
 use crate::capture::stream::mjpeg::size_px;
+use crate::capture::stream::raw_frames::{Layout, RawFrames};
 use crate::capture::stream::y4m::{Header, LONGEST_HEADER_BYTES};
 use crate::capture::{
-    Dequeue, Dequeued, FrameSource, MemoryKeeper, NotArmed, Readiness, SlotHome, SlotMemory, Slots,
-    SourceError, StampKind, UnarmedSource, check_caller_slots,
+    Dequeue, Dequeued, FrameSource, NotArmed, Readiness, SlotHome, SlotMemory, Slots, SourceError,
+    StampKind, UnarmedSource, check_caller_slots,
 };
 use crate::frame::{PixelFormat, StreamFormat};
 use crate::limits::MAX_SLOTS;
 use crate::profile::{Container, Feed};
 use crate::sys::clock::now_ns;
 use crate::units::{NS_PER_MS, NS_PER_S};
-use frames::Frames;
 use heapless::Deque;
 use input::{Input, Read};
 use nix::libc;
@@ -67,7 +66,7 @@ pub struct StreamConfig {
 #[derive(Debug)]
 pub struct UnarmedStream {
     input: Input,
-    frames: Frames,
+    frames: Box<dyn Frames>,
     repeat: bool,
     /// Length of the header.
     data_start: u64,
@@ -93,11 +92,7 @@ impl UnarmedStream {
             Container::Y4m => {
                 let (header, bytes) = read_header(&mut input).map_err(wrong)?;
                 let layout = y4m_layout(&header, config).map_err(wrong)?;
-                (
-                    Frames::Planes(Box::new(Assembly::new(layout))),
-                    bytes,
-                    "y4m",
-                )
+                (raw(layout), bytes, "y4m")
             }
             Container::Raw => {
                 let size_px = config.size_px.unwrap_or_default();
@@ -105,11 +100,7 @@ impl UnarmedStream {
                 let layout = Layout::raw(config.pixel, size_px, interval_ns);
                 let layout =
                     layout.ok_or_else(|| wrong(StreamErrorKind::Size { found: size_px }))?;
-                (
-                    Frames::Planes(Box::new(Assembly::new(layout))),
-                    0,
-                    "raw frames",
-                )
+                (raw(layout), 0, "raw frames")
             }
             Container::Mjpeg => {
                 let frames = mjpeg_frames(&mut input, config).map_err(wrong)?;
@@ -129,13 +120,17 @@ impl UnarmedStream {
             }
         }
         Ok(Self {
-            said: format!("{word} from {}", error::said(&config.feed)),
+            said: format!("{word} from {}", error::describe(&config.feed)),
             repeat: config.repeat && input.is_file(),
             input,
             frames,
             data_start,
         })
     }
+}
+
+fn raw(layout: Layout) -> Box<dyn Frames> {
+    Box::new(RawFrames::new(layout))
 }
 
 fn y4m_layout(header: &Header, config: &StreamConfig) -> Result<Layout, StreamErrorKind> {
@@ -161,37 +156,40 @@ fn y4m_layout(header: &Header, config: &StreamConfig) -> Result<Layout, StreamEr
 
 /// Of a file that is played, its first picture has to be one of the profile's size: a size that is wrong
 /// would make every frame a damaged one.
-fn mjpeg_frames(input: &mut Input, config: &StreamConfig) -> Result<Frames, StreamErrorKind> {
+fn mjpeg_frames(
+    input: &mut Input,
+    config: &StreamConfig,
+) -> Result<Box<dyn Frames>, StreamErrorKind> {
     let expected = config.size_px.unwrap_or_default();
     let interval_ns = config.interval_ns.unwrap_or_default();
-    let mut gathering =
-        Gathering::new(expected, interval_ns).ok_or(StreamErrorKind::Size { found: expected })?;
+    let mut frames =
+        JpegFrames::new(expected, interval_ns).ok_or(StreamErrorKind::Size { found: expected })?;
     if input.is_file() {
-        let mut picture = vec![0; gathering.format().size_bytes as usize];
+        let mut picture = vec![0; frames.format().size_bytes as usize];
         let mut fed = Fed::More;
         let mut left_bytes = SEARCHED_BYTES;
         while fed == Fed::More && left_bytes > 0 {
             match input
-                .read(gathering.room())
+                .read(frames.room(None))
                 .map_err(StreamErrorKind::Read)?
             {
                 Read::Bytes(count) => {
                     left_bytes = left_bytes.saturating_sub(count);
-                    fed = gathering.fed(Some(&mut picture), count);
+                    fed = frames.fed(Some(&mut picture), count);
                 }
                 Read::End => break,
                 Read::NotYet => std::thread::sleep(std::time::Duration::from_nanos(DISK_NS)),
             }
         }
         input.rewind(0).map_err(StreamErrorKind::Read)?;
-        gathering.begin_anew();
+        frames.begin_anew();
         match size_px(&picture) {
             Some(found) if found == expected => {}
             Some(found) => return Err(StreamErrorKind::OtherSize { found, expected }),
             None => return Err(StreamErrorKind::NoPicture),
         }
     }
-    Ok(Frames::Jpegs(Box::new(gathering)))
+    Ok(Box::new(frames))
 }
 
 /// The first line, byte by byte: what follows it belongs to the frames.
@@ -293,7 +291,7 @@ enum Pumped {
 #[derive(Debug)]
 struct Stream {
     input: Input,
-    frames: Frames,
+    frames: Box<dyn Frames>,
     repeat: bool,
     data_start: u64,
     slots: Box<[SlotMemory]>,
@@ -463,10 +461,6 @@ impl FrameSource for Stream {
         &self.slots
     }
 
-    fn keeper(&self) -> Option<MemoryKeeper> {
-        None
-    }
-
     fn start(&mut self, now_ns: u64) -> Result<(), SourceError> {
         self.origin_ns = Some(now_ns);
         self.wake_ns = now_ns;
@@ -511,8 +505,8 @@ impl FrameSource for Stream {
                 Pumped::Frame => {
                     self.since_rewind += 1;
                     lost += u64::from(self.target == Target::Away);
-                    let ended = self.frames.ended();
-                    self.conclude(ended.bytes, ended.damaged);
+                    let last = self.frames.last();
+                    self.conclude(last.bytes, last.cut);
                 }
                 Pumped::End(bytes) => self.end(bytes)?,
             }

@@ -1,11 +1,9 @@
-//! From a stream of bytes to pictures in slots: which bytes come next, and where they belong. Pure.
+//! Uncompressed frames of a stream, Y4M or raw: which bytes come next, and where they belong in the slot. Pure.
 //!
-//! ```text
-//! room() ── where the next bytes go ──► read(2) ──► fed(n) ── More | Frame | Broken
-//! ```
 //! Bytes that lie in the slot as they come are read straight into it. Those that are spread between
 //! others (the Cb and Cr of NV12) go through a small buffer.
 
+use super::frames::{Fed, Frames, LastFrame, STAGED_BYTES};
 use super::y4m::{Chroma, Header};
 use crate::frame::{Colour, Encoding, PixelFormat, Quantization, StreamFormat};
 
@@ -13,8 +11,6 @@ use crate::frame::{Colour, Encoding, PixelFormat, Quantization, StreamFormat};
 const MARK: &[u8] = b"FRAME\n";
 /// Longest line before a picture: it may carry parameters.
 const LONGEST_MARK_BYTES: usize = 256;
-/// Bytes that go through the buffer at once: what a pipe holds by default.
-const STAGED_BYTES: usize = 64 * 1024;
 /// Height from which a stream that does not say is taken for BT.709, and below for BT.601: the usual
 /// rule of players.
 const HD_HEIGHT_PX: u32 = 720;
@@ -156,17 +152,6 @@ fn format(
     })
 }
 
-/// What bytes that were read have come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fed {
-    /// More belong to this picture.
-    More,
-    /// The picture is whole.
-    Frame,
-    /// A picture should begin here, and does not.
-    Broken,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Mark { have: usize },
@@ -175,14 +160,14 @@ enum Place {
 
 /// One picture after the other, each from its first byte to its last.
 #[derive(Debug)]
-pub struct Assembly {
+pub struct RawFrames {
     layout: Layout,
     place: Place,
     mark: [u8; LONGEST_MARK_BYTES],
     staged: Box<[u8]>,
 }
 
-impl Assembly {
+impl RawFrames {
     /// At the beginning of a picture.
     #[must_use]
     pub fn new(layout: Layout) -> Self {
@@ -200,116 +185,6 @@ impl Assembly {
         } else {
             Place::Plane { index: 0, done: 0 }
         }
-    }
-
-    /// How pictures are laid into slots.
-    #[must_use]
-    pub const fn layout(&self) -> &Layout {
-        &self.layout
-    }
-
-    /// Bytes that it holds beside the slots.
-    #[must_use]
-    pub const fn own_bytes(&self) -> u64 {
-        STAGED_BYTES as u64
-    }
-
-    /// Forgets what there is of a picture: the next byte is the first of one.
-    pub fn begin_anew(&mut self) {
-        self.place = Self::beginning(&self.layout);
-    }
-
-    /// Nothing of the next picture has been read.
-    #[must_use]
-    pub fn is_between(&self) -> bool {
-        self.place == Self::beginning(&self.layout)
-    }
-
-    /// Bytes of this picture's samples that have come.
-    #[must_use]
-    pub fn done_bytes(&self) -> usize {
-        match self.place {
-            Place::Mark { .. } => 0,
-            Place::Plane { index, done } => {
-                let before = self.layout.planes.iter().take(index);
-                before.map(|plane| plane.bytes).sum::<usize>() + done
-            }
-        }
-    }
-
-    /// Bytes of samples that are missing, once the mark is read: a file's reader may pass over them.
-    #[must_use]
-    pub fn missing_bytes(&self) -> Option<usize> {
-        match self.place {
-            Place::Mark { .. } => None,
-            Place::Plane { .. } => {
-                Some((self.layout.format.size_bytes as usize).saturating_sub(self.done_bytes()))
-            }
-        }
-    }
-
-    /// Where the next bytes go; never empty. `slot` has at least the format's `size_bytes`, or is `None`
-    /// for a picture that nobody wants.
-    pub fn room<'a>(&'a mut self, slot: Option<&'a mut [u8]>) -> &'a mut [u8] {
-        match self.place {
-            Place::Mark { have } => {
-                // One byte at a time beyond the usual mark, not to read into the picture.
-                let end = if have < MARK.len() {
-                    MARK.len()
-                } else {
-                    have + 1
-                };
-                let end = end.min(LONGEST_MARK_BYTES);
-                &mut self.mark[have.min(end - 1)..end]
-            }
-            Place::Plane { index, done } => {
-                let plane = self.layout.planes[index];
-                match slot {
-                    Some(slot) if plane.step == 1 && slot.len() >= plane.start + plane.bytes => {
-                        &mut slot[plane.start + done..plane.start + plane.bytes]
-                    }
-                    _ => {
-                        let most = (plane.bytes - done).min(STAGED_BYTES);
-                        &mut self.staged[..most]
-                    }
-                }
-            }
-        }
-    }
-
-    /// `count` bytes, at least 1, have been read into the room that was given for the same slot.
-    pub fn fed(&mut self, slot: Option<&mut [u8]>, count: usize) -> Fed {
-        match self.place {
-            Place::Mark { have } => self.marked(have + count),
-            Place::Plane { index, done } => {
-                let plane = self.layout.planes[index];
-                let count = count.min(plane.bytes - done);
-                if let Some(slot) = slot
-                    && plane.step > 1
-                    && let Some(first) = slot.get_mut(plane.start + done * plane.step..)
-                {
-                    let spread = first.iter_mut().step_by(plane.step);
-                    for (to, from) in spread.zip(&self.staged[..count]) {
-                        *to = *from;
-                    }
-                }
-                self.samples(index, done + count)
-            }
-        }
-    }
-
-    /// `count` bytes of a picture that nobody wants were passed over, at most those that are missing.
-    pub fn passed_over(&mut self, mut count: usize) -> Fed {
-        let mut fed = Fed::More;
-        while count > 0 && fed == Fed::More {
-            let Place::Plane { index, done } = self.place else {
-                return Fed::Broken;
-            };
-            let step = count.min(self.layout.planes[index].bytes - done);
-            count -= step;
-            fed = self.samples(index, done + step);
-        }
-        fed
     }
 
     fn marked(&mut self, have: usize) -> Fed {
@@ -355,6 +230,114 @@ impl Assembly {
     }
 }
 
+impl Frames for RawFrames {
+    fn format(&self) -> StreamFormat {
+        self.layout.format
+    }
+
+    fn frame_bytes(&self) -> u64 {
+        self.layout.frame_bytes()
+    }
+
+    fn are_of_one_length(&self) -> bool {
+        true
+    }
+
+    fn last(&self) -> LastFrame {
+        LastFrame {
+            bytes: self.layout.format.size_bytes as usize,
+            cut: false,
+        }
+    }
+
+    fn begin_anew(&mut self) {
+        self.place = Self::beginning(&self.layout);
+    }
+
+    fn is_between(&self) -> bool {
+        self.place == Self::beginning(&self.layout)
+    }
+
+    fn done_bytes(&self) -> usize {
+        match self.place {
+            Place::Mark { .. } => 0,
+            Place::Plane { index, done } => {
+                let before = self.layout.planes.iter().take(index);
+                before.map(|plane| plane.bytes).sum::<usize>() + done
+            }
+        }
+    }
+
+    fn missing_bytes(&self) -> Option<usize> {
+        match self.place {
+            Place::Mark { .. } => None,
+            Place::Plane { .. } => {
+                Some((self.layout.format.size_bytes as usize).saturating_sub(self.done_bytes()))
+            }
+        }
+    }
+
+    fn room<'a>(&'a mut self, slot: Option<&'a mut [u8]>) -> &'a mut [u8] {
+        match self.place {
+            Place::Mark { have } => {
+                // One byte at a time beyond the usual mark, not to read into the picture.
+                let end = if have < MARK.len() {
+                    MARK.len()
+                } else {
+                    have + 1
+                };
+                let end = end.min(LONGEST_MARK_BYTES);
+                &mut self.mark[have.min(end - 1)..end]
+            }
+            Place::Plane { index, done } => {
+                let plane = self.layout.planes[index];
+                match slot {
+                    Some(slot) if plane.step == 1 && slot.len() >= plane.start + plane.bytes => {
+                        &mut slot[plane.start + done..plane.start + plane.bytes]
+                    }
+                    _ => {
+                        let most = (plane.bytes - done).min(STAGED_BYTES);
+                        &mut self.staged[..most]
+                    }
+                }
+            }
+        }
+    }
+
+    fn fed(&mut self, slot: Option<&mut [u8]>, count: usize) -> Fed {
+        match self.place {
+            Place::Mark { have } => self.marked(have + count),
+            Place::Plane { index, done } => {
+                let plane = self.layout.planes[index];
+                let count = count.min(plane.bytes - done);
+                if let Some(slot) = slot
+                    && plane.step > 1
+                    && let Some(first) = slot.get_mut(plane.start + done * plane.step..)
+                {
+                    let spread = first.iter_mut().step_by(plane.step);
+                    for (to, from) in spread.zip(&self.staged[..count]) {
+                        *to = *from;
+                    }
+                }
+                self.samples(index, done + count)
+            }
+        }
+    }
+
+    fn passed_over(&mut self, mut count: usize) -> Fed {
+        let mut fed = Fed::More;
+        while count > 0 && fed == Fed::More {
+            let Place::Plane { index, done } = self.place else {
+                return Fed::Broken;
+            };
+            let step = count.min(self.layout.planes[index].bytes - done);
+            count -= step;
+            fed = self.samples(index, done + step);
+        }
+        fed
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -372,13 +355,13 @@ mod tests {
 
     /// Feeds `stream` in pieces of these lengths, in turn; gives what it came to, and the pictures.
     fn assemble(layout: Layout, stream: &[u8], pieces: &[usize]) -> (Fed, Vec<Vec<u8>>) {
-        let mut assembly = Assembly::new(layout);
+        let mut frames = RawFrames::new(layout);
         let mut slot = vec![0; layout.format.size_bytes as usize];
         let mut pictures = Vec::new();
         let mut rest = stream;
         let mut last = Fed::More;
         for piece in pieces.iter().cycle() {
-            let room = assembly.room(Some(&mut slot));
+            let room = frames.room(Some(&mut slot));
             assert!(!room.is_empty());
             let count = room.len().min(rest.len()).min((*piece).max(1));
             if count == 0 {
@@ -386,7 +369,7 @@ mod tests {
             }
             room[..count].copy_from_slice(&rest[..count]);
             rest = &rest[count..];
-            last = assembly.fed(Some(&mut slot), count);
+            last = frames.fed(Some(&mut slot), count);
             match last {
                 Fed::More => {}
                 Fed::Frame => pictures.push(slot.clone()),
@@ -482,17 +465,17 @@ mod tests {
     fn a_picture_that_nobody_wants_is_passed_over() {
         let (stream, pictures) = stream_420(2);
         let layout = Layout::y4m(&header(Chroma::C420), PixelFormat::Nv12, 1).unwrap();
-        let mut assembly = Assembly::new(layout);
-        assert_eq!(assembly.missing_bytes(), None);
-        assembly.room(None).copy_from_slice(&stream[..6]);
-        assert_eq!(assembly.fed(None, 6), Fed::More);
-        assert_eq!(assembly.missing_bytes(), Some(768));
-        let room = assembly.room(None);
+        let mut frames = RawFrames::new(layout);
+        assert_eq!(frames.missing_bytes(), None);
+        frames.room(None).copy_from_slice(&stream[..6]);
+        assert_eq!(frames.fed(None, 6), Fed::More);
+        assert_eq!(frames.missing_bytes(), Some(768));
+        let room = frames.room(None);
         assert_eq!(room.len(), 512);
-        assert_eq!(assembly.fed(None, 500), Fed::More);
-        assert_eq!(assembly.done_bytes(), 500);
-        assert_eq!(assembly.passed_over(268), Fed::Frame);
-        assert!(assembly.is_between());
+        assert_eq!(frames.fed(None, 500), Fed::More);
+        assert_eq!(frames.done_bytes(), 500);
+        assert_eq!(frames.passed_over(268), Fed::Frame);
+        assert!(frames.is_between());
         assert_eq!(assemble(layout, &stream[774..], &[7]).1, pictures[1..]);
     }
 

@@ -12,16 +12,17 @@ use std::sync::Arc;
 
 /// A region with its cut. Gives out each camera's part once.
 #[derive(Debug)]
-pub struct Arena {
+pub struct SlotArena {
     region: Arc<Region>,
     layout: ArenaLayout,
     given: Vec<bool>,
 }
 
 /// A camera's part cannot be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ArenaError {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SlotArenaError {
     /// The region is smaller than its cut.
+    #[error("a region of {found_bytes} bytes for slots of {needed_bytes} bytes")]
     Region {
         /// Bytes of the region.
         found_bytes: u64,
@@ -29,8 +30,12 @@ pub enum ArenaError {
         needed_bytes: u64,
     },
     /// There is no such camera, or its part was given out before.
+    #[error("a camera's slots were asked for twice")]
     Given,
     /// The driver has another number of buffers than there are headers.
+    #[error(
+        "the driver gives {found} buffers, expected {expected}; change ring-slots or driver-slots"
+    )]
     Buffers {
         /// Buffers of the driver.
         found: usize,
@@ -39,38 +44,15 @@ pub enum ArenaError {
     },
 }
 
-impl std::fmt::Display for ArenaError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Region {
-                found_bytes,
-                needed_bytes,
-            } => {
-                write!(
-                    f,
-                    "a region of {found_bytes} bytes for slots of {needed_bytes} bytes"
-                )
-            }
-            Self::Given => f.write_str("a camera's slots were asked for twice"),
-            Self::Buffers { found, expected } => write!(
-                f,
-                "the driver gives {found} buffers, expected {expected}; change ring-slots or driver-slots"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for ArenaError {}
-
-impl Arena {
+impl SlotArena {
     /// Cuts a region that nothing else uses. A camera of 0 bytes a slot gets headers only.
     ///
     /// # Errors
     /// The region is smaller than its cut.
-    pub fn new(region: Region, layout: ArenaLayout) -> Result<Self, ArenaError> {
+    pub fn new(region: Region, layout: ArenaLayout) -> Result<Self, SlotArenaError> {
         let found_bytes = region.len_bytes() as u64;
         if found_bytes < layout.total_bytes() {
-            return Err(ArenaError::Region {
+            return Err(SlotArenaError::Region {
                 found_bytes,
                 needed_bytes: layout.total_bytes(),
             });
@@ -104,13 +86,13 @@ impl Arena {
         self.layout.payload_bytes()
     }
 
-    fn give(&mut self, camera: usize) -> Result<(), ArenaError> {
+    fn give(&mut self, camera: usize) -> Result<(), SlotArenaError> {
         match self.given.get_mut(camera) {
             Some(given) if !*given => {
                 *given = true;
                 Ok(())
             }
-            _ => Err(ArenaError::Given),
+            _ => Err(SlotArenaError::Given),
         }
     }
 
@@ -118,7 +100,7 @@ impl Arena {
     ///
     /// # Errors
     /// They were given out before.
-    pub fn table(&mut self, camera: usize) -> Result<SlotTable, ArenaError> {
+    pub fn table(&mut self, camera: usize) -> Result<SlotTable, SlotArenaError> {
         self.give(camera)?;
         let keep: Keep = Arc::clone(&self.region) as Keep;
         // SAFETY: the region is mapped, readable and writable for its whole length until the last Arc of it
@@ -139,11 +121,15 @@ impl Arena {
         camera: usize,
         source: &dyn FrameSource,
         keeper: MemoryKeeper,
-    ) -> Result<SlotTable, ArenaError> {
-        let place = *self.layout.places().get(camera).ok_or(ArenaError::Given)?;
+    ) -> Result<SlotTable, SlotArenaError> {
+        let place = *self
+            .layout
+            .places()
+            .get(camera)
+            .ok_or(SlotArenaError::Given)?;
         let buffers = source.slots();
         if buffers.len() != usize::from(place.slots) {
-            return Err(ArenaError::Buffers {
+            return Err(SlotArenaError::Buffers {
                 found: buffers.len(),
                 expected: place.slots,
             });
@@ -156,7 +142,7 @@ impl Arena {
                 length: buffer.len_bytes(),
             })
             .collect();
-        let offset = usize::try_from(place.headers_offset).map_err(|_| ArenaError::Given)?;
+        let offset = usize::try_from(place.headers_offset).map_err(|_| SlotArenaError::Given)?;
         // SAFETY: the layout put this camera's headers inside its total, which `new` held against the
         // region's length.
         let headers = unsafe { self.region.base().add(offset) }.cast::<FrameHeader>();
@@ -198,7 +184,7 @@ pub fn lane_memory(producer: &mut LaneProducer) -> Vec<SlotMemory> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Arena, ArenaError};
+    use super::{SlotArena, SlotArenaError};
     use crate::frame::{ArenaLayout, CameraNeed};
     use crate::profile::OnShortage;
     use crate::sys::memory::{Pages, Region, RegionRequest};
@@ -222,10 +208,10 @@ mod tests {
             },
             CameraNeed { slots: 3, bytes: 0 },
         ];
-        let mut arena = Arena::new(region(1 << 16), ArenaLayout::of(&needs).unwrap()).unwrap();
+        let mut arena = SlotArena::new(region(1 << 16), ArenaLayout::of(&needs).unwrap()).unwrap();
         assert_eq!(arena.table(0).unwrap().slots(), 2);
-        assert_eq!(arena.table(0).unwrap_err(), ArenaError::Given);
-        assert_eq!(arena.table(2).unwrap_err(), ArenaError::Given);
+        assert_eq!(arena.table(0).unwrap_err(), SlotArenaError::Given);
+        assert_eq!(arena.table(2).unwrap_err(), SlotArenaError::Given);
     }
 
     #[test]
@@ -234,7 +220,11 @@ mod tests {
             slots: 4,
             bytes: 1 << 20,
         }];
-        let refused = Arena::new(region(1 << 16), ArenaLayout::of(&needs).unwrap()).unwrap_err();
-        assert!(matches!(refused, ArenaError::Region { .. }), "{refused}");
+        let refused =
+            SlotArena::new(region(1 << 16), ArenaLayout::of(&needs).unwrap()).unwrap_err();
+        assert!(
+            matches!(refused, SlotArenaError::Region { .. }),
+            "{refused}"
+        );
     }
 }

@@ -1,33 +1,16 @@
-//! From a stream of bytes to JPEG pictures in slots. Pure; the counterpart of [`super::assembly`] for frames
-//! whose length nobody knows before their end.
-//!
-//! ```text
-//! room() ── where the next bytes go ──► read(2) ──► fed(n) ── More | Frame
-//!                                       rest() ──► what had been read beyond a picture's end
-//! ```
+//! JPEG images of a stream, whose length nobody knows before their end. Pure.
 
-use super::assembly::Fed;
+use super::frames::{Fed, Frames, LastFrame, STAGED_BYTES};
 use super::mjpeg::Splitter;
 use crate::frame::{Colour, Encoding, PixelFormat, Quantization, StreamFormat};
 use std::ops::Range;
 
-/// Bytes that are read at once: what a pipe holds by default.
-const STAGED_BYTES: usize = 64 * 1024;
 /// What a picture begins with.
 const SOI: [u8; 2] = [0xff, 0xd8];
 
-/// A picture that has come to its end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Gathered {
-    /// Bytes of it in the slot.
-    pub bytes: usize,
-    /// It was longer than the slot: the rest is missing.
-    pub cut: bool,
-}
-
 /// One picture after the other, each from its first byte to its last.
 #[derive(Debug)]
-pub struct Gathering {
+pub struct JpegFrames {
     format: StreamFormat,
     splitter: Splitter,
     staged: Box<[u8]>,
@@ -35,10 +18,10 @@ pub struct Gathering {
     rest: Range<usize>,
     /// Bytes of the picture that have come.
     done: usize,
-    last: Gathered,
+    last: LastFrame,
 }
 
-impl Gathering {
+impl JpegFrames {
     /// Before the first picture of a stream of pictures of this size; `None` where that is out of range.
     #[must_use]
     pub fn new((width_px, height_px): (u32, u32), interval_ns: u64) -> Option<Self> {
@@ -48,67 +31,56 @@ impl Gathering {
             staged: vec![0; STAGED_BYTES].into_boxed_slice(),
             rest: 0..0,
             done: 0,
-            last: Gathered::default(),
+            last: LastFrame::default(),
         })
     }
+}
 
-    /// What the slots will hold.
-    #[must_use]
-    pub const fn format(&self) -> StreamFormat {
+impl Frames for JpegFrames {
+    fn frame_bytes(&self) -> u64 {
+        self.format.size_bytes.into()
+    }
+
+    fn are_of_one_length(&self) -> bool {
+        false
+    }
+
+    fn format(&self) -> StreamFormat {
         self.format
     }
 
-    /// Bytes that it holds beside the slots.
-    #[must_use]
-    pub const fn own_bytes(&self) -> u64 {
-        STAGED_BYTES as u64
-    }
-
-    /// Forgets all that was read: the next byte is the first of a stream.
-    pub fn begin_anew(&mut self) {
+    fn begin_anew(&mut self) {
         self.splitter = Splitter::new();
         self.rest = 0..0;
         self.done = 0;
     }
 
-    /// Nothing of the next picture has been looked at.
-    #[must_use]
-    pub const fn is_between(&self) -> bool {
+    fn is_between(&self) -> bool {
         self.done == 0
     }
 
-    /// Bytes of this picture that have come.
-    #[must_use]
-    pub const fn done_bytes(&self) -> usize {
+    fn done_bytes(&self) -> usize {
         self.done
     }
 
-    /// The picture that was whole last.
-    #[must_use]
-    pub const fn last(&self) -> Gathered {
+    fn last(&self) -> LastFrame {
         self.last
     }
 
-    /// There are bytes that were read beyond the last picture's end.
-    #[must_use]
-    pub fn has_rest(&self) -> bool {
+    fn has_rest(&self) -> bool {
         !self.rest.is_empty()
     }
 
-    /// Where the next bytes go; never empty. Only while there is no rest.
-    pub fn room(&mut self) -> &mut [u8] {
+    fn room<'a>(&'a mut self, _: Option<&'a mut [u8]>) -> &'a mut [u8] {
         &mut self.staged
     }
 
-    /// `count` bytes have been read into the room; `slot` takes the picture, or is `None` for one that
-    /// nobody wants.
-    pub fn fed(&mut self, slot: Option<&mut [u8]>, count: usize) -> Fed {
+    fn fed(&mut self, slot: Option<&mut [u8]>, count: usize) -> Fed {
         self.rest = 0..count.min(STAGED_BYTES);
         self.rest(slot)
     }
 
-    /// Looks at what was read beyond the last picture's end.
-    pub fn rest(&mut self, slot: Option<&mut [u8]>) -> Fed {
+    fn rest(&mut self, slot: Option<&mut [u8]>) -> Fed {
         let bytes = &self.staged[self.rest.clone()];
         let piece = self.splitter.next(bytes);
         let own = &bytes[piece.own.clone()];
@@ -131,7 +103,7 @@ impl Gathering {
         if !piece.ends {
             return Fed::More;
         }
-        self.last = Gathered {
+        self.last = LastFrame {
             bytes: done.min(capacity),
             cut: done > capacity,
         };
@@ -176,26 +148,26 @@ mod tests {
 
     /// Feeds a stream in pieces of these lengths, in turn; gives the pictures.
     fn gather(stream: &[u8], pieces: &[usize], capacity: usize) -> Vec<(Vec<u8>, bool)> {
-        let mut gathering = Gathering::new((64, 48), 1).unwrap();
+        let mut frames = JpegFrames::new((64, 48), 1).unwrap();
         let mut slot = vec![0; capacity];
         let mut pictures = Vec::new();
         let mut rest = stream;
         for piece in pieces.iter().cycle() {
-            let fed = if gathering.has_rest() {
-                gathering.rest(Some(&mut slot))
+            let fed = if frames.has_rest() {
+                frames.rest(Some(&mut slot))
             } else {
-                let room = gathering.room();
+                let room = frames.room(None);
                 let count = (*piece).clamp(1, room.len()).min(rest.len());
                 if count == 0 {
                     break;
                 }
                 room[..count].copy_from_slice(&rest[..count]);
                 rest = &rest[count..];
-                gathering.fed(Some(&mut slot), count)
+                frames.fed(Some(&mut slot), count)
             };
             assert_ne!(fed, Fed::Broken);
             if fed == Fed::Frame {
-                let last = gathering.last();
+                let last = frames.last();
                 pictures.push((slot[..last.bytes].to_vec(), last.cut));
             }
         }
@@ -216,7 +188,7 @@ mod tests {
     #[test]
     fn a_size_out_of_range_is_none() {
         for size in [(8, 48), (64, 9000)] {
-            assert!(Gathering::new(size, 1).is_none());
+            assert!(JpegFrames::new(size, 1).is_none());
         }
     }
 

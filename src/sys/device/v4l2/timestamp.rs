@@ -1,6 +1,6 @@
 //! What a buffer's timestamp is.
 
-use super::raw::Filled;
+use super::ioctl::Filled;
 use crate::capture::StampKind;
 use crate::units::{NS_PER_S, NS_PER_US};
 use v4l::v4l_sys;

@@ -1,12 +1,12 @@
 //! The cameras of this machine, with what they offer: for `probe`, and for error messages.
 
 use super::controls::{OfferedControl, controls};
-use super::error::CameraErrorKind;
-use super::node::{Node, Queue, c_path, text};
-use super::raw::{
-    enumerate_format, enumerate_interval, enumerate_size, v4l2_fmtdesc, v4l2_frmivalenum,
+use super::error::{CameraError, CameraErrorKind};
+use super::ioctl::{
+    enumerate_format, enumerate_interval, enumerate_size, text, v4l2_fmtdesc, v4l2_frmivalenum,
     v4l2_frmsizeenum, zeroed,
 };
+use super::node::{Node, Queue, c_path};
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -124,9 +124,18 @@ pub fn cameras() -> Vec<Camera> {
         .collect()
 }
 
+/// The error with the cameras of this machine, where another one may have been meant.
+pub(super) fn with_cameras(mut error: CameraError) -> CameraError {
+    if error.kind.is_about_another() {
+        let usable = cameras().into_iter().filter(Camera::captures);
+        error.cameras = usable.map(|camera| camera.to_string()).collect();
+    }
+    error
+}
+
 /// What a profile names a camera by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Named<'a> {
+pub(super) enum CameraName<'a> {
     /// The path of its node, or a link to it.
     Path(&'a Path),
     /// Its product's name, wherever it is plugged in.
@@ -135,7 +144,7 @@ pub(super) enum Named<'a> {
     Bus(&'a str),
 }
 
-impl<'a> Named<'a> {
+impl<'a> CameraName<'a> {
     pub(super) fn of(device: &'a Path) -> Self {
         let text = device.to_str().unwrap_or_default();
         if let Some(card) = text.strip_prefix("card:") {
@@ -321,7 +330,7 @@ mod tests {
             camera("/dev/video2", "Brio", "usb-2", true),
             camera("/dev/video4", "Brio", "usb-3", true),
         ];
-        let find = |device: &str| Named::of(Path::new(device)).find(&cameras);
+        let find = |device: &str| CameraName::of(Path::new(device)).find(&cameras);
         assert_eq!(find("/dev/video9"), Ok("/dev/video9".into()));
         assert_eq!(find("card:C920"), Ok("/dev/video0".into()));
         assert_eq!(find("bus:usb-3"), Ok("/dev/video4".into()));

@@ -15,7 +15,7 @@ use v4l::v4l2::vidioc;
 pub(super) use v4l_sys::{
     v4l2_buffer, v4l2_capability, v4l2_control, v4l2_exportbuffer, v4l2_fmtdesc, v4l2_format,
     v4l2_frmivalenum, v4l2_frmsizeenum, v4l2_plane, v4l2_query_ext_ctrl, v4l2_querymenu,
-    v4l2_requestbuffers, v4l2_streamparm,
+    v4l2_requestbuffers, v4l2_selection, v4l2_streamparm,
 };
 
 /// Memory planes of one buffer, as the kernel counts them.
@@ -37,32 +37,14 @@ pub(super) fn zeroed<T: Plain>() -> T {
 /// # Safety
 /// The type consists of integers, raw pointers and unions of these.
 pub(super) unsafe trait Plain: Copy {}
-// SAFETY: integers, pointers and unions of these, by their definition in videodev2.h.
-unsafe impl Plain for v4l2_buffer {}
-// SAFETY: as above.
-unsafe impl Plain for v4l2_capability {}
-// SAFETY: as above.
-unsafe impl Plain for v4l2_control {}
-// SAFETY: as above.
-unsafe impl Plain for v4l2_query_ext_ctrl {}
-// SAFETY: as above.
-unsafe impl Plain for v4l2_querymenu {}
-// SAFETY: as above.
-unsafe impl Plain for v4l2_exportbuffer {}
-// SAFETY: as above.
-unsafe impl Plain for v4l2_fmtdesc {}
-// SAFETY: as above.
-unsafe impl Plain for v4l2_format {}
-// SAFETY: as above.
-unsafe impl Plain for v4l2_frmivalenum {}
-// SAFETY: as above.
-unsafe impl Plain for v4l2_frmsizeenum {}
-// SAFETY: as above.
-unsafe impl Plain for v4l2_plane {}
-// SAFETY: as above.
-unsafe impl Plain for v4l2_requestbuffers {}
-// SAFETY: as above.
-unsafe impl Plain for v4l2_streamparm {}
+macro_rules! plain {
+    ($($name:ident)*) => { $(
+        // SAFETY: integers, pointers and unions of these, by their definition in videodev2.h.
+        unsafe impl Plain for $name {}
+    )* };
+}
+plain!(v4l2_buffer v4l2_capability v4l2_control v4l2_query_ext_ctrl v4l2_querymenu v4l2_exportbuffer v4l2_fmtdesc);
+plain!(v4l2_format v4l2_frmivalenum v4l2_frmsizeenum v4l2_plane v4l2_requestbuffers v4l2_streamparm v4l2_selection);
 // SAFETY: an integer.
 unsafe impl Plain for libc::c_int {}
 
@@ -104,49 +86,69 @@ unsafe fn ioctl<T: Plain>(
     }
 }
 
+/// Numbers that `v4l` does not have.
+mod missing {
+    use super::{v4l2_selection, vidioc};
+
+    pub const VIDIOC_G_SELECTION: vidioc::_IOC_TYPE =
+        nix::request_code_readwrite!(b'V', 94, size_of::<v4l2_selection>());
+    pub const VIDIOC_S_SELECTION: vidioc::_IOC_TYPE =
+        nix::request_code_readwrite!(b'V', 95, size_of::<v4l2_selection>());
+}
+
 macro_rules! calls {
-    ($($(#[$doc:meta])* $name:ident($type:ty) = $request:ident;)*) => { $(
+    ($($(#[$doc:meta])* $name:ident($type:ty) = $module:ident::$request:ident;)*) => { $(
         $(#[$doc])*
         pub(super) fn $name(fd: &OwnedFd, argument: &mut $type) -> Result<(), SourceError> {
             // SAFETY: the request's number encodes the size of this struct; it holds no pointers.
-            unsafe { ioctl(fd.as_fd(), stringify!($request), vidioc::$request, argument) }
+            unsafe { ioctl(fd.as_fd(), stringify!($request), $module::$request, argument) }
         }
     )* };
 }
 
 calls! {
     /// What the node is.
-    query_capability(v4l2_capability) = VIDIOC_QUERYCAP;
+    query_capability(v4l2_capability) = vidioc::VIDIOC_QUERYCAP;
     /// Format number `index`.
-    enumerate_format(v4l2_fmtdesc) = VIDIOC_ENUM_FMT;
+    enumerate_format(v4l2_fmtdesc) = vidioc::VIDIOC_ENUM_FMT;
     /// Size number `index` of a format.
-    enumerate_size(v4l2_frmsizeenum) = VIDIOC_ENUM_FRAMESIZES;
+    enumerate_size(v4l2_frmsizeenum) = vidioc::VIDIOC_ENUM_FRAMESIZES;
     /// Interval number `index` of a format and size.
-    enumerate_interval(v4l2_frmivalenum) = VIDIOC_ENUM_FRAMEINTERVALS;
+    enumerate_interval(v4l2_frmivalenum) = vidioc::VIDIOC_ENUM_FRAMEINTERVALS;
     /// The format.
-    get_format(v4l2_format) = VIDIOC_G_FMT;
+    get_format(v4l2_format) = vidioc::VIDIOC_G_FMT;
     /// Sets the format, and says which one it became.
-    set_format(v4l2_format) = VIDIOC_S_FMT;
+    set_format(v4l2_format) = vidioc::VIDIOC_S_FMT;
     /// The frame interval.
-    get_parameters(v4l2_streamparm) = VIDIOC_G_PARM;
+    get_parameters(v4l2_streamparm) = vidioc::VIDIOC_G_PARM;
     /// Sets the frame interval, and says which one it became.
-    set_parameters(v4l2_streamparm) = VIDIOC_S_PARM;
+    set_parameters(v4l2_streamparm) = vidioc::VIDIOC_S_PARM;
     /// What a control is, or the one after it.
-    query_control(v4l2_query_ext_ctrl) = VIDIOC_QUERY_EXT_CTRL;
+    query_control(v4l2_query_ext_ctrl) = vidioc::VIDIOC_QUERY_EXT_CTRL;
     /// An item of a menu control.
-    query_menu(v4l2_querymenu) = VIDIOC_QUERYMENU;
+    query_menu(v4l2_querymenu) = vidioc::VIDIOC_QUERYMENU;
     /// A control's value.
-    get_control(v4l2_control) = VIDIOC_G_CTRL;
+    get_control(v4l2_control) = vidioc::VIDIOC_G_CTRL;
     /// Sets a control's value.
-    set_control(v4l2_control) = VIDIOC_S_CTRL;
+    set_control(v4l2_control) = vidioc::VIDIOC_S_CTRL;
+    /// A rectangle of the sensor.
+    get_selection(v4l2_selection) = missing::VIDIOC_G_SELECTION;
+    /// Sets a rectangle of the sensor, and says which one it became.
+    set_selection(v4l2_selection) = missing::VIDIOC_S_SELECTION;
     /// Makes (or with count 0 frees) the queue's buffers.
-    request_buffers(v4l2_requestbuffers) = VIDIOC_REQBUFS;
+    request_buffers(v4l2_requestbuffers) = vidioc::VIDIOC_REQBUFS;
     /// Opens a plane of an MMAP buffer as a dma-buf.
-    export_buffer(v4l2_exportbuffer) = VIDIOC_EXPBUF;
+    export_buffer(v4l2_exportbuffer) = vidioc::VIDIOC_EXPBUF;
     /// Starts the queue of a type.
-    stream_on(libc::c_int) = VIDIOC_STREAMON;
+    stream_on(libc::c_int) = vidioc::VIDIOC_STREAMON;
     /// Stops the queue of a type, and takes every buffer back from the driver.
-    stream_off(libc::c_int) = VIDIOC_STREAMOFF;
+    stream_off(libc::c_int) = vidioc::VIDIOC_STREAMOFF;
+}
+
+/// The text of a field that the kernel fills with bytes up to a zero.
+pub(super) fn text(field: &[u8]) -> String {
+    let bytes = field.split(|&byte| byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Item `index` of a menu in words, or as the number that it stands for (`numbers`); `None` where there
@@ -163,7 +165,7 @@ pub(super) fn menu_item(fd: &OwnedFd, id: u32, index: u32, numbers: bool) -> Opt
     } else {
         // SAFETY: any bytes are a value of this array, and all of the union was zeroed at first.
         let name = unsafe { item.name };
-        Some(super::node::text(&name))
+        Some(text(&name))
     }
 }
 
@@ -320,6 +322,13 @@ pub(super) fn dequeue_buffer(fd: &OwnedFd, buffer: &mut Buffer) -> Result<(), So
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_of_any_bytes_becomes_text() {
+        assert_eq!(text(b"vivid\0\0\0junk"), "vivid");
+        assert_eq!(text(b"full to the end"), "full to the end");
+        assert_eq!(text(&[0xFF, b'a', 0]), "\u{FFFD}a");
+    }
 
     #[test]
     #[cfg(target_pointer_width = "64")]

@@ -14,14 +14,14 @@ const MOST_BYTES: usize = 4 << 20;
 
 /// Two rates of reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Speed {
+pub struct ReadSpeed {
     /// The buffer's, in millions of bytes a second.
     pub buffer_mb_s: u64,
     /// That of ordinary memory of the same size, next to it in time.
     pub ordinary_mb_s: u64,
 }
 
-impl Speed {
+impl ReadSpeed {
     /// Reads `buffer` and as much ordinary memory. Allocates, and takes up to a tenth of a second.
     pub(super) fn of(buffer: &[u8]) -> Self {
         let buffer = &buffer[..buffer.len().min(MOST_BYTES)];
@@ -45,7 +45,7 @@ impl Speed {
     }
 }
 
-impl fmt::Display for Speed {
+impl fmt::Display for ReadSpeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = if self.is_uncached() {
             "uncached"
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn several_times_slower_is_uncached() {
-        let speed = |buffer_mb_s| Speed {
+        let speed = |buffer_mb_s| ReadSpeed {
             buffer_mb_s,
             ordinary_mb_s: 4000,
         };
@@ -97,8 +97,8 @@ mod tests {
 
     #[test]
     fn both_are_read_and_an_empty_buffer_is_no_fault() {
-        let speed = Speed::of(&vec![7; 1 << 20]);
+        let speed = ReadSpeed::of(&vec![7; 1 << 20]);
         assert!(speed.buffer_mb_s > 0 && speed.ordinary_mb_s > 0, "{speed}");
-        assert_eq!(Speed::of(&[]).buffer_mb_s, 0);
+        assert_eq!(ReadSpeed::of(&[]).buffer_mb_s, 0);
     }
 }

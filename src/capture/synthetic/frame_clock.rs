@@ -7,7 +7,8 @@
 #![allow(unsafe_code)]
 
 use crate::capture::{
-    Dequeue, Dequeued, FrameSource, MemoryKeeper, Readiness, SlotMemory, SourceError, StampKind,
+    Dequeue, Dequeued, FrameSource, NotArmed, Readiness, SlotHome, SlotMemory, Slots, SourceError,
+    StampKind, UnarmedSource, check_caller_slots,
 };
 use crate::frame::StreamFormat;
 use crate::limits::MAX_SLOTS;
@@ -23,7 +24,7 @@ struct Waiting {
 
 /// Slots, and which frame each is for.
 #[derive(Debug)]
-struct Cadence {
+struct FrameClock {
     slots: Box<[SlotMemory]>,
     interval_ns: u64,
     /// Time of `start`, while streaming.
@@ -34,7 +35,7 @@ struct Cadence {
     held: [u64; MAX_SLOTS / 64],
 }
 
-impl Cadence {
+impl FrameClock {
     /// `slots`, at most [`MAX_SLOTS`], as long as a frame; one frame each `interval_ns`.
     pub fn new(slots: Box<[SlotMemory]>, interval_ns: u64) -> Self {
         Self {
@@ -103,7 +104,7 @@ impl Cadence {
         self.held = [0; MAX_SLOTS / 64];
     }
 
-    /// The oldest frame that is due. How long it is, is not the cadence's to know: 0 bytes.
+    /// The oldest frame that is due. Its length is the painter's to say: 0 bytes here.
     pub fn dequeue(&mut self, now_ns: u64) -> Result<Dequeue, SourceError> {
         if self.origin_ns.is_none() {
             return Err(SourceError::new("dequeue", libc::EINVAL));
@@ -151,6 +152,12 @@ pub(super) trait Paint: Send + std::fmt::Debug {
     /// Writes frame `number` in `format`.
     fn paint(&self, format: &StreamFormat, number: u64, bytes: &mut [u8]);
 
+    /// Bytes that it holds beside the slots.
+    fn own_bytes(&self) -> u64;
+
+    /// What it is, for the log.
+    fn io(&self) -> String;
+
     /// Bytes of frame `number`: of one that is longer than the format's, as many as fit are painted, and it is
     /// damaged. `None`: there is none, and no later one.
     fn bytes(&self, format: &StreamFormat, number: u64) -> Option<u32> {
@@ -159,23 +166,47 @@ pub(super) trait Paint: Send + std::fmt::Debug {
     }
 }
 
-/// A source whose frames are painted, with its slots.
+/// A source whose frames are painted, before it has slots.
 #[derive(Debug)]
-pub(super) struct Painted<P> {
-    format: StreamFormat,
-    painter: P,
-    cadence: Cadence,
+pub struct UnarmedPainted<P> {
+    pub(super) format: StreamFormat,
+    pub(super) painter: P,
 }
 
-impl<P: Paint> Painted<P> {
-    /// `slots` as [`Cadence::new`] wants them.
-    pub fn new(format: StreamFormat, painter: P, slots: Box<[SlotMemory]>) -> Self {
-        Self {
-            cadence: Cadence::new(slots, format.interval_ns),
-            format,
-            painter,
+impl<P: Paint + 'static> UnarmedSource for UnarmedPainted<P> {
+    fn format(&self) -> StreamFormat {
+        self.format
+    }
+    fn slot_home(&self) -> SlotHome {
+        SlotHome::Caller
+    }
+    fn own_bytes(&self) -> u64 {
+        self.painter.own_bytes()
+    }
+    fn io(&self) -> String {
+        self.painter.io()
+    }
+    fn arm(self: Box<Self>, slots: Slots<'_>) -> Result<Box<dyn FrameSource>, NotArmed> {
+        match check_caller_slots(&self.format, slots, MAX_SLOTS) {
+            Ok(slots) => Ok(Box::new(Painted {
+                frame_clock: FrameClock::new(slots, self.format.interval_ns),
+                format: self.format,
+                painter: self.painter,
+            })),
+            Err(error) => Err(NotArmed {
+                source: self,
+                error,
+            }),
         }
     }
+}
+
+/// A source whose frames are painted, with its slots.
+#[derive(Debug)]
+struct Painted<P> {
+    format: StreamFormat,
+    painter: P,
+    frame_clock: FrameClock,
 }
 
 impl<P: Paint> FrameSource for Painted<P> {
@@ -183,34 +214,31 @@ impl<P: Paint> FrameSource for Painted<P> {
         self.format
     }
     fn slots(&self) -> &[SlotMemory] {
-        self.cadence.slots()
-    }
-    fn keeper(&self) -> Option<MemoryKeeper> {
-        None
+        self.frame_clock.slots()
     }
     fn start(&mut self, now_ns: u64) -> Result<(), SourceError> {
-        self.cadence.start(now_ns);
+        self.frame_clock.start(now_ns);
         Ok(())
     }
     fn queue(&mut self, slot: u16, now_ns: u64) -> Result<(), SourceError> {
         let Self {
             format,
             painter,
-            cadence,
+            frame_clock,
         } = self;
-        cadence.queue(slot, now_ns, |number, bytes| {
+        frame_clock.queue(slot, now_ns, |number, bytes| {
             painter.paint(format, number, bytes)
         })
     }
     fn dequeue(&mut self, now_ns: u64) -> Result<Dequeue, SourceError> {
-        // Asked for while the source is stopped, the cadence says so.
-        let Some(next) = self.cadence.streaming_front() else {
-            return self.cadence.dequeue(now_ns);
+        // Asked for while the source is stopped, the clock says so.
+        let Some(next) = self.frame_clock.streaming_front() else {
+            return self.frame_clock.dequeue(now_ns);
         };
         let Some(bytes) = self.painter.bytes(&self.format, next) else {
             return Ok(Dequeue::Ended);
         };
-        let mut dequeued = self.cadence.dequeue(now_ns)?;
+        let mut dequeued = self.frame_clock.dequeue(now_ns)?;
         if let Dequeue::Frame(frame) = &mut dequeued {
             frame.damaged = bytes > self.format.size_bytes;
             frame.bytes_used = bytes.min(self.format.size_bytes);
@@ -218,19 +246,19 @@ impl<P: Paint> FrameSource for Painted<P> {
         Ok(dequeued)
     }
     fn readiness(&self) -> Readiness {
-        let next = self.cadence.streaming_front();
+        let next = self.frame_clock.streaming_front();
         match next.map(|next| self.painter.bytes(&self.format, next)) {
             // There is something to learn at once.
             Some(None) => Readiness::At(0),
-            _ => self.cadence.readiness(),
+            _ => self.frame_clock.readiness(),
         }
     }
     fn stop(&mut self) -> Result<(), SourceError> {
-        self.cadence.stop();
+        self.frame_clock.stop();
         Ok(())
     }
     fn reopen(&mut self, _now_ns: u64) -> Result<(), SourceError> {
-        self.cadence.stop();
+        self.frame_clock.stop();
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt as _;
 /// Counters of the calling thread, which are said to be those of `at_ns`: a stamp that was taken just
 /// before. One system call, about 0.3 us where an invoke takes milliseconds. Does not allocate.
 #[must_use]
-pub fn sight(at_ns: u64) -> Sight {
+pub fn counters(at_ns: u64) -> Sight {
     let core = sched_getcpu().unwrap_or_default();
     // It fails for an unknown `who` only.
     let Ok(usage) = getrusage(UsageWho::RUSAGE_THREAD) else {
@@ -83,12 +83,12 @@ mod tests {
 
     #[test]
     fn a_sleep_is_a_voluntary_switch() {
-        let before = sight(now_ns());
+        let before = counters(now_ns());
         // One that is over before the thread came to lie down is none.
         let mut seen = before.until(&before);
         for _ in 0..1000 {
             std::thread::sleep(Duration::from_millis(5));
-            seen = before.until(&sight(now_ns()));
+            seen = before.until(&counters(now_ns()));
             if seen.voluntary_switches >= 1 {
                 break;
             }
@@ -101,7 +101,7 @@ mod tests {
     fn the_counters_are_those_of_the_proof() {
         let faults = |usage: ThreadUsage| usage.minor_faults + usage.major_faults;
         let probe = UsageProbe::open();
-        let (before, seen, after) = (probe.read(), sight(now_ns()), probe.read());
+        let (before, seen, after) = (probe.read(), counters(now_ns()), probe.read());
         assert!((faults(before)..=faults(after)).contains(&seen.page_faults));
         let switches = before.involuntary_switches..=after.involuntary_switches;
         assert!(switches.contains(&seen.involuntary_switches));

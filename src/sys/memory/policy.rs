@@ -1,4 +1,5 @@
-//! Pages that the kernel does not take away for a look at who uses them.
+//! Pages that the kernel does not move or unmap on its own account: NUMA balancing, khugepaged.
+#![allow(unsafe_code)]
 
 use nix::errno::Errno;
 use nix::libc;

@@ -1,39 +1,42 @@
-//! Which way of exchanging buffers: what `io = "auto"` takes, by trial and by measurement. Pure.
+//! V4L2's I/O methods, and which one `io = "auto"` takes: by trial and by measurement. Pure.
+//!
+//! # Source
+//! Kernel documentation, "Input/Output" of the Video for Linux API: USERPTR, MMAP, DMABUF.
 
-use super::speed::Speed;
+use super::read_speed::ReadSpeed;
 use crate::capture::SourceError;
 use nix::libc;
 
 /// A way of exchanging buffers with a driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum IoMethod {
     /// The driver writes into the caller's slots.
-    User,
+    UserPtr,
     /// The driver's buffers are the slots, mapped from its node.
-    Mapped,
+    Mmap,
     /// The same, mapped through dma-bufs that it exports.
-    Exported,
+    DmabufExport,
     /// Buffers of a dma-heap are the slots, and the driver imports them.
-    Imported,
+    DmabufImport,
     /// The driver's buffers are copied into the caller's slots.
-    Copied,
+    Copy,
 }
 
-impl Way {
+impl IoMethod {
     /// The word for it in a profile.
     pub(super) const fn word(self) -> &'static str {
         match self {
-            Self::User => "userptr",
-            Self::Mapped => "mmap",
-            Self::Exported => "dmabuf",
-            Self::Imported => "dma-heap",
-            Self::Copied => "copy",
+            Self::UserPtr => "userptr",
+            Self::Mmap => "mmap",
+            Self::DmabufExport => "dmabuf",
+            Self::DmabufImport => "dma-heap",
+            Self::Copy => "copy",
         }
     }
 
     /// A picture has to lie in one piece of the driver's memory.
     pub(super) const fn needs_one_piece(self) -> bool {
-        matches!(self, Self::Mapped | Self::Exported | Self::Imported)
+        matches!(self, Self::Mmap | Self::DmabufExport | Self::DmabufImport)
     }
 }
 
@@ -44,27 +47,27 @@ pub(super) trait Trials {
     /// Whether the driver takes memory of the caller's.
     fn user(&mut self) -> Result<(), SourceError>;
     /// Makes a buffer of the driver's own, and reads it.
-    fn mapped(&mut self) -> Result<Speed, SourceError>;
+    fn mapped(&mut self) -> Result<ReadSpeed, SourceError>;
     /// Has the driver take a heap's buffer, and reads it. Gives the heap's name.
-    fn imported(&mut self) -> Result<(String, Speed), SourceError>;
+    fn imported(&mut self) -> Result<(String, ReadSpeed), SourceError>;
 }
 
-/// A way, and why.
+/// A method, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Choice {
-    pub way: Way,
+    pub io: IoMethod,
     /// In a few words; empty where the first choice was taken.
     pub why: String,
 }
 
-/// The best way: no copy before one copy, and cached memory before a slot that is slow to read.
+/// The best method: no copy before one copy, and cached memory before a slot that is slow to read.
 ///
 /// # Errors
-/// There is no way. EBUSY: somebody else has the camera, and nothing can be said.
+/// No method works. EBUSY: somebody else has the camera, and nothing can be said.
 pub(super) fn choose(trials: &mut impl Trials) -> Result<Choice, SourceError> {
     match trials.user() {
         Ok(()) => Ok(Choice {
-            way: Way::User,
+            io: IoMethod::UserPtr,
             why: String::new(),
         }),
         Err(error) if error.errno == libc::EBUSY => Err(error),
@@ -72,37 +75,37 @@ pub(super) fn choose(trials: &mut impl Trials) -> Result<Choice, SourceError> {
     }
 }
 
-/// The best way for a driver that has refused memory of the caller's.
+/// The best method for a driver that has refused memory of the caller's.
 ///
 /// # Errors
-/// There is no way.
+/// No method works.
 pub(super) fn choose_without_user(
     trials: &mut impl Trials,
     refused: SourceError,
 ) -> Result<Choice, SourceError> {
-    let because = |way, why: String| {
+    let because = |io, why: String| {
         let why = format!("no userptr: {refused}; {why}");
-        Ok(Choice { way, why })
+        Ok(Choice { io, why })
     };
     let speed = trials.mapped()?;
     if !trials.one_piece() {
         let why = format!("several memory planes; the driver's buffers are {speed}");
-        return because(Way::Copied, why);
+        return because(IoMethod::Copy, why);
     }
     if !speed.is_uncached() {
-        return because(Way::Mapped, format!("the driver's buffers are {speed}"));
+        return because(IoMethod::Mmap, format!("the driver's buffers are {speed}"));
     }
     match trials.imported() {
         Ok((heap, fast)) if !fast.is_uncached() => because(
-            Way::Imported,
+            IoMethod::DmabufImport,
             format!("the driver's buffers are {speed}; those of heap {heap} are {fast}"),
         ),
         Ok((heap, slow)) => because(
-            Way::Copied,
+            IoMethod::Copy,
             format!("the driver's buffers are {speed}; those of heap {heap} are {slow}"),
         ),
         Err(error) => because(
-            Way::Copied,
+            IoMethod::Copy,
             format!("the driver's buffers are {speed}; no dma-heap: {error}"),
         ),
     }
@@ -113,11 +116,11 @@ mod tests {
     use super::*;
 
     const EINVAL: SourceError = SourceError::new("VIDIOC_REQBUFS", libc::EINVAL);
-    const FAST: Speed = Speed {
+    const FAST: ReadSpeed = ReadSpeed {
         buffer_mb_s: 5000,
         ordinary_mb_s: 5100,
     };
-    const SLOW: Speed = Speed {
+    const SLOW: ReadSpeed = ReadSpeed {
         buffer_mb_s: 90,
         ordinary_mb_s: 5100,
     };
@@ -125,8 +128,8 @@ mod tests {
     struct Camera {
         one_piece: bool,
         user: Result<(), SourceError>,
-        mapped: Result<Speed, SourceError>,
-        imported: Result<Speed, SourceError>,
+        mapped: Result<ReadSpeed, SourceError>,
+        imported: Result<ReadSpeed, SourceError>,
         asked: Vec<&'static str>,
     }
 
@@ -149,11 +152,11 @@ mod tests {
             self.asked.push("user");
             self.user
         }
-        fn mapped(&mut self) -> Result<Speed, SourceError> {
+        fn mapped(&mut self) -> Result<ReadSpeed, SourceError> {
             self.asked.push("mapped");
             self.mapped
         }
-        fn imported(&mut self) -> Result<(String, Speed), SourceError> {
+        fn imported(&mut self) -> Result<(String, ReadSpeed), SourceError> {
             self.asked.push("imported");
             self.imported.map(|speed| ("linux,cma".to_owned(), speed))
         }
@@ -166,7 +169,7 @@ mod tests {
             ..camera()
         };
         let choice = choose(&mut camera).unwrap();
-        assert_eq!((choice.way, choice.why.as_str()), (Way::User, ""));
+        assert_eq!((choice.io, choice.why.as_str()), (IoMethod::UserPtr, ""));
         assert_eq!(camera.asked, ["user"]);
     }
 
@@ -178,7 +181,7 @@ mod tests {
             ..camera()
         };
         let choice = choose(&mut camera).unwrap();
-        assert_eq!(choice.way, Way::Mapped);
+        assert_eq!(choice.io, IoMethod::Mmap);
         assert_eq!(
             choice.why,
             format!("no userptr: {EINVAL}; the driver's buffers are {FAST}")
@@ -188,7 +191,7 @@ mod tests {
 
     #[test]
     fn uncached_buffers_are_replaced_by_a_heaps_or_else_copied() {
-        let way = |imported| {
+        let io = |imported| {
             let mut camera = Camera {
                 mapped: Ok(SLOW),
                 imported,
@@ -196,16 +199,16 @@ mod tests {
             };
             choose(&mut camera).unwrap()
         };
-        let heap = way(Ok(FAST));
-        assert_eq!(heap.way, Way::Imported);
+        let heap = io(Ok(FAST));
+        assert_eq!(heap.io, IoMethod::DmabufImport);
         assert!(
             heap.why.contains("heap linux,cma are cached"),
             "{}",
             heap.why
         );
         for imported in [Ok(SLOW), Err(EINVAL)] {
-            let copied = way(imported);
-            assert_eq!(copied.way, Way::Copied);
+            let copied = io(imported);
+            assert_eq!(copied.io, IoMethod::Copy);
             assert!(
                 copied.why.contains("uncached, read at 90"),
                 "{}",
@@ -222,7 +225,7 @@ mod tests {
             imported: Ok(FAST),
             ..camera()
         };
-        assert_eq!(choose(&mut camera).unwrap().way, Way::Copied);
+        assert_eq!(choose(&mut camera).unwrap().io, IoMethod::Copy);
         assert_eq!(camera.asked, ["user", "mapped"]);
     }
 

@@ -1,12 +1,10 @@
 //! A camera whose buffers are copied: slow to read, in several pieces, or with rows of another length than its
 //! slots were made for. One copy puts each picture into a slot, and the driver has its buffer back at once.
 
+use super::ioctl::{Filled, MAX_PLANES};
 use super::planes::Planes;
-use super::raw::{Filled, MAX_PLANES};
 use super::source::V4l2Source;
-use crate::capture::{
-    Dequeue, Dequeued, FrameSource, MemoryKeeper, Readiness, SlotMemory, SourceError, Traits,
-};
+use crate::capture::{Dequeue, Dequeued, FrameSource, Readiness, SlotMemory, SourceError, Traits};
 use crate::frame::StreamFormat;
 use crate::limits::MAX_SLOTS;
 use heapless::Deque;
@@ -168,10 +166,6 @@ impl FrameSource for CopySource {
 
     fn slots(&self) -> &[SlotMemory] {
         &self.slots
-    }
-
-    fn keeper(&self) -> Option<MemoryKeeper> {
-        None
     }
 
     fn start(&mut self, now_ns: u64) -> Result<(), SourceError> {

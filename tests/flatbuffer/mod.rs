@@ -1,61 +1,37 @@
-//! A model's file taken apart, and put together with other tables: for models that are in no package registry,
-//! made of one that is.
+//! Model files for tests: written from nothing, or taken apart and put together with other tables, for models
+//! that are in no package registry.
 //!
-//! The file's tables stay as they are and move up together; the tables that change are written anew in front of
-//! them, because a FlatBuffers offset only points forward.
+//! The tables of a file that is taken apart stay as they are and move up together; the tables that change are
+//! written anew in front of them, because a FlatBuffers offset only points forward.
 //!
 //! # Source
 //! FlatBuffers' internals (offsets, vtables); `tensorflow/lite/schema.fbs` (fields, in their order).
-
-use super::{Model, cached, unhex};
-use pinsight::profile::Delegate;
-use pinsight::sys::tflite::{ModelFile, Settings, TfliteEngine};
-use sha2::{Digest, Sha256};
+#![allow(dead_code)] // Each test program uses its part.
 
 /// How far the old tables move: room for the new ones, and a multiple of what buffers are aligned to.
 const ROOM: usize = 8192;
 /// Behind the root's offset and the file's identifier.
 const START: usize = 8;
 
-/// The bytes of a published model.
-pub(super) fn published(model: &Model) -> Vec<u8> {
-    let whole = std::fs::read(cached(&format!("models/{}", model.file))).unwrap();
-    let found: [u8; 32] = Sha256::digest(&whole).into();
-    assert_eq!(found, unhex(&model.sha256));
-    whole
-}
-
-/// A model's bytes, ready to run on one thread.
-pub(super) fn engine(bytes: &[u8], delegate: Delegate) -> TfliteEngine {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), bytes).unwrap();
-    let file = ModelFile::read(file.path(), &Sha256::digest(bytes).into()).unwrap();
-    let settings = Settings {
-        threads: 1,
-        delegate,
-    };
-    TfliteEngine::build(file, settings).unwrap()
-}
-
 /// A model's bytes, and places in them.
-pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+pub struct Reader<'a>(pub &'a [u8]);
 
 impl Reader<'_> {
-    pub(super) fn int(&self, at: usize) -> i32 {
+    pub fn int(&self, at: usize) -> i32 {
         i32::from_le_bytes(*self.0[at..].first_chunk().unwrap())
     }
 
-    pub(super) fn number(&self, at: usize) -> usize {
+    pub fn number(&self, at: usize) -> usize {
         usize::try_from(self.int(at)).unwrap()
     }
 
     /// What the offset at this place points to.
-    pub(super) fn target(&self, at: usize) -> usize {
+    pub fn target(&self, at: usize) -> usize {
         at + self.number(at)
     }
 
     /// Where field `index` of the table lies.
-    pub(super) fn field(&self, table: usize, index: usize) -> Option<usize> {
+    pub fn field(&self, table: usize, index: usize) -> Option<usize> {
         let short = |at: usize| usize::from(u16::from_le_bytes([self.0[at], self.0[at + 1]]));
         let vtable = table.checked_add_signed(-isize::try_from(self.int(table)).unwrap())?;
         let place = 4 + 2 * index;
@@ -68,7 +44,7 @@ impl Reader<'_> {
     }
 
     /// The places of a vector's elements of four bytes each; none where there is no vector.
-    pub(super) fn elements(&self, table: usize, index: usize) -> Vec<usize> {
+    pub fn elements(&self, table: usize, index: usize) -> Vec<usize> {
         let Some(field) = self.field(table, index) else {
             return vec![];
         };
@@ -79,18 +55,18 @@ impl Reader<'_> {
     }
 
     /// The tables or numbers of a vector.
-    pub(super) fn tables(&self, table: usize, index: usize) -> Vec<To> {
+    pub fn tables(&self, table: usize, index: usize) -> Vec<To> {
         let elements = self.elements(table, index).into_iter();
         elements.map(|at| To::Old(self.target(at))).collect()
     }
 
-    pub(super) fn ints(&self, table: usize, index: usize) -> Vec<i32> {
+    pub fn ints(&self, table: usize, index: usize) -> Vec<i32> {
         let elements = self.elements(table, index).into_iter();
         elements.map(|at| self.int(at)).collect()
     }
 
     /// The same field in a new table.
-    pub(super) fn same(&self, table: usize, index: usize) -> Field {
+    pub fn same(&self, table: usize, index: usize) -> Field {
         let field = self.field(table, index);
         field.map_or(Field::Absent, |at| Field::To(To::Old(self.target(at))))
     }
@@ -98,7 +74,7 @@ impl Reader<'_> {
 
 /// What an offset points to.
 #[derive(Clone, Copy)]
-pub(super) enum To {
+pub enum To {
     /// A place of the old file.
     Old(usize),
     /// What will be written.
@@ -107,26 +83,36 @@ pub(super) enum To {
 
 /// A field of a table.
 #[derive(Clone, Copy)]
-pub(super) enum Field {
+pub enum Field {
     Absent,
     Byte(u8),
     Int(i32),
     To(To),
 }
 
-pub(super) const NEW: Field = Field::To(To::New);
+pub const NEW: Field = Field::To(To::New);
 
 /// The new tables, from the start of the file. Each says which of its offsets are still to be set.
-pub(super) struct Writer(Vec<u8>);
+pub struct Writer(Vec<u8>);
 
 impl Writer {
+    /// A file from nothing. Its root's offset is at 0.
+    pub fn empty() -> Self {
+        Self(b"\0\0\0\0TFL3".to_vec())
+    }
+
+    /// The file, where nothing follows the new tables.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
     /// The new tables of a model.
-    pub(super) fn new(model: &[u8]) -> Self {
+    pub fn new(model: &[u8]) -> Self {
         Self(model[..START].to_vec())
     }
 
     /// The new tables with the old ones behind them.
-    pub(super) fn finish(mut self, model: &[u8]) -> Vec<u8> {
+    pub fn finish(mut self, model: &[u8]) -> Vec<u8> {
         let found = self.0.len();
         assert!(found <= START + ROOM, "{found} bytes of new tables");
         self.0.resize(START + ROOM, 0);
@@ -134,17 +120,17 @@ impl Writer {
         self.0
     }
 
-    pub(super) fn int(&mut self, value: i32) {
+    pub fn int(&mut self, value: i32) {
         self.0.extend(value.to_le_bytes());
     }
 
-    pub(super) fn point(&mut self, slot: usize, to: usize) {
+    pub fn point(&mut self, slot: usize, to: usize) {
         let distance = u32::try_from(to - slot).unwrap();
         self.0[slot..slot + 4].copy_from_slice(&distance.to_le_bytes());
     }
 
     /// An offset; says where it is if it is to be set.
-    pub(super) fn offset(&mut self, to: To) -> Option<usize> {
+    pub fn offset(&mut self, to: To) -> Option<usize> {
         let slot = self.0.len();
         self.int(0);
         match to {
@@ -156,7 +142,7 @@ impl Writer {
         }
     }
 
-    pub(super) fn table(&mut self, slot: usize, fields: &[Field]) -> Vec<usize> {
+    pub fn table(&mut self, slot: usize, fields: &[Field]) -> Vec<usize> {
         let vtable = self.0.len();
         let sizes = [4 + 2 * fields.len(), 4 + 4 * fields.len()];
         let places = fields.iter().enumerate().map(|(index, field)| match field {
@@ -182,7 +168,7 @@ impl Writer {
     }
 
     /// An OperatorCode of the library's own.
-    pub(super) fn operator_code(&mut self, slot: usize, code: u8) {
+    pub fn operator_code(&mut self, slot: usize, code: u8) {
         // deprecated_builtin_code, custom_code, version, builtin_code
         let fields = [
             Field::Byte(code),
@@ -193,26 +179,26 @@ impl Writer {
         self.table(slot, &fields);
     }
 
-    pub(super) fn ints(&mut self, slot: usize, values: &[i32]) {
+    pub fn ints(&mut self, slot: usize, values: &[i32]) {
         self.point(slot, self.0.len());
         self.int(i32::try_from(values.len()).unwrap());
         values.iter().for_each(|value| self.int(*value));
     }
 
     /// Numbers as bytes.
-    pub(super) fn data(&mut self, slot: usize, values: &[i32]) {
+    pub fn data(&mut self, slot: usize, values: &[i32]) {
         self.point(slot, self.0.len());
         self.int(i32::try_from(4 * values.len()).unwrap());
         values.iter().for_each(|value| self.int(*value));
     }
 
-    pub(super) fn vector(&mut self, slot: usize, elements: &[To]) -> Vec<usize> {
+    pub fn vector(&mut self, slot: usize, elements: &[To]) -> Vec<usize> {
         self.point(slot, self.0.len());
         self.int(i32::try_from(elements.len()).unwrap());
         elements.iter().filter_map(|to| self.offset(*to)).collect()
     }
 
-    pub(super) fn text(&mut self, slot: usize, text: &str) {
+    pub fn text(&mut self, slot: usize, text: &str) {
         self.point(slot, self.0.len());
         self.int(i32::try_from(text.len()).unwrap());
         self.0.extend(text.bytes().chain([0]));
@@ -221,6 +207,6 @@ impl Writer {
 }
 
 /// The index of what is added to a list next.
-pub(super) fn next(list: &[To]) -> i32 {
+pub fn next(list: &[To]) -> i32 {
     i32::try_from(list.len()).unwrap()
 }

@@ -124,7 +124,9 @@ fn words(colour: RGBColor, bold: bool, side: HPos) -> TextStyle<'static> {
     } else {
         FontStyle::Normal
     };
-    TextStyle::from((FONT, FONT_PX, style).into_font().color(&colour))
+    (FONT, FONT_PX, style)
+        .into_font()
+        .color(&colour)
         .pos(Pos::new(side, VPos::Center))
 }
 

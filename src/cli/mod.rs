@@ -37,7 +37,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Arm the board, watch, and end with the proof
-    Run(run::Arguments),
+    Run(Box<run::Arguments>),
     /// Fit a profile to this machine, show its budget, start nothing
     Check(check::Arguments),
     /// Try an output of the board once: switch the relay, send a line
@@ -79,7 +79,7 @@ fn command() -> Exit {
         }
     };
     let outcome = match arguments.command {
-        Command::Run(arguments) => run::run(arguments),
+        Command::Run(arguments) => run::run(*arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Output(arguments) => output::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),

@@ -37,9 +37,9 @@ impl Arguments {
     pub(crate) fn settings(&self) -> Result<Settings, BenchError> {
         Ok(Settings {
             cameras: usize::try_from(self.cameras).unwrap_or(usize::MAX),
-            interval_ns: time_ns("fps", self.fps.recip(), 1e9)?,
+            interval_ns: time_ns("fps", self.fps, 1e9 / self.fps)?,
             frame_bytes: self.frame_bytes,
-            service_ns: time_ns("service-ms", self.service_ms, 1e6)?,
+            service_ns: time_ns("service-ms", self.service_ms, self.service_ms * 1e6)?,
             model: self.model.clone(),
             seconds: self.seconds,
             designs: if self.designs.is_empty() {
@@ -51,19 +51,18 @@ impl Arguments {
     }
 }
 
-/// Nanoseconds of a time that an argument gives in units of `unit_ns`.
+/// The time `ns` that `value` of an argument stands for.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "checked: above 0, at most an hour"
 )]
-fn time_ns(name: &str, value: f64, unit_ns: f64) -> Result<u64, BenchError> {
-    let ns = value * unit_ns;
+fn time_ns(argument: &str, value: f64, ns: f64) -> Result<u64, BenchError> {
     if (1e3..=3.6e12).contains(&ns) {
         Ok(ns as u64)
     } else {
         Err(BenchError::Setting(format!(
-            "--{name} {value}: expected 1 us to 1 hour"
+            "--{argument} {value}: expected 1 us to 1 hour"
         )))
     }
 }
@@ -117,5 +116,19 @@ impl Settings {
     pub(super) fn warm_up_ns(&self, design: Design) -> u64 {
         let waiting = (design.capacity() + self.cameras + 2) as u64;
         NS_PER_S / 2 + waiting * self.service_ns
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::time_ns;
+
+    #[test]
+    fn a_time_out_of_bounds_is_refused_as_it_was_given() {
+        assert_eq!(time_ns("fps", 25.0, 1e9 / 25.0).unwrap(), 40_000_000);
+        for fps in [0.0, -1.0, f64::NAN, 1e-7, 1e7] {
+            let error = time_ns("fps", fps, 1e9 / fps).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("--fps {fps}:")), "{error}");
+        }
     }
 }

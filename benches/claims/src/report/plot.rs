@@ -112,6 +112,8 @@ const OTHERS: [RGBColor; 3] = [
     RGBColor(135, 135, 135),
 ];
 const OTHER_BARS: RGBColor = RGBColor(170, 170, 170);
+/// Lighter than any curve.
+const GRID: RGBColor = RGBColor(225, 225, 225);
 
 fn area(svg: &mut String, height_px: u32) -> Area<'_> {
     SVGBackend::with_string(svg, (WIDTH_PX, height_px)).into_drawing_area()
@@ -124,7 +126,9 @@ fn words(colour: RGBColor, bold: bool, side: HPos) -> TextStyle<'static> {
     } else {
         FontStyle::Normal
     };
-    TextStyle::from((FONT, FONT_PX, style).into_font().color(&colour))
+    (FONT, FONT_PX, style)
+        .into_font()
+        .color(&colour)
         .pos(Pos::new(side, VPos::Center))
 }
 
@@ -182,6 +186,8 @@ fn draw_bars(
         .configure_mesh()
         .disable_y_mesh()
         .disable_y_axis()
+        .bold_line_style(GRID)
+        .light_line_style(WHITE)
         .x_desc(axis)
         .x_label_formatter(&|value| {
             short(if logarithmic {
@@ -279,6 +285,7 @@ where
 {
     chart
         .configure_mesh()
+        .bold_line_style(GRID)
         .light_line_style(WHITE)
         .x_desc(x_axis)
         .y_desc(y_axis)

@@ -19,7 +19,7 @@ const PATCH: usize = 320;
 /// which may be late, and not so late that a face that is there counts as gone.
 const RULES: &str = r#"
 [tracker]
-lost-after-ms = 1000
+lost-after-ms = 3000
 
 [[zone]]
 name = "right"
@@ -99,9 +99,9 @@ const EXPECTED: [(&str, &str, u64); 8] = [
     ("stays", "once", 84),
     ("leaves", "once", 107),
     ("back", "once", 120),
-    // Lost a second after it was seen last, in frame 144; and two seconds more of nothing.
-    ("seen", "end", 160),
-    ("gone", "begin", 190),
+    // Lost three seconds after it was seen last, in frame 144; and two seconds more of nothing.
+    ("seen", "end", 190),
+    ("gone", "begin", 220),
 ];
 
 /// The clip: the photograph's face on grey.
@@ -116,7 +116,7 @@ fn clip() -> Vec<u8> {
         photo.get_pixel(at(x, 145), at(y, 47)).0.map(f64::from)
     };
     let mut clip = b"YUV4MPEG2 W640 H480 F15:1 C420\n".to_vec();
-    for frame in 0..220 {
+    for frame in 0..250 {
         let mut luma = vec![128_u8; WIDTH * HEIGHT];
         if let Some(centre) = centre(frame) {
             for y in 0..PATCH {

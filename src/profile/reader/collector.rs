@@ -1,7 +1,8 @@
 //! Where the faults and the keys of a reading are collected.
 
-use crate::profile::fault::{Fault, Problem};
+use super::diagnostic::{Fault, Problem, position};
 use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 
 /// A key that profiles have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,9 +19,6 @@ pub struct KeyDoc {
     pub belongs_to: Option<String>,
 }
 
-/// What the table without a header is called in messages.
-pub(super) const TOP: &str = "the top of the file";
-
 /// What an absent key means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absent {
@@ -33,29 +31,46 @@ pub enum Absent {
 }
 
 /// Where faults and keys are collected.
-#[derive(Debug)]
-pub(super) struct Sink<'t> {
+#[derive(Debug, Default)]
+pub struct Collector<'t> {
     file: &'t str,
     text: &'t str,
+    /// Only the keys are wanted: of each array of tables there is one.
+    pub of_keys: bool,
     faults: RefCell<Vec<Fault>>,
     keys: RefCell<Vec<KeyDoc>>,
 }
 
-impl<'t> Sink<'t> {
-    pub(super) fn new(file: &'t str, text: &'t str) -> Self {
+impl<'t> Collector<'t> {
+    pub fn new(file: &'t str, text: &'t str) -> Self {
         Self {
             file,
             text,
-            faults: RefCell::default(),
-            keys: RefCell::default(),
+            ..Self::default()
         }
     }
 
+    pub fn of_keys() -> Self {
+        Self {
+            of_keys: true,
+            ..Self::default()
+        }
+    }
+
+    /// A path of the file: a relative one starts at the file's directory.
+    pub fn join(&self, path: &str) -> PathBuf {
+        Path::new(self.file)
+            .parent()
+            .unwrap_or(Path::new(""))
+            .join(path)
+    }
+
     /// Records a fault at a byte of the text.
-    pub(super) fn fault(&self, offset: usize, key: String, problem: Problem) {
+    pub fn fault(&self, offset: usize, key: String, problem: Problem) {
         let (line, column) = position(self.text, offset);
+        let file = self.file.into();
         self.faults.borrow_mut().push(Fault {
-            file: self.file.into(),
+            file,
             line,
             column,
             key,
@@ -64,7 +79,7 @@ impl<'t> Sink<'t> {
     }
 
     /// Records that a key exists.
-    pub(super) fn document(&self, key: KeyDoc) {
+    pub fn document(&self, key: KeyDoc) {
         let mut keys = self.keys.borrow_mut();
         if !keys
             .iter()
@@ -75,34 +90,14 @@ impl<'t> Sink<'t> {
     }
 
     /// The faults, by place.
-    pub(super) fn into_faults(self) -> Vec<Fault> {
+    pub fn into_faults(self) -> Vec<Fault> {
         let mut faults = self.faults.into_inner();
         faults.sort_by(|a, b| (a.line, a.column, &a.key).cmp(&(b.line, b.column, &b.key)));
         faults
     }
 
     /// Every key that was asked for, once, in the order of the asking.
-    pub(super) fn into_keys(self) -> Vec<KeyDoc> {
+    pub fn into_keys(self) -> Vec<KeyDoc> {
         self.keys.into_inner()
     }
-}
-
-/// Line and column (in characters) of a byte, both from 1.
-pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
-    let before = text
-        .as_bytes()
-        .get(..offset.min(text.len()))
-        .unwrap_or_default();
-    let line_start = before
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |at| at + 1);
-    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-    (
-        line,
-        String::from_utf8_lossy(&before[line_start..])
-            .chars()
-            .count()
-            + 1,
-    )
 }

@@ -1,0 +1,149 @@
+//! One question to a table: a key, the condition under which it makes sense, its values, and what holds where it is
+//! absent.
+
+use super::collector::{Absent, KeyDoc};
+use super::diagnostic::{Hint, Problem};
+use super::table::Table;
+use super::text::{alternatives, describe, in_quotes};
+use super::values::ValueParser;
+use toml::de::DeValue;
+
+/// Keys of a table that make sense under one condition.
+#[derive(Debug)]
+pub struct Keys<'k, 'a> {
+    table: &'k mut Table<'a>,
+    belongs: Belongs,
+    belongs_to: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Belongs {
+    Here,
+    /// The key that decides has another value.
+    Elsewhere,
+    /// The key that decides is faulty itself.
+    Unknown,
+}
+
+impl<'k, 'a> Keys<'k, 'a> {
+    /// Under a condition: the key that decides, its values, and whether it has one of them.
+    pub(super) fn new(
+        table: &'k mut Table<'a>,
+        only: Option<(&'static str, &[&str], bool)>,
+    ) -> Self {
+        let belongs = match only {
+            Some((decider, ..)) if !table.sound(&[decider]) => Belongs::Unknown,
+            Some((.., false)) => Belongs::Elsewhere,
+            _ => Belongs::Here,
+        };
+        let belongs_to = only.map(|(decider, values, _)| {
+            format!(
+                "{decider} = {}",
+                alternatives(&in_quotes(values.iter().copied()))
+            )
+        });
+        Self {
+            table,
+            belongs,
+            belongs_to,
+        }
+    }
+
+    /// A value that must be there. `example` is one that would do, written as in TOML.
+    pub fn required<T>(
+        &mut self,
+        key: &'static str,
+        values: ValueParser<T>,
+        example: &'static str,
+    ) -> T {
+        let answer = self.answer(key, &values, Absent::Fault);
+        if answer.is_none() && self.belongs == Belongs::Here && self.table.entry(key).is_none() {
+            let expected = format!("{}; for example `{key} = {example}`", values.expected());
+            self.table
+                .missing
+                .push((key, Problem::Missing { expected }));
+        }
+        answer.unwrap_or_else(|| literal(&values, example))
+    }
+
+    /// A value, or `default`, written as in TOML.
+    pub fn or<T>(&mut self, key: &'static str, values: ValueParser<T>, default: &'static str) -> T {
+        let answer = self.answer(key, &values, Absent::Default(default));
+        answer.unwrap_or_else(|| literal(&values, default))
+    }
+
+    /// A value, where there is one.
+    pub fn optional<T>(&mut self, key: &'static str, values: ValueParser<T>) -> Option<T> {
+        self.answer(key, &values, Absent::Derived)
+    }
+
+    /// Documents the key, then looks for it, reports what is wrong with it, and notes whether what the caller will
+    /// make of the answer may be relied on.
+    fn answer<T>(
+        &mut self,
+        name: &'static str,
+        values: &ValueParser<T>,
+        absent: Absent,
+    ) -> Option<T> {
+        let table = &mut *self.table;
+        let expected = || values.expected().to_owned();
+        table.collector.document(KeyDoc {
+            table: table.header,
+            name,
+            expected: expected(),
+            absent,
+            belongs_to: self.belongs_to.clone(),
+        });
+        let Some(value) = table.entry(name) else {
+            let sound = absent != Absent::Fault && self.belongs == Belongs::Here;
+            let offset = table.offset;
+            table.at.asked.push((name, offset, sound));
+            return None;
+        };
+        let offset = value.span().start;
+        let found = || describe(value.get_ref());
+        let (at, problem) = match values.parse(value.get_ref()) {
+            _ if self.belongs == Belongs::Elsewhere => {
+                let belongs_to = self.belongs_to.clone().unwrap_or_default();
+                (
+                    offset,
+                    Problem::Misplaced {
+                        found: found(),
+                        belongs_to,
+                    },
+                )
+            }
+            Ok(parsed) => {
+                table.at.asked.push((name, offset, true));
+                return Some(parsed);
+            }
+            Err(refused) => {
+                let at = refused.span.map_or(offset, |span| span.start);
+                let found = refused.found.unwrap_or_else(found);
+                let hint = refused.hint.unwrap_or(Hint::None);
+                (
+                    at,
+                    Problem::Value {
+                        found,
+                        expected: expected(),
+                        hint,
+                    },
+                )
+            }
+        };
+        table.at.asked.push((name, offset, false));
+        table.report(at, name, problem);
+        None
+    }
+}
+
+/// The value of a default or an example of this program's own.
+///
+/// # Panics
+/// When the key does not take it. Every key's literal is read each time its table is, so the tests see it.
+fn literal<T>(values: &ValueParser<T>, text: &'static str) -> T {
+    let value =
+        DeValue::parse(text).unwrap_or_else(|error| panic!("`{text}` is not TOML: {error}"));
+    let parsed = values.parse(value.get_ref());
+    parsed.unwrap_or_else(|_| panic!("`{text}` is not {}", values.expected()))
+}

@@ -1,0 +1,95 @@
+//! The tables of one kind, which others name.
+
+use super::diagnostic::Hint;
+use super::place::{Located, Place};
+use super::text::quoted;
+use std::ops::Deref;
+
+/// All tables under one header, in the order of the file.
+#[derive(Debug)]
+pub struct Tables<'a, T> {
+    header: &'static str,
+    tables: Vec<Located<'a, T>>,
+}
+
+impl<'a, T> Deref for Tables<'a, T> {
+    type Target = [Located<'a, T>];
+    fn deref(&self) -> &[Located<'a, T>] {
+        &self.tables
+    }
+}
+
+impl<'a, T> Tables<'a, T> {
+    /// A name that is there twice is a fault.
+    pub(super) fn new(header: &'static str, tables: Vec<Located<'a, T>>) -> Self {
+        let all = Self { header, tables };
+        for (index, Located { at, .. }) in all.iter().enumerate() {
+            let again =
+                |other: &Located<'_, T>| other.at.sound(&["name"]) && other.at.name == at.name;
+            if at.sound(&["name"]) && all[..index].iter().any(again) {
+                let found = format!("{} again", quoted(&at.name));
+                at.fault("name", found, "a name that no other table of its kind has");
+            }
+        }
+        all
+    }
+
+    /// What they made.
+    pub fn into_values(self) -> Vec<T> {
+        self.tables.into_iter().map(|table| table.value).collect()
+    }
+
+    /// Whether all names may be relied on: otherwise a reference that finds nothing may be right.
+    pub fn all_named(&self) -> bool {
+        self.iter().all(|table| table.at.sound(&["name"]))
+    }
+
+    /// The place of the table with this name.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.iter()
+            .position(|table| table.at.sound(&["name"]) && table.at.name == name)
+    }
+
+    /// The table with this name.
+    pub fn find(&self, name: &str) -> Option<&Located<'a, T>> {
+        self.position(name).map(|index| &self[index])
+    }
+
+    /// The place of the table that `key` of `from` means: by name, or the only one where no name is given. A name
+    /// that no table has is a fault.
+    pub fn refer(&self, from: &Place<'_>, key: &str, name: &str) -> Option<usize> {
+        if !from.sound(&[key]) {
+            return None;
+        }
+        let given = from.given(key);
+        let found = match &self[..] {
+            [_] if !given => Some(0),
+            _ if given => self.position(name),
+            _ => None,
+        };
+        // Where there have to be tables and are none, that is reported already.
+        if found.is_none() && self.all_named() && (!self.is_empty() || given) {
+            self.unknown(
+                from,
+                key,
+                given.then_some(name),
+                &format!("the name of a {}", self.header),
+            );
+        }
+        found
+    }
+
+    /// Reports a name that no table has.
+    pub fn unknown(&self, from: &Place<'_>, key: &str, name: Option<&str>, expected: &str) {
+        let names = || self.iter().map(|table| table.at.name.as_str());
+        let known: Vec<String> = names().map(quoted).collect();
+        let known = if known.is_empty() {
+            "there is none".into()
+        } else {
+            known.join(", ")
+        };
+        let found = name.map_or("nothing".into(), quoted);
+        let hint = name.map_or(Hint::None, |name| Hint::similar(name, names()));
+        from.fault_with(key, found, format!("{expected}: {known}"), hint);
+    }
+}

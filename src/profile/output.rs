@@ -106,11 +106,10 @@ pub fn read(t: &mut Table<'_>, rules: &Tables<'_, Rule>) -> Output {
             "at least one [[rule]] that tells it something",
         );
     } else {
-        of_rules.extend(
-            names
-                .iter()
-                .filter_map(|name| rules.refer(t, "rules", name)),
-        );
+        let known = names
+            .iter()
+            .filter_map(|name| rules.refer(t, "rules", name));
+        of_rules.extend(known.map(|rule| rule.at.index));
         of_rules.sort_unstable();
     }
     let all_known = of_rules.len() == names.len();

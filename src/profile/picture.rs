@@ -25,9 +25,7 @@ pub fn camera<'c, 'a>(
     cameras: &'c Tables<'a, Camera>,
 ) -> Option<&'c Located<'a, Camera>> {
     let name = t.optional("camera", name()).unwrap_or_default();
-    cameras
-        .refer(t, "camera", &name)
-        .map(|index| &cameras[index])
+    cameras.refer(t, "camera", &name)
 }
 
 /// The size of a camera's picture, where it is sound.

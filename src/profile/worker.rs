@@ -98,10 +98,7 @@ fn check_model(worker: &Located<'_, Worker>, models: &Tables<'_, Model>) {
     if models.is_empty() {
         return;
     }
-    let Some(model) = models
-        .refer(at, "model", &worker.model)
-        .map(|index| &models[index])
-    else {
+    let Some(model) = models.refer(at, "model", &worker.model) else {
         return;
     };
     let (cores, threads) = (worker.cores.len(), model.threads);
@@ -146,7 +143,7 @@ fn check_cascade(worker: &Located<'_, Worker>, models: &Tables<'_, Model>) {
             at.fault("then", found, expected);
             continue;
         }
-        let Some(model) = models.refer(at, "then", name).map(|index| &models[index]) else {
+        let Some(model) = models.refer(at, "then", name) else {
             continue;
         };
         let (cores, threads) = (worker.cores.len(), model.threads);

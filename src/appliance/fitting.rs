@@ -109,9 +109,9 @@ impl Fitted {
 
 /// Sizes that the profile's arithmetic takes from the modules that own them.
 fn fixed(board: &Board) -> Fixed {
-    let judges = board.cameras.iter().map(|camera| board.judges_of(camera));
+    let judges = board.cameras.iter().map(|camera| board.workers_of(camera));
     let judges = judges.sum::<usize>() as u64;
-    let further = board.workers.iter().map(|worker| worker.then.len());
+    let further = board.workers.iter().map(|worker| worker.cascade.len());
     let further = further.sum::<usize>() as u64;
     let cameras = board.cameras.len() as u64;
     Fixed {

@@ -297,7 +297,7 @@ fn find_model<'k, 'a>(
         let named = |name: &String| known.cameras.iter().any(|camera| camera.name == *name);
         worker.at.sound(&["cameras"]) && worker.cameras.iter().all(named)
     };
-    let sees = |worker: &Worker| worker.judges(&rule.camera) && runs(worker);
+    let sees = |worker: &Worker| worker.processes(&rule.camera) && runs(worker);
     if at.sound(&["camera"])
         && known.cameras.find(&rule.camera).is_some()
         && known.workers.iter().all(all_known)

@@ -52,7 +52,7 @@ impl FrameNeed {
 pub fn decoding(board: &Board, needs: &[FrameNeed]) -> Vec<Decoding> {
     let of_worker = |worker: &Worker| {
         let theirs = board.cameras.iter().zip(needs);
-        let theirs = theirs.filter(|(camera, _)| worker.judges(&camera.name));
+        let theirs = theirs.filter(|(camera, _)| worker.processes(&camera.name));
         theirs.fold(Decoding::default(), |most, (_, need)| Decoding {
             copy_bytes: most.copy_bytes.max(need.decoding.copy_bytes),
             picture_bytes: most.picture_bytes.max(need.decoding.picture_bytes),
@@ -98,7 +98,7 @@ pub(super) fn frames(
     let mut nodes: BTreeMap<usize, Vec<Part<'_>>> = BTreeMap::new();
     for (index, (camera, need)) in board.cameras.iter().zip(needs).enumerate() {
         let (name, need) = (camera.name.as_str(), *need);
-        let slots = camera_slots(camera, board.judges_of(camera));
+        let slots = camera_slots(camera, board.workers_of(camera));
         let parts = nodes.entry(camera_node(camera, machine)).or_default();
         parts.push(Part {
             index,

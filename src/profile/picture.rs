@@ -24,7 +24,9 @@ pub fn camera<'c, 'a>(
     t: &mut Table<'_>,
     cameras: &'c Tables<'a, Camera>,
 ) -> Option<&'c Located<'a, Camera>> {
-    let name = t.optional("camera", name()).unwrap_or_default();
+    let name = t
+        .optional("camera", name(), "the only camera")
+        .unwrap_or_default();
     cameras.refer(t, "camera", &name)
 }
 

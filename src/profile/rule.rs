@@ -192,10 +192,14 @@ pub struct Known<'k, 'a> {
 pub fn read(t: &mut Table<'_>, known: &Known<'_, '_>) -> Rule {
     let rule_name = t.name("\"someone-comes\"");
     let kind = kind(t);
-    let camera = t.optional("camera", name()).unwrap_or_default();
-    let model = t.optional("model", name()).unwrap_or_default();
+    let camera = t
+        .optional("camera", name(), "the only camera")
+        .unwrap_or_default();
+    let model = t
+        .optional("model", name(), "the only model")
+        .unwrap_or_default();
     let classes = t
-        .optional("classes", distinct(label(), 1..=MAX_CLASSES))
+        .optional("classes", distinct(label(), 1..=MAX_CLASSES), "all of them")
         .unwrap_or_default();
     let mut rule = Rule {
         name: rule_name,
@@ -224,7 +228,9 @@ fn kind(t: &mut Table<'_>) -> RuleKind {
     const OF_ZONES: &[&str] = &["enter", "leave", "dwell", "count", "presence", "absence"];
     let kind = t.required("kind", choice(Kind::ALL), "\"enter\"");
     let cross = kind == Kind::Cross;
-    let zone = t.only("kind", OF_ZONES, !cross).optional("zone", name());
+    let zone = t
+        .only("kind", OF_ZONES, !cross)
+        .optional("zone", name(), "the whole picture");
     let mut of = t.only("kind", &[Kind::Cross.name()], cross);
     let line = of.required("line", name(), "\"threshold\"");
     let direction = of.or("direction", choice(Direction::ALL), "\"both\"");

@@ -62,10 +62,10 @@ pub fn read(t: &mut Table<'_>) -> Worker {
         cores: t.required("cores", distinct(core(), 1..=16), "[1]"),
         model: t.required("model", name(), "\"face\""),
         cascade: t
-            .optional("then", distinct(name(), 1..=MAX_THEN))
+            .optional("then", distinct(name(), 1..=MAX_THEN), "none")
             .unwrap_or_default(),
         cameras: t
-            .optional("cameras", distinct(name(), 1..=MAX_CAMERAS))
+            .optional("cameras", distinct(name(), 1..=MAX_CAMERAS), "all of them")
             .unwrap_or_default(),
         fifo_priority: t.or("fifo-priority", fifo(), "0"),
         wait: t.or("wait", choice(Wait::ALL), "\"spin-then-park\""),

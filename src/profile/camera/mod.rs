@@ -84,12 +84,12 @@ pub fn read(t: &mut Table<'_>) -> Camera {
     let name = t.name("\"front\"");
     let source = Source::read(t);
     let mut v4l2 = t.only("source", &["v4l2"], source.is_v4l2());
-    let controls = v4l2.optional("controls", controls::controls());
+    let controls = v4l2.optional("controls", controls::controls(), "what the driver has");
     let ring_slots = |slots: usize| u32::try_from(slots).unwrap_or(u32::MAX);
     let camera = Camera {
         name,
         io: v4l2.or("io", choice(Io::ALL), "\"auto\""),
-        crop: v4l2.optional("crop", view::crop()),
+        crop: v4l2.optional("crop", view::crop(), "what the driver has"),
         absent: v4l2.or("absent", choice(AbsentCamera::ALL), "\"refuse\""),
         controls: controls.unwrap_or_default(),
         source,
@@ -101,11 +101,15 @@ pub fn read(t: &mut Table<'_>) -> Camera {
         ring_slots: ring_slots(t.or("ring-slots", power_of_two(1..=MAX_RING, "slots"), "1")),
         driver_slots: t.or("driver-slots", whole(2..=32, "slots"), "4"),
         capture_core: t.or("capture-core", core(), "0"),
-        node: t.optional("node", whole(0..=MAX_NODES - 1, "NUMA node")),
+        node: t.optional(
+            "node",
+            whole(0..=MAX_NODES - 1, "NUMA node"),
+            "the node of `capture-core`",
+        ),
         max_age_ms: t.or("max-age-ms", whole(1..=600_000, "ms"), "250"),
         priority: t.or("priority", whole(0..=9, "greater goes first"), "0"),
-        max_rate_hz: t.optional("max-rate-hz", real(0.01..=1000.0, "Hz")),
-        duty_cycle_ms: t.optional("duty-cycle-ms", duty_cycle()),
+        max_rate_hz: t.optional("max-rate-hz", real(0.01..=1000.0, "Hz"), "none"),
+        duty_cycle_ms: t.optional("duty-cycle-ms", duty_cycle(), "none"),
         time_out_ms: t.or("time-out-ms", whole(10..=600_000, "ms"), "2000"),
     };
     check(t, &camera);

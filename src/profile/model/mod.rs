@@ -162,7 +162,7 @@ pub fn read(t: &mut Table<'_>) -> Model {
     let mut of = t.only("decoder", &with_classes, classes);
     let labels = of.required("labels", list(label(), 1..=MAX_LABELS), "[\"face\"]");
     let score_threshold = of.or("score-threshold", share("score"), "0.5");
-    let class_thresholds = of.optional("class-thresholds", class_thresholds());
+    let class_thresholds = of.optional("class-thresholds", class_thresholds(), "none");
     let mut of = t.only("decoder", &Decoder::names(Decoder::has_boxes), boxes);
     let iou_threshold = of.or("iou-threshold", share("overlap"), "0.3");
     let most = whole(1..=MAX_DETECTIONS, "detections");
@@ -202,9 +202,13 @@ pub fn read(t: &mut Table<'_>) -> Model {
 
 fn within(t: &mut Table<'_>, with_classes: &[&str], has_classes: bool) -> Option<Within> {
     let mut of = t.only("decoder", with_classes, has_classes);
-    let model = of.optional("within", name());
+    let model = of.optional("within", name(), "the whole picture");
     let mut of = t.only("within", &["…"], model.is_some());
-    let classes = of.optional("within-classes", distinct(label(), 1..=MAX_LABELS));
+    let classes = of.optional(
+        "within-classes",
+        distinct(label(), 1..=MAX_LABELS),
+        "all of them",
+    );
     let margin = share("share of the box's sides, at each of them");
     let margin = of.or("within-margin", margin, "0.2");
     let boxes = whole(1..=MAX_BOXES, "boxes of a frame");

@@ -65,9 +65,14 @@ impl<'k, 'a> Keys<'k, 'a> {
         answer.unwrap_or_else(|| literal(&values, default))
     }
 
-    /// A value, where there is one.
-    pub fn optional<T>(&mut self, key: &'static str, values: ValueParser<T>) -> Option<T> {
-        self.answer(key, &values, Absent::Derived)
+    /// A value, where there is one. `otherwise` is what holds where there is none, in words.
+    pub fn optional<T>(
+        &mut self,
+        key: &'static str,
+        values: ValueParser<T>,
+        otherwise: &'static str,
+    ) -> Option<T> {
+        self.answer(key, &values, Absent::Derived(otherwise))
     }
 
     /// Documents the key, then looks for it, reports what is wrong with it, and notes whether what the caller will

@@ -61,9 +61,14 @@ impl<'a> Table<'a> {
         self.always().or(key, values, default)
     }
 
-    /// A value, where there is one.
-    pub fn optional<T>(&mut self, key: &'static str, values: ValueParser<T>) -> Option<T> {
-        self.always().optional(key, values)
+    /// A value, where there is one. `otherwise` is what holds where there is none, in words.
+    pub fn optional<T>(
+        &mut self,
+        key: &'static str,
+        values: ValueParser<T>,
+        otherwise: &'static str,
+    ) -> Option<T> {
+        self.always().optional(key, values, otherwise)
     }
 
     /// What other tables call this one.

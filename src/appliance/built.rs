@@ -124,7 +124,7 @@ pub fn check_model(board: &Board, model: &profile::Model) -> Result<Found, Failu
         less,
     } = Built::new(model)?;
     let samples = samples(std::iter::once(engine.input()));
-    let judged = |camera: &&profile::Camera| workers.iter().any(|w| w.judges(&camera.name));
+    let judged = |camera: &&profile::Camera| workers.iter().any(|w| w.processes(&camera.name));
     for camera in board.cameras.iter().filter(judged) {
         let format = decoding::asked_for(camera);
         let jpeg = Jpeg::new(&format, samples);

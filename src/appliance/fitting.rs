@@ -11,7 +11,7 @@ use crate::latency::{Arrivals, Histogram};
 use crate::profile::{self, Board, LoadError};
 use crate::resources;
 use crate::resources::budget::{self, Budget, Fixed, FrameNeed};
-use crate::resources::shortfall::{Finding, Moved, Severity};
+use crate::resources::{Finding, Moved, Severity};
 use crate::sys::cpu::topology::{self, Topology};
 use std::path::Path;
 
@@ -54,7 +54,8 @@ pub fn fit(path: &Path) -> Result<Fitted, Failure> {
         findings: Vec::new(),
         moved,
     };
-    fitted.findings = resources::fit(&fitted.board, &fitted.topology.machine, &fitted.budget);
+    fitted.findings =
+        resources::shortfalls(&fitted.board, &fitted.topology.machine, &fitted.budget);
     Ok(fitted)
 }
 
@@ -68,7 +69,7 @@ impl Fitted {
             &fixed(&self.board),
         );
         self.decoding = budget::decoding(&self.board, needs);
-        self.findings = resources::fit(&self.board, &self.topology.machine, &self.budget);
+        self.findings = resources::shortfalls(&self.board, &self.topology.machine, &self.budget);
         self
     }
 
@@ -82,7 +83,7 @@ impl Fitted {
             .findings
             .iter()
             .filter(|finding| finding.severity == Severity::Refusal)
-            .map(|finding| finding.misfit.to_string())
+            .map(|finding| finding.shortfall.to_string())
             .collect();
         (!refusals.is_empty()).then(|| Failure::new(Exit::Machine, refusals.join("\npinsight: ")))
     }
@@ -101,16 +102,16 @@ impl Fitted {
             .findings
             .iter()
             .filter(|finding| finding.severity == Severity::Warning)
-            .map(|finding| finding.misfit.to_string());
+            .map(|finding| finding.shortfall.to_string());
         moved.chain(warned).collect()
     }
 }
 
 /// Sizes that the profile's arithmetic takes from the modules that own them.
 fn fixed(board: &Board) -> Fixed {
-    let judges = board.cameras.iter().map(|camera| board.judges_of(camera));
+    let judges = board.cameras.iter().map(|camera| board.workers_of(camera));
     let judges = judges.sum::<usize>() as u64;
-    let further = board.workers.iter().map(|worker| worker.then.len());
+    let further = board.workers.iter().map(|worker| worker.cascade.len());
     let further = further.sum::<usize>() as u64;
     let cameras = board.cameras.len() as u64;
     Fixed {

@@ -229,7 +229,7 @@ fn cut_lane(
     };
     let slots = arena.slots(place);
     let driver_slots = u16::try_from(camera.driver_slots).unwrap_or(u16::MAX);
-    let taps = [crate::profile::tap(camera, board.judges_of(camera))];
+    let taps = [crate::profile::tap(camera, board.workers_of(camera))];
     let number = u16::try_from(index).unwrap_or(u16::MAX);
     let make = |table: SlotTable| {
         lane(number, table, driver_slots, &taps).map_err(|error| refuse(Exit::Profile, &error))

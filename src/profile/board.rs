@@ -66,9 +66,11 @@ words! {
 impl Board {
     /// How many workers process the frames of this camera.
     #[must_use]
-    pub fn judges_of(&self, camera: &Camera) -> usize {
+    pub fn workers_of(&self, camera: &Camera) -> usize {
         let workers = self.workers.iter();
-        workers.filter(|worker| worker.judges(&camera.name)).count()
+        workers
+            .filter(|worker| worker.processes(&camera.name))
+            .count()
     }
 
     /// The models of a worker with their places in the profile: its own, then those of its cascade in their order.
@@ -137,7 +139,7 @@ fn board(t: &mut Table<'_>) -> Board {
     camera::check_all(&cameras, |camera| {
         workers
             .iter()
-            .filter(|worker| worker.judges(camera))
+            .filter(|worker| worker.processes(camera))
             .count()
     });
     model::check_all(&models);

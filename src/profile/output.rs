@@ -95,7 +95,7 @@ pub fn read(t: &mut Table<'_>, rules: &Tables<'_, Rule>) -> Output {
     let output_name = t.name("\"buzzer\"");
     let delivery = delivery(t);
     let names = t
-        .optional("rules", distinct(name(), 1..=MAX_RULES))
+        .optional("rules", distinct(name(), 1..=MAX_RULES), "all of them")
         .unwrap_or_default();
     let queue_events = t.or("queue-events", whole(1..=MAX_QUEUED, "events"), "64");
     let mut of_rules: Vec<usize> = Vec::new();
@@ -106,11 +106,10 @@ pub fn read(t: &mut Table<'_>, rules: &Tables<'_, Rule>) -> Output {
             "at least one [[rule]] that tells it something",
         );
     } else {
-        of_rules.extend(
-            names
-                .iter()
-                .filter_map(|name| rules.refer(t, "rules", name)),
-        );
+        let known = names
+            .iter()
+            .filter_map(|name| rules.refer(t, "rules", name));
+        of_rules.extend(known.map(|rule| rule.at.index));
         of_rules.sort_unstable();
     }
     let all_known = of_rules.len() == names.len();

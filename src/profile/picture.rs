@@ -24,10 +24,10 @@ pub fn camera<'c, 'a>(
     t: &mut Table<'_>,
     cameras: &'c Tables<'a, Camera>,
 ) -> Option<&'c Located<'a, Camera>> {
-    let name = t.optional("camera", name()).unwrap_or_default();
-    cameras
-        .refer(t, "camera", &name)
-        .map(|index| &cameras[index])
+    let name = t
+        .optional("camera", name(), "the only camera")
+        .unwrap_or_default();
+    cameras.refer(t, "camera", &name)
 }
 
 /// The size of a camera's picture, where it is sound.

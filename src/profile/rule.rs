@@ -192,10 +192,14 @@ pub struct Known<'k, 'a> {
 pub fn read(t: &mut Table<'_>, known: &Known<'_, '_>) -> Rule {
     let rule_name = t.name("\"someone-comes\"");
     let kind = kind(t);
-    let camera = t.optional("camera", name()).unwrap_or_default();
-    let model = t.optional("model", name()).unwrap_or_default();
+    let camera = t
+        .optional("camera", name(), "the only camera")
+        .unwrap_or_default();
+    let model = t
+        .optional("model", name(), "the only model")
+        .unwrap_or_default();
     let classes = t
-        .optional("classes", distinct(label(), 1..=MAX_CLASSES))
+        .optional("classes", distinct(label(), 1..=MAX_CLASSES), "all of them")
         .unwrap_or_default();
     let mut rule = Rule {
         name: rule_name,
@@ -224,16 +228,18 @@ fn kind(t: &mut Table<'_>) -> RuleKind {
     const OF_ZONES: &[&str] = &["enter", "leave", "dwell", "count", "presence", "absence"];
     let kind = t.required("kind", choice(Kind::ALL), "\"enter\"");
     let cross = kind == Kind::Cross;
-    let zone = t.only("kind", OF_ZONES, !cross).optional("zone", name());
-    let mut of = t.only("kind", &["cross"], cross);
+    let zone = t
+        .only("kind", OF_ZONES, !cross)
+        .optional("zone", name(), "the whole picture");
+    let mut of = t.only("kind", &[Kind::Cross.name()], cross);
     let line = of.required("line", name(), "\"threshold\"");
     let direction = of.or("direction", choice(Direction::ALL), "\"both\"");
-    let mut of = t.only("kind", &["dwell"], kind == Kind::Dwell);
+    let mut of = t.only("kind", &[Kind::Dwell.name()], kind == Kind::Dwell);
     let dwell_ms = of.required("dwell-ms", whole(1..=MAX_MS, "ms"), "10000");
-    let mut of = t.only("kind", &["count"], kind == Kind::Count);
+    let mut of = t.only("kind", &[Kind::Count.name()], kind == Kind::Count);
     let at_least = of.required("at-least", whole(1..=MAX_TRACKS, "tracks"), "3");
     let at_least = u16::try_from(at_least).unwrap_or(u16::MAX);
-    let mut of = t.only("kind", &["absence"], kind == Kind::Absence);
+    let mut of = t.only("kind", &[Kind::Absence.name()], kind == Kind::Absence);
     let absent_ms = of.required("absent-ms", whole(1..=MAX_MS, "ms"), "60000");
     match kind {
         Kind::Enter => RuleKind::Enter { zone },
@@ -252,26 +258,16 @@ fn find_camera(at: &Place<'_>, rule: &mut Rule, known: &Known<'_, '_>) {
         return;
     }
     let (key, camera) = if let RuleKind::Cross { line, .. } = &rule.kind {
-        (
-            "line",
-            known
-                .lines
-                .refer(at, "line", line)
-                .map(|index| &known.lines[index].camera),
-        )
+        let line = known.lines.refer(at, "line", line);
+        ("line", line.map(|line| &line.camera))
     } else if let Some(zone) = rule.kind.zone() {
-        (
-            "zone",
-            known
-                .zones
-                .refer(at, "zone", zone)
-                .map(|index| &known.zones[index].camera),
-        )
+        let zone = known.zones.refer(at, "zone", zone);
+        ("zone", zone.map(|zone| &zone.camera))
     } else {
         if at.sound(&["zone"])
-            && let Some(index) = known.cameras.refer(at, "camera", &rule.camera)
+            && let Some(camera) = known.cameras.refer(at, "camera", &rule.camera)
         {
-            rule.camera.clone_from(&known.cameras[index].name);
+            rule.camera.clone_from(&camera.name);
         }
         return;
     };
@@ -291,29 +287,23 @@ fn find_model<'k, 'a>(
     rule: &mut Rule,
     known: &Known<'k, 'a>,
 ) -> Option<&'k Located<'a, Model>> {
-    let model = &known.models[known.models.refer(at, "model", &rule.model)?];
+    let model = known.models.refer(at, "model", &rule.model)?;
     rule.model.clone_from(&model.name);
-    if !known
-        .workers
-        .iter()
-        .all(|worker| worker.at.sound(&["model", "then"]))
-    {
+    let mut workers = known.workers.iter();
+    if !workers.all(|worker| worker.at.sound(&["model", "then"])) {
         return Some(model);
     }
     let runs = |worker: &Worker| worker.models().any(|model| model == rule.model);
     if model.at.sound(&["name"]) && !known.workers.iter().any(|worker| runs(worker)) {
-        at.fault(
-            "model",
-            quoted(&rule.model),
-            "a model that a [[worker]] runs",
-        );
+        let expected = "a model that a [[worker]] runs";
+        at.fault("model", quoted(&rule.model), expected);
         return Some(model);
     }
     let all_known = |worker: &Located<'_, Worker>| {
         let named = |name: &String| known.cameras.iter().any(|camera| camera.name == *name);
         worker.at.sound(&["cameras"]) && worker.cameras.iter().all(named)
     };
-    let sees = |worker: &Worker| worker.judges(&rule.camera) && runs(worker);
+    let sees = |worker: &Worker| worker.processes(&rule.camera) && runs(worker);
     if at.sound(&["camera"])
         && known.cameras.find(&rule.camera).is_some()
         && known.workers.iter().all(all_known)
@@ -321,11 +311,8 @@ fn find_model<'k, 'a>(
     {
         let (model, camera) = (quoted(&rule.model), quoted(&rule.camera));
         let expected = "a model that a [[worker]] with that camera among its `cameras` runs";
-        at.fault(
-            "model",
-            format!("{model}, which judges no frame of camera {camera}"),
-            expected,
-        );
+        let found = format!("{model}, which judges no frame of camera {camera}");
+        at.fault("model", found, expected);
     }
     Some(model)
 }
@@ -340,18 +327,12 @@ fn check_model(
     if !at.sound(&["kind"]) || !model.at.sound(&["decoder"]) {
         return;
     }
-    let is = format!(
-        "{}, whose decoder \"{}\"",
-        quoted(&model.name),
-        model.decoder.name()
-    );
+    let (name, decoder) = (quoted(&model.name), model.decoder.name());
+    let is = format!("{name}, whose decoder \"{decoder}\"");
     if !model.decoder.has_classes() {
         let found = format!("{is} finds nothing that could be followed");
-        return at.fault(
-            "model",
-            found,
-            "a model whose decoder finds boxes or classes",
-        );
+        let expected = "a model whose decoder finds boxes or classes";
+        return at.fault("model", found, expected);
     }
     if !model.at.sound(&["within"]) {
         return;
@@ -370,10 +351,8 @@ fn check_model(
                 && tracker.at.sound(&["max-tracks"])
                 && usize::from(at_least) > tracker.max_tracks =>
         {
-            let expected = format!(
-                "at most {}, the `max-tracks` of [tracker]",
-                tracker.max_tracks
-            );
+            let most = tracker.max_tracks;
+            let expected = format!("at most {most}, the `max-tracks` of [tracker]");
             let hint = Hint::Advice("raise one, or lower the other".into());
             at.fault_with("at-least", at_least.to_string(), expected, hint);
         }
@@ -390,22 +369,10 @@ fn class_indices(at: &Place<'_>, classes: &[String], model: &Located<'_, Model>)
             continue;
         }
         let hint = Hint::similar(class, model.labels.iter().map(String::as_str));
-        let some: Vec<String> = model
-            .labels
-            .iter()
-            .take(8)
-            .map(|label| quoted(label))
-            .collect();
-        let more = if model.labels.len() > some.len() {
-            ", …"
-        } else {
-            ""
-        };
-        let expected = format!(
-            "a label of model \"{}\": {}{more}",
-            model.name,
-            some.join(", ")
-        );
+        let some = model.labels.iter().take(8).map(|label| quoted(label));
+        let some = some.collect::<Vec<_>>().join(", ");
+        let more = if model.labels.len() > 8 { ", …" } else { "" };
+        let expected = format!("a label of model \"{}\": {some}{more}", model.name);
         at.fault_with("classes", quoted(class), expected, hint);
     }
     indices.sort_unstable();

@@ -19,7 +19,7 @@ pub struct Worker {
     /// Name of its model.
     pub model: String,
     /// `then`: names of the models that process a frame after that one, 0..=3, in this order.
-    pub then: Vec<String>,
+    pub cascade: Vec<String>,
     /// Names of the cameras whose frames it processes; all of them where the list is empty.
     pub cameras: Vec<String>,
     /// SCHED_FIFO priority 1..=89, or 0 for SCHED_OTHER.
@@ -45,14 +45,14 @@ words! {
 impl Worker {
     /// Whether it processes the frames of this camera.
     #[must_use]
-    pub fn judges(&self, camera: &str) -> bool {
+    pub fn processes(&self, camera: &str) -> bool {
         self.cameras.is_empty() || self.cameras.iter().any(|name| name == camera)
     }
 
     /// Names of all its models: its own, then those of its cascade in their order.
     pub fn models(&self) -> impl Iterator<Item = &str> {
-        let then = self.then.iter().map(String::as_str);
-        std::iter::once(self.model.as_str()).chain(then)
+        let cascade = self.cascade.iter().map(String::as_str);
+        std::iter::once(self.model.as_str()).chain(cascade)
     }
 }
 
@@ -61,11 +61,11 @@ pub fn read(t: &mut Table<'_>) -> Worker {
         name: t.name("\"eyes\""),
         cores: t.required("cores", distinct(core(), 1..=16), "[1]"),
         model: t.required("model", name(), "\"face\""),
-        then: t
-            .optional("then", distinct(name(), 1..=MAX_THEN))
+        cascade: t
+            .optional("then", distinct(name(), 1..=MAX_THEN), "none")
             .unwrap_or_default(),
         cameras: t
-            .optional("cameras", distinct(name(), 1..=MAX_CAMERAS))
+            .optional("cameras", distinct(name(), 1..=MAX_CAMERAS), "all of them")
             .unwrap_or_default(),
         fifo_priority: t.or("fifo-priority", fifo(), "0"),
         wait: t.or("wait", choice(Wait::ALL), "\"spin-then-park\""),
@@ -98,10 +98,7 @@ fn check_model(worker: &Located<'_, Worker>, models: &Tables<'_, Model>) {
     if models.is_empty() {
         return;
     }
-    let Some(model) = models
-        .refer(at, "model", &worker.model)
-        .map(|index| &models[index])
-    else {
+    let Some(model) = models.refer(at, "model", &worker.model) else {
         return;
     };
     let (cores, threads) = (worker.cores.len(), model.threads);
@@ -138,7 +135,7 @@ fn check_cascade(worker: &Located<'_, Worker>, models: &Tables<'_, Model>) {
     if !at.sound(&["model", "then"]) || models.is_empty() {
         return;
     }
-    for (index, name) in worker.then.iter().enumerate() {
+    for (index, name) in worker.cascade.iter().enumerate() {
         let found = quoted(name);
         if *name == worker.model {
             let expected =
@@ -146,7 +143,7 @@ fn check_cascade(worker: &Located<'_, Worker>, models: &Tables<'_, Model>) {
             at.fault("then", found, expected);
             continue;
         }
-        let Some(model) = models.refer(at, "then", name).map(|index| &models[index]) else {
+        let Some(model) = models.refer(at, "then", name) else {
             continue;
         };
         let (cores, threads) = (worker.cores.len(), model.threads);
@@ -197,8 +194,9 @@ fn check_cameras(workers: &Tables<'_, Worker>, cameras: &Tables<'_, Camera>) {
             );
         }
     }
-    let idle =
-        |camera: &&Located<'_, Camera>| !workers.iter().any(|worker| worker.judges(&camera.name));
+    let idle = |camera: &&Located<'_, Camera>| {
+        !workers.iter().any(|worker| worker.processes(&camera.name))
+    };
     for camera in cameras.iter().filter(idle).filter(|_| all_known) {
         let found = format!("{}, whose frames no worker judges", quoted(&camera.name));
         let expected = "a camera that some [[worker]] judges";

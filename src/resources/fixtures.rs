@@ -1,7 +1,7 @@
 //! Machines and boards that the tests of this module share.
 
-use super::budget::FrameNeed;
-use super::{Budget, Core, Fixed, Hugepages, Machine, Node, plan};
+use super::budget::{Budget, Fixed, FrameNeed, plan};
+use super::machine::{Core, Hugepages, Machine, Node};
 use crate::profile::{Board, read};
 
 /// A camera of 1080p NV12 on core 0, a worker with one core on core 1; `tail` is more of the file.

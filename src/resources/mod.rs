@@ -5,7 +5,7 @@
 //! whether a camera or model exists (`appliance`). All pure.
 //!
 //! ```text
-//! Board ─ place ─► Board of this machine ─ plan ─► Budget ─ fit ─► refusals, warnings
+//! Board ─ place ─► Board of this machine ─ plan ─► Budget ─ shortfalls ─► refusals, warnings
 //!           ▲                                ▲       ▲
 //!           └──────────── Machine ───────────┴───────┘
 //! ```
@@ -14,8 +14,10 @@ pub mod budget;
 #[cfg(test)]
 mod fixtures;
 mod machine;
+mod placement;
 pub mod shortfall;
 
 pub use budget::{Budget, Fixed, plan};
 pub use machine::{Core, Hugepages, Machine, Node};
-pub use shortfall::{Finding, Misfit, Severity, fit, place};
+pub use placement::{Moved, place};
+pub use shortfall::{Finding, Severity, Shortfall, shortfalls};

@@ -128,8 +128,12 @@ fn control_characters_do_not_reach_the_terminal() {
         "\"\\u001b[2J\" = 1",
         "\"\\u001b[2J\" = \u{1b}",
     ] {
-        let found = messages("b.toml", text);
-        assert!(!found.is_empty());
+        let device = "device = \"/dev/video0\"";
+        let control = format!("{device}\ncontrols = {{ \"\\u001b[2J\" = 1.5 }}");
+        let mut found = messages("b.toml", &SMALL.replacen(device, &control, 1));
+        assert_eq!(found.len(), 1, "{found:?}");
+        found.extend(messages("b.toml", text));
+        assert!(found.len() > 1);
         assert!(
             found.iter().all(|line| !line.chars().any(char::is_control)),
             "{found:?}"

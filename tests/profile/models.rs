@@ -123,13 +123,13 @@ fn a_worker_names_the_cameras_that_it_judges_and_none_is_left_to_nobody() {
     let side = side.replace("front", "side").replace("video0", "video1");
     let two = SMALL.replacen("[[model]]", &format!("[[camera]]{side}[[model]]"), 1);
     let board = profile::read("b.toml", &two).expect("sound");
-    assert!(board.workers[0].judges("front") && board.workers[0].judges("side"));
+    assert!(board.workers[0].processes("front") && board.workers[0].processes("side"));
     let named = format!("{two}cameras = [\"side\"]\n");
     let again = "[[worker]]\nname = \"more\"\ncores = [2]\nmodel = \"face\"\ncameras = [\"front\", \"side\"]\n";
     let board = profile::read("b.toml", &format!("{named}{again}")).expect("sound");
-    let judges: Vec<_> = board.cameras.iter().map(|c| board.judges_of(c)).collect();
+    let judges: Vec<_> = board.cameras.iter().map(|c| board.workers_of(c)).collect();
     assert_eq!(
-        (judges, board.workers[0].judges("front")),
+        (judges, board.workers[0].processes("front")),
         (vec![1, 2], false)
     );
     assert_messages(

@@ -105,7 +105,10 @@ impl Wiring {
         self.watchdog.ledgers.push(worker_ledger.clone());
         let mut taps = lane.taps.into_iter();
         for (of_worker, worker) in views.iter_mut().zip(&board.workers) {
-            let tap = worker.judges(&camera.name).then(|| taps.next()).flatten();
+            let tap = worker
+                .processes(&camera.name)
+                .then(|| taps.next())
+                .flatten();
             of_worker.push(tap.map(|tap| ViewSeed {
                 name: camera.name.clone(),
                 tap,
@@ -116,7 +119,7 @@ impl Wiring {
                 priority: camera.priority,
                 allowance: allowance(camera, format.interval_ns),
                 interval_ns: format.interval_ns,
-                shared: board.judges_of(camera) > 1,
+                shared: board.workers_of(camera) > 1,
             }));
         }
         let meta = FrameMeta::of(&format).ok_or_else(|| {
@@ -225,7 +228,7 @@ impl Wiring {
 pub(super) fn bits(board: &Board, worker: &Worker) -> u64 {
     let cameras = board.cameras.iter().enumerate();
     cameras
-        .filter(|(_, camera)| worker.judges(&camera.name))
+        .filter(|(_, camera)| worker.processes(&camera.name))
         .fold(0, |bits, (index, _)| bits | 1 << index)
 }
 

@@ -84,33 +84,32 @@ pub fn read(t: &mut Table<'_>) -> Camera {
     let name = t.name("\"front\"");
     let source = Source::read(t);
     let mut v4l2 = t.only("source", &["v4l2"], source.is_v4l2());
-    let ring_slots = |slots| u32::try_from(slots).unwrap_or(u32::MAX);
+    let controls = v4l2.optional("controls", controls::controls(), "what the driver has");
+    let ring_slots = |slots: usize| u32::try_from(slots).unwrap_or(u32::MAX);
     let camera = Camera {
         name,
         io: v4l2.or("io", choice(Io::ALL), "\"auto\""),
-        crop: v4l2.optional("crop", view::crop()),
+        crop: v4l2.optional("crop", view::crop(), "what the driver has"),
         absent: v4l2.or("absent", choice(AbsentCamera::ALL), "\"refuse\""),
-        controls: v4l2
-            .optional("controls", controls::controls())
-            .unwrap_or_default(),
+        controls: controls.unwrap_or_default(),
         source,
         format: t.required("format", choice(&PixelFormat::NAMES), "\"NV12\""),
         width_px: t.required("width-px", even(16..=8192, "pixels"), "1920"),
         height_px: t.required("height-px", even(16..=8192, "pixels"), "1080"),
         view: View::read(t),
         rate_hz: t.required("rate-hz", real(0.1..=1000.0, "Hz"), "30"),
-        ring_slots: t.or(
-            "ring-slots",
-            power_of_two(1..=MAX_RING, "slots").map(ring_slots),
-            "1",
-        ),
+        ring_slots: ring_slots(t.or("ring-slots", power_of_two(1..=MAX_RING, "slots"), "1")),
         driver_slots: t.or("driver-slots", whole(2..=32, "slots"), "4"),
         capture_core: t.or("capture-core", core(), "0"),
-        node: t.optional("node", whole(0..=MAX_NODES - 1, "NUMA node")),
+        node: t.optional(
+            "node",
+            whole(0..=MAX_NODES - 1, "NUMA node"),
+            "the node of `capture-core`",
+        ),
         max_age_ms: t.or("max-age-ms", whole(1..=600_000, "ms"), "250"),
         priority: t.or("priority", whole(0..=9, "greater goes first"), "0"),
-        max_rate_hz: t.optional("max-rate-hz", real(0.01..=1000.0, "Hz")),
-        duty_cycle_ms: t.optional("duty-cycle-ms", duty_cycle()),
+        max_rate_hz: t.optional("max-rate-hz", real(0.01..=1000.0, "Hz"), "none"),
+        duty_cycle_ms: t.optional("duty-cycle-ms", duty_cycle(), "none"),
         time_out_ms: t.or("time-out-ms", whole(10..=600_000, "ms"), "2000"),
     };
     check(t, &camera);
@@ -147,18 +146,12 @@ fn check(at: &Place<'_>, camera: &Camera) {
         let expected = "\"auto\", \"userptr\" or \"copy\", because absent = \"wait\": the slots are made before the camera is there";
         at.fault("io", quoted(camera.io.name()), expected);
     }
-    if let Source::Stream {
-        feed: Feed::Stdin,
-        repeat: true,
-        ..
-    } = camera.source
+    if let Source::Stream { repeat: true, .. } = camera.source
+        && camera.source.is_stdin()
         && at.sound(&["source", "path", "loop"])
     {
-        at.fault(
-            "loop",
-            "true",
-            "false with path = \"-\": standard input cannot begin again",
-        );
+        let expected = "false with path = \"-\": standard input cannot begin again";
+        at.fault("loop", "true", expected);
     }
 }
 
@@ -167,11 +160,8 @@ fn time_out(at: &Place<'_>, camera: &Camera) {
     let intervals_ms = 2000.0 / camera.rate_hz;
     let time_out_ms = f64::from(u32::try_from(camera.time_out_ms).unwrap_or(u32::MAX));
     if time_out_ms <= intervals_ms {
-        let default = if at.given("time-out-ms") {
-            ""
-        } else {
-            "the default "
-        };
+        let given = at.given("time-out-ms");
+        let default = if given { "" } else { "the default " };
         let (found, rate_hz) = (format!("{default}{}", camera.time_out_ms), camera.rate_hz);
         let expected =
             format!("more than two frame intervals, {intervals_ms:.1} ms at rate-hz = {rate_hz}");
@@ -181,24 +171,12 @@ fn time_out(at: &Place<'_>, camera: &Camera) {
 
 /// Only cameras and MJPEG streams have compressed frames, and those streams have no others.
 fn compression(at: &Place<'_>, camera: &Camera) {
-    let expected = match (&camera.source, camera.format.is_compressed()) {
-        (
-            Source::Stream {
-                container: Container::Mjpeg,
-                ..
-            },
-            false,
-        ) => "\"MJPG\" with source = \"mjpeg\"",
-        (
-            Source::V4l2 { .. }
-            | Source::Stream {
-                container: Container::Mjpeg,
-                ..
-            },
-            _,
-        )
-        | (_, false) => return,
-        (_, true) => "a format whose samples lie open, as this source makes no JPEG pictures",
+    let expected = match camera.format.is_compressed() {
+        false if camera.source.is_mjpeg() => "\"MJPG\" with source = \"mjpeg\"",
+        true if !camera.source.is_mjpeg() && !camera.source.is_v4l2() => {
+            "a format whose samples lie open, as this source makes no JPEG pictures"
+        }
+        _ => return,
     };
     at.fault("format", quoted(camera.format.name()), expected);
 }
@@ -211,7 +189,7 @@ pub fn check_all(cameras: &Tables<'_, Camera>, workers: impl Fn(&str) -> usize) 
             before
                 .iter()
                 .find(|other| has(other))
-                .map(|other| other.name.as_str())
+                .map(|other| &other.name)
         };
         if let Source::V4l2 { device } = &camera.source
             && at.sound(&["source", "device"])
@@ -236,9 +214,8 @@ pub fn check_all(cameras: &Tables<'_, Camera>, workers: impl Fn(&str) -> usize) 
 
 fn check_slots(camera: &Located<'_, Camera>, workers: usize) {
     let slots = camera_slots(camera, workers);
-    if camera
-        .at
-        .sound(&["source", "io", "ring-slots", "driver-slots"])
+    let (at, keys) = (&camera.at, ["source", "io", "ring-slots", "driver-slots"]);
+    if at.sound(&keys)
         && camera.source.is_v4l2()
         && camera.io.may_use_drivers_buffers()
         && slots > VIDEO_MAX_FRAME
@@ -250,9 +227,7 @@ fn check_slots(camera: &Located<'_, Camera>, workers: usize) {
         let expected =
             format!("at most {VIDEO_MAX_FRAME} together, as a driver has no more buffers to map");
         let advice = "lower ring-slots, or let the driver write into ours with io = \"userptr\"";
-        camera
-            .at
-            .fault_with("ring-slots", found, expected, Hint::Advice(advice.into()));
+        at.fault_with("ring-slots", found, expected, Hint::Advice(advice.into()));
     }
 }
 
@@ -261,10 +236,8 @@ fn check_slots(camera: &Located<'_, Camera>, workers: usize) {
 pub fn camera_slots(camera: &Camera, workers: usize) -> u16 {
     // The ranges of the keys bound each number, and the sum by 800.
     let small = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
-    small(slots_needed(
-        small(camera.driver_slots as usize),
-        &[tap(camera, workers)],
-    ))
+    let driver_slots = small(camera.driver_slots as usize);
+    small(slots_needed(driver_slots, &[tap(camera, workers)]))
 }
 
 /// What inference asks of a camera's lane: one reader for each worker that processes it, each with one frame at a

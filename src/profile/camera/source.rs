@@ -100,6 +100,17 @@ impl Source {
         matches!(self, Self::V4l2 { .. })
     }
 
+    /// Whether it gives JPEG pictures, and nothing else.
+    pub(super) fn is_mjpeg(&self) -> bool {
+        matches!(
+            self,
+            Self::Stream {
+                container: Container::Mjpeg,
+                ..
+            }
+        )
+    }
+
     /// Whether it is standard input.
     pub(super) fn is_stdin(&self) -> bool {
         matches!(

@@ -62,7 +62,7 @@ impl View {
     pub(super) fn read(t: &mut Table<'_>) -> Self {
         let degrees = one_of(&[0, 90, 180, 270], "degrees");
         Self {
-            region_px: t.optional("region", region()),
+            region_px: t.optional("region", region(), "the whole picture"),
             rotate: t.or("rotate", degrees.map(Rotate::from_degrees), "0"),
             mirror: t.or("mirror", truth(), "false"),
         }

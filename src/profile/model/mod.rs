@@ -162,14 +162,11 @@ pub fn read(t: &mut Table<'_>) -> Model {
     let mut of = t.only("decoder", &with_classes, classes);
     let labels = of.required("labels", list(label(), 1..=MAX_LABELS), "[\"face\"]");
     let score_threshold = of.or("score-threshold", share("score"), "0.5");
-    let class_thresholds = of.optional("class-thresholds", class_thresholds());
+    let class_thresholds = of.optional("class-thresholds", class_thresholds(), "none");
     let mut of = t.only("decoder", &Decoder::names(Decoder::has_boxes), boxes);
     let iou_threshold = of.or("iou-threshold", share("overlap"), "0.3");
-    let max_detections = of.or(
-        "max-detections",
-        whole(1..=MAX_DETECTIONS, "detections"),
-        "8",
-    );
+    let most = whole(1..=MAX_DETECTIONS, "detections");
+    let max_detections = of.or("max-detections", most, "8");
     let mut of = t.only("decoder", &["classify"], decoder == Decoder::Classify);
     let top_k = of.or("top-k", whole(1..=MAX_DETECTIONS, "classes"), "1");
     let mut of = t.only("decoder", &["ssd"], decoder == Decoder::Ssd);
@@ -204,21 +201,22 @@ pub fn read(t: &mut Table<'_>) -> Model {
 }
 
 fn within(t: &mut Table<'_>, with_classes: &[&str], has_classes: bool) -> Option<Within> {
-    let model = t
-        .only("decoder", with_classes, has_classes)
-        .optional("within", name());
+    let mut of = t.only("decoder", with_classes, has_classes);
+    let model = of.optional("within", name(), "the whole picture");
     let mut of = t.only("within", &["…"], model.is_some());
-    let classes = of.optional("within-classes", distinct(label(), 1..=MAX_LABELS));
+    let classes = of.optional(
+        "within-classes",
+        distinct(label(), 1..=MAX_LABELS),
+        "all of them",
+    );
     let margin = share("share of the box's sides, at each of them");
     let margin = of.or("within-margin", margin, "0.2");
-    let boxes = of.or(
-        "within-boxes",
-        whole(1..=MAX_BOXES, "boxes of a frame"),
-        "4",
-    );
+    let boxes = whole(1..=MAX_BOXES, "boxes of a frame");
+    let boxes = of.or("within-boxes", boxes, "4");
+    let classes = classes.unwrap_or_default();
     model.map(|model| Within {
         model,
-        classes: classes.unwrap_or_default(),
+        classes,
         margin,
         boxes,
     })
@@ -226,27 +224,22 @@ fn within(t: &mut Table<'_>, with_classes: &[&str], has_classes: bool) -> Option
 
 /// The SHA-256 of a file.
 fn sha256() -> ValueParser<[u8; 32]> {
-    ValueParser::new(
-        "64 hexadecimal digits, as `sha256sum` prints them",
-        |value| {
-            let text = value.as_str().ok_or_else(Refused::default)?;
-            if text.len() != 64 {
-                return Err(Refused::found(format!(
-                    "text of {} characters",
-                    text.chars().count()
-                )));
-            }
-            let mut digest = [0; 32];
-            for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-                let digits = std::str::from_utf8(pair)
-                    .ok()
-                    .filter(|digits| !digits.starts_with('+'));
-                let parsed = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-                *byte = parsed.ok_or_else(Refused::default)?;
-            }
-            Ok(digest)
-        },
-    )
+    const EXPECTED: &str = "64 hexadecimal digits, as `sha256sum` prints them";
+    ValueParser::new(EXPECTED, |value| {
+        let text = value.as_str().ok_or_else(Refused::default)?;
+        if text.len() != 64 {
+            let count = text.chars().count();
+            return Err(Refused::found(format!("text of {count} characters")));
+        }
+        let mut digest = [0; 32];
+        for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            let digits = pair.iter().map(|digit| char::from(*digit).to_digit(16));
+            let number = digits.reduce(|high, low| Some(high? << 4 | low?)).flatten();
+            let number = number.and_then(|number| u8::try_from(number).ok());
+            *byte = number.ok_or_else(Refused::default)?;
+        }
+        Ok(digest)
+    })
 }
 
 /// The model's value of black and of white.
@@ -254,10 +247,9 @@ fn input_range() -> ValueParser<InputRange> {
     const EXPECTED: &str = "two different numbers (of black, of white), each -1024 to 1024, or such a pair for each of three channels";
     let pair = |element: &Spanned<DeValue<'_>>| {
         let value = element.get_ref();
-        let found = || {
-            value
-                .as_array()
-                .map_or_else(|| describe(value), |array| elements(array))
+        let found = || match value {
+            DeValue::Array(array) => elements(array),
+            other => describe(other),
         };
         ends(value).ok_or_else(|| Refused::at(element, found()))
     };
@@ -288,17 +280,12 @@ fn ends(value: &DeValue<'_>) -> Option<[f32; 2]> {
 
 /// Scores by label.
 fn class_thresholds() -> ValueParser<Vec<ClassThreshold>> {
-    entries(
-        "a table of labels, each with a number (score), 0 to 1",
-        quoted,
-        |label, score| {
-            let score = share("score").parse(score).ok()?;
-            Some(ClassThreshold {
-                label: label.to_owned(),
-                score,
-            })
-        },
-    )
+    const EXPECTED: &str = "a table of labels, each with a number (score), 0 to 1";
+    entries(EXPECTED, quoted, |label, score| {
+        let score = share("score").parse(score).ok()?;
+        let label = label.to_owned();
+        Some(ClassThreshold { label, score })
+    })
 }
 
 fn check(at: &Place<'_>, model: &Model) {
@@ -308,17 +295,9 @@ fn check(at: &Place<'_>, model: &Model) {
         at.fault("labels", format!("{labels} labels"), expected);
     }
     if at.sound(&["labels", "class-thresholds"]) {
-        let labels = model
-            .class_thresholds
-            .iter()
-            .map(|threshold| &threshold.label);
-        known_labels(
-            at,
-            "class-thresholds",
-            labels,
-            model,
-            "one of the model's `labels`",
-        );
+        let labels = model.class_thresholds.iter().map(|class| &class.label);
+        let expected = "one of the model's `labels`";
+        known_labels(at, "class-thresholds", labels, model, expected);
     }
 }
 
@@ -340,11 +319,8 @@ fn known_labels<'c>(
 /// named.
 pub fn check_all(models: &Tables<'_, Model>) {
     for model in models.iter() {
-        if let Some(within) = model
-            .within
-            .as_ref()
-            .filter(|_| model.at.sound(&["within"]))
-        {
+        let within = model.within.iter();
+        for within in within.filter(|_| model.at.sound(&["within"])) {
             check_within(model, within, models);
         }
     }
@@ -356,27 +332,17 @@ fn check_within(model: &Located<'_, Model>, within: &Within, models: &Tables<'_,
     if at.sound(&["name"]) && within.model == model.name {
         return at.fault("within", found, "another model, whose boxes it looks into");
     }
-    let Some(outer) = models
-        .refer(at, "within", &within.model)
-        .map(|index| &models[index])
-    else {
+    let Some(outer) = models.refer(at, "within", &within.model) else {
         return;
     };
     if outer.at.sound(&["decoder"]) && !outer.decoder.has_boxes() {
-        let found = format!(
-            "{found}, whose decoder \"{}\" finds no boxes",
-            outer.decoder.name()
-        );
+        let decoder = outer.decoder.name();
+        let found = format!("{found}, whose decoder \"{decoder}\" finds no boxes");
         return at.fault("within", found, "a model whose decoder finds boxes");
     }
     if at.sound(&["within-classes"]) && outer.at.sound(&["labels"]) {
         let expected = format!("one of the `labels` of model {}", quoted(&outer.name));
-        known_labels(
-            at,
-            "within-classes",
-            within.classes.iter(),
-            outer,
-            &expected,
-        );
+        let classes = within.classes.iter();
+        known_labels(at, "within-classes", classes, outer, &expected);
     }
 }

@@ -26,8 +26,8 @@ pub enum Absent {
     Fault,
     /// This value, written as in TOML.
     Default(&'static str),
-    /// What its documentation says.
-    Derived,
+    /// What these words say.
+    Derived(&'static str),
 }
 
 /// Where faults and keys are collected.

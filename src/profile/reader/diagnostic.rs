@@ -63,6 +63,17 @@ pub enum Problem {
     },
 }
 
+impl Problem {
+    pub(super) fn value(found: impl Into<String>, expected: impl Into<String>, hint: Hint) -> Self {
+        let (found, expected) = (found.into(), expected.into());
+        Self::Value {
+            found,
+            expected,
+            hint,
+        }
+    }
+}
+
 /// What could be meant, where that can be guessed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hint {

@@ -3,7 +3,7 @@
 
 use super::collector::{Absent, KeyDoc};
 use super::diagnostic::{Hint, Problem};
-use super::table::Table;
+use super::place::Place;
 use super::text::{alternatives, describe, in_quotes};
 use super::values::ValueParser;
 use toml::de::DeValue;
@@ -11,7 +11,7 @@ use toml::de::DeValue;
 /// Keys of a table that make sense under one condition.
 #[derive(Debug)]
 pub struct Keys<'k, 'a> {
-    table: &'k mut Table<'a>,
+    at: &'k mut Place<'a>,
     belongs: Belongs,
     belongs_to: Option<String>,
 }
@@ -27,23 +27,18 @@ enum Belongs {
 
 impl<'k, 'a> Keys<'k, 'a> {
     /// Under a condition: the key that decides, its values, and whether it has one of them.
-    pub(super) fn new(
-        table: &'k mut Table<'a>,
-        only: Option<(&'static str, &[&str], bool)>,
-    ) -> Self {
+    pub(super) fn new(at: &'k mut Place<'a>, only: Option<(&str, &[&str], bool)>) -> Self {
         let belongs = match only {
-            Some((decider, ..)) if !table.sound(&[decider]) => Belongs::Unknown,
+            Some((decider, ..)) if !at.sound(&[decider]) => Belongs::Unknown,
             Some((.., false)) => Belongs::Elsewhere,
             _ => Belongs::Here,
         };
         let belongs_to = only.map(|(decider, values, _)| {
-            format!(
-                "{decider} = {}",
-                alternatives(&in_quotes(values.iter().copied()))
-            )
+            let values = in_quotes(values.iter().copied());
+            format!("{decider} = {}", alternatives(&values))
         });
         Self {
-            table,
+            at,
             belongs,
             belongs_to,
         }
@@ -57,11 +52,9 @@ impl<'k, 'a> Keys<'k, 'a> {
         example: &'static str,
     ) -> T {
         let answer = self.answer(key, &values, Absent::Fault);
-        if answer.is_none() && self.belongs == Belongs::Here && self.table.entry(key).is_none() {
+        if answer.is_none() && self.belongs == Belongs::Here && self.at.entry(key).is_none() {
             let expected = format!("{}; for example `{key} = {example}`", values.expected());
-            self.table
-                .missing
-                .push((key, Problem::Missing { expected }));
+            self.at.missing.push((key, Problem::Missing { expected }));
         }
         answer.unwrap_or_else(|| literal(&values, example))
     }
@@ -72,9 +65,14 @@ impl<'k, 'a> Keys<'k, 'a> {
         answer.unwrap_or_else(|| literal(&values, default))
     }
 
-    /// A value, where there is one.
-    pub fn optional<T>(&mut self, key: &'static str, values: ValueParser<T>) -> Option<T> {
-        self.answer(key, &values, Absent::Derived)
+    /// A value, where there is one. `otherwise` is what holds where there is none, in words.
+    pub fn optional<T>(
+        &mut self,
+        key: &'static str,
+        values: ValueParser<T>,
+        otherwise: &'static str,
+    ) -> Option<T> {
+        self.answer(key, &values, Absent::Derived(otherwise))
     }
 
     /// Documents the key, then looks for it, reports what is wrong with it, and notes whether what the caller will
@@ -85,24 +83,24 @@ impl<'k, 'a> Keys<'k, 'a> {
         values: &ValueParser<T>,
         absent: Absent,
     ) -> Option<T> {
-        let table = &mut *self.table;
+        let at = &mut *self.at;
         let expected = || values.expected().to_owned();
-        table.collector.document(KeyDoc {
-            table: table.header,
+        at.collector.document(KeyDoc {
+            table: at.header,
             name,
             expected: expected(),
             absent,
             belongs_to: self.belongs_to.clone(),
         });
-        let Some(value) = table.entry(name) else {
+        let Some(value) = at.entry(name) else {
             let sound = absent != Absent::Fault && self.belongs == Belongs::Here;
-            let offset = table.offset;
-            table.at.asked.push((name, offset, sound));
+            let offset = at.offset;
+            at.asked.push((name, offset, sound));
             return None;
         };
         let offset = value.span().start;
         let found = || describe(value.get_ref());
-        let (at, problem) = match values.parse(value.get_ref()) {
+        let (start, problem) = match values.parse(value.get_ref()) {
             _ if self.belongs == Belongs::Elsewhere => {
                 let belongs_to = self.belongs_to.clone().unwrap_or_default();
                 (
@@ -114,15 +112,15 @@ impl<'k, 'a> Keys<'k, 'a> {
                 )
             }
             Ok(parsed) => {
-                table.at.asked.push((name, offset, true));
+                at.asked.push((name, offset, true));
                 return Some(parsed);
             }
             Err(refused) => {
-                let at = refused.span.map_or(offset, |span| span.start);
+                let start = refused.span.map_or(offset, |span| span.start);
                 let found = refused.found.unwrap_or_else(found);
                 let hint = refused.hint.unwrap_or(Hint::None);
                 (
-                    at,
+                    start,
                     Problem::Value {
                         found,
                         expected: expected(),
@@ -131,8 +129,8 @@ impl<'k, 'a> Keys<'k, 'a> {
                 )
             }
         };
-        table.at.asked.push((name, offset, false));
-        table.report(at, name, problem);
+        at.asked.push((name, offset, false));
+        at.report(start, name, problem);
         None
     }
 }

@@ -3,6 +3,8 @@
 use super::collector::Collector;
 use super::diagnostic::{Hint, Problem};
 use std::ops::Deref;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 /// A table that is being read or was: where its values stand, and which may be relied on.
 #[derive(Debug)]
@@ -16,6 +18,12 @@ pub struct Place<'a> {
     pub(super) asked: Vec<(&'static str, usize, bool)>,
     /// What other tables call this one, where it has a name.
     pub(super) name: String,
+    /// Its place among the tables of its kind.
+    pub index: usize,
+    /// `None` where the file does not have it: then every key has its default.
+    pub(super) entries: Option<&'a DeTable<'a>>,
+    /// Keys that are missing, reported at the end unless a misspelt one explains them.
+    pub(super) missing: Vec<(&'static str, Problem)>,
 }
 
 /// What a table made, with where it stands.
@@ -32,7 +40,30 @@ impl<T> Deref for Located<'_, T> {
     }
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    pub(super) fn new(
+        collector: &'a Collector<'a>,
+        header: &'static str,
+        offset: usize,
+        entries: Option<&'a DeTable<'a>>,
+    ) -> Self {
+        let (asked, missing, name, index) = (Vec::new(), Vec::new(), String::new(), 0);
+        Self {
+            collector,
+            header,
+            offset,
+            asked,
+            name,
+            index,
+            entries,
+            missing,
+        }
+    }
+
+    pub(super) fn entry(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.entries?.get(key)
+    }
+
     /// Whether all these keys' values may be relied on.
     pub fn sound(&self, names: &[&str]) -> bool {
         let sound = |name| {
@@ -66,15 +97,7 @@ impl Place<'_> {
     ) {
         let asked = self.asked.iter().find(|(asked, ..)| *asked == key);
         let offset = asked.map_or(self.offset, |(_, at, _)| *at);
-        self.report(
-            offset,
-            key,
-            Problem::Value {
-                found: found.into(),
-                expected: expected.into(),
-                hint,
-            },
-        );
+        self.report(offset, key, Problem::value(found, expected, hint));
     }
 
     pub(super) fn report(&self, offset: usize, key: &str, problem: Problem) {

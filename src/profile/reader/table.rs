@@ -15,11 +15,7 @@ use toml::de::{DeTable, DeValue};
 /// A table that is being read.
 #[derive(Debug)]
 pub struct Table<'a> {
-    pub(super) at: Place<'a>,
-    /// `None` where the file does not have it: then every key has its default.
-    entries: Option<&'a DeTable<'a>>,
-    /// Keys that are missing, reported at the end unless a misspelt one explains them.
-    pub(super) missing: Vec<(&'static str, Problem)>,
+    at: Place<'a>,
 }
 
 impl<'a> Deref for Table<'a> {
@@ -36,37 +32,18 @@ impl<'a> Table<'a> {
         entries: &'a DeTable<'a>,
         read: impl Fn(&mut Table<'_>) -> T,
     ) -> T {
-        Table::new(collector, "", 0, Some(entries)).read(read).value
-    }
-
-    fn new(
-        collector: &'a Collector<'a>,
-        header: &'static str,
-        offset: usize,
-        entries: Option<&'a DeTable<'a>>,
-    ) -> Self {
-        let at = Place {
-            collector,
-            header,
-            offset,
-            asked: Vec::new(),
-            name: String::new(),
-        };
-        Self {
-            at,
-            entries,
-            missing: Vec::new(),
-        }
+        let at = Place::new(collector, "", 0, Some(entries));
+        Self { at }.read(read).value
     }
 
     /// The keys that make sense in any case.
     fn always(&mut self) -> Keys<'_, 'a> {
-        Keys::new(self, None)
+        Keys::new(&mut self.at, None)
     }
 
     /// The keys that make sense only where `decider` (asked for before) has one of these values, which `holds` tells.
     pub fn only(&mut self, decider: &'static str, values: &[&str], holds: bool) -> Keys<'_, 'a> {
-        Keys::new(self, Some((decider, values, holds)))
+        Keys::new(&mut self.at, Some((decider, values, holds)))
     }
 
     /// A value that must be there. `example` is one that would do, written as in TOML.
@@ -84,9 +61,14 @@ impl<'a> Table<'a> {
         self.always().or(key, values, default)
     }
 
-    /// A value, where there is one.
-    pub fn optional<T>(&mut self, key: &'static str, values: ValueParser<T>) -> Option<T> {
-        self.always().optional(key, values)
+    /// A value, where there is one. `otherwise` is what holds where there is none, in words.
+    pub fn optional<T>(
+        &mut self,
+        key: &'static str,
+        values: ValueParser<T>,
+        otherwise: &'static str,
+    ) -> Option<T> {
+        self.always().optional(key, values, otherwise)
     }
 
     /// What other tables call this one.
@@ -113,27 +95,18 @@ impl<'a> Table<'a> {
             offset = value.span().start;
             entries = value.get_ref().as_table();
             if entries.is_none() {
-                let array = value.get_ref().as_array();
-                let found = match array
-                    .filter(|array| array.iter().any(|each| each.get_ref().is_table()))
-                {
-                    Some(_) => format!("`[[{key}]]`"),
-                    None => describe(value.get_ref()),
+                let array = value.get_ref().as_array().into_iter().flatten();
+                let found = match array.map(Spanned::get_ref).any(DeValue::is_table) {
+                    true => format!("`[[{key}]]`"),
+                    false => describe(value.get_ref()),
                 };
                 let expected = format!("one table, `{header}`");
-                self.report(
-                    offset,
-                    key,
-                    Problem::Value {
-                        found,
-                        expected,
-                        hint: Hint::None,
-                    },
-                );
+                self.report(offset, key, Problem::value(found, expected, Hint::None));
             }
         }
         self.at.asked.push((key, offset, true));
-        Table::new(self.at.collector, header, offset, entries).read(read)
+        let at = Place::new(self.at.collector, header, offset, entries);
+        Table { at }.read(read)
     }
 
     /// The tables of an array below this one. Where each has a name, no two have the same.
@@ -146,16 +119,13 @@ impl<'a> Table<'a> {
         let key = header.trim_matches(['[', ']']);
         let found = self.entry(key);
         let offset = found.map_or(self.offset, |value| value.span().start);
-        let elements: &[Spanned<DeValue<'_>>] = found
-            .and_then(|value| value.get_ref().as_array())
-            .map_or(&[], |array| array);
-        let tables = elements
-            .iter()
-            .filter_map(|each| Some((each.span().start, each.get_ref().as_table()?)));
-        let tables: Vec<_> = tables
-            .map(|(start, entries)| (start, Some(entries)))
+        let array = found.and_then(|value| value.get_ref().as_array());
+        let elements = array.into_iter().flatten();
+        let tables: Vec<(usize, Option<&DeTable<'_>>)> = elements
+            .filter(|each| each.get_ref().is_table())
+            .map(|each| (each.span().start, each.get_ref().as_table()))
             .collect();
-        let whole = elements.len() == tables.len();
+        let whole = array.is_none_or(|array| array.len() == tables.len());
         let expected = format!("{} to {} tables `{header}`", count.start(), count.end());
         let problem = match found.map(Spanned::get_ref) {
             None if count.contains(&0) => None,
@@ -169,11 +139,7 @@ impl<'a> Table<'a> {
                     }
                     other => describe(other),
                 };
-                Some(Problem::Value {
-                    found,
-                    expected,
-                    hint: Hint::None,
-                })
+                Some(Problem::value(found, expected, Hint::None))
             }
         };
         self.at.asked.push((key, offset, problem.is_none()));
@@ -186,8 +152,11 @@ impl<'a> Table<'a> {
         } else {
             tables
         };
-        let read = |(start, entries)| Table::new(collector, header, start, entries).read(&read);
-        Tables::new(header, tables.into_iter().map(read).collect())
+        let tables = tables.into_iter().map(|(start, entries)| {
+            let at = Place::new(collector, header, start, entries);
+            Table { at }.read(&read)
+        });
+        Tables::new(header, tables.collect())
     }
 
     /// Reads it; what was not asked for is unknown.
@@ -200,24 +169,18 @@ impl<'a> Table<'a> {
                 continue;
             }
             let similar = similar(word, names.iter().copied());
-            self.missing.retain(|(name, _)| Some(*name) != similar);
+            self.at.missing.retain(|(name, _)| Some(*name) != similar);
             let hint = match similar {
                 Some(name) => Hint::Similar(name.into()),
                 None => Hint::Choices(names.clone()),
             };
-            let problem = Problem::Unknown {
-                table: title(self.header),
-                hint,
-            };
+            let table = title(self.header);
+            let problem = Problem::Unknown { table, hint };
             self.report(key.span().start, &printable(word), problem);
         }
-        for (name, problem) in std::mem::take(&mut self.missing) {
+        for (name, problem) in std::mem::take(&mut self.at.missing) {
             self.report(self.offset, name, problem);
         }
         Located { value, at: self.at }
-    }
-
-    pub(super) fn entry(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
-        self.entries?.get(key)
     }
 }

@@ -21,7 +21,10 @@ impl<'a, T> Deref for Tables<'a, T> {
 
 impl<'a, T> Tables<'a, T> {
     /// A name that is there twice is a fault.
-    pub(super) fn new(header: &'static str, tables: Vec<Located<'a, T>>) -> Self {
+    pub(super) fn new(header: &'static str, mut tables: Vec<Located<'a, T>>) -> Self {
+        for (index, table) in tables.iter_mut().enumerate() {
+            table.at.index = index;
+        }
         let all = Self { header, tables };
         for (index, Located { at, .. }) in all.iter().enumerate() {
             let again =
@@ -44,27 +47,22 @@ impl<'a, T> Tables<'a, T> {
         self.iter().all(|table| table.at.sound(&["name"]))
     }
 
-    /// The place of the table with this name.
-    pub fn position(&self, name: &str) -> Option<usize> {
-        self.iter()
-            .position(|table| table.at.sound(&["name"]) && table.at.name == name)
-    }
-
     /// The table with this name.
     pub fn find(&self, name: &str) -> Option<&Located<'a, T>> {
-        self.position(name).map(|index| &self[index])
+        self.iter()
+            .find(|table| table.at.sound(&["name"]) && table.at.name == name)
     }
 
-    /// The place of the table that `key` of `from` means: by name, or the only one where no name is given. A name
+    /// The table that `key` of `from` means: by name, or the only one where no name is given. A name
     /// that no table has is a fault.
-    pub fn refer(&self, from: &Place<'_>, key: &str, name: &str) -> Option<usize> {
+    pub fn refer(&self, from: &Place<'_>, key: &str, name: &str) -> Option<&Located<'a, T>> {
         if !from.sound(&[key]) {
             return None;
         }
         let given = from.given(key);
         let found = match &self[..] {
-            [_] if !given => Some(0),
-            _ if given => self.position(name),
+            [only] if !given => Some(only),
+            _ if given => self.find(name),
             _ => None,
         };
         // Where there have to be tables and are none, that is reported already.

@@ -1,21 +1,29 @@
 //! The arithmetic of the budget: from a board and a machine to bytes and threads.
 
-use super::{
-    Budget, BudgetLine, DISK, Fixed, FrameNeed, Home, LOOKER, Policy, Purpose, Region, Role,
-    ThreadPlan, decoding,
-};
-use crate::frame::{ArenaLayout, CameraNeed};
+use super::entries::{BudgetLine, Purpose};
+use super::frames::{FrameNeed, decoding, frames};
+use super::table::Budget;
+use super::threads::{Role, ThreadPlan, threads};
 use crate::limits::queue_room;
-use crate::profile::{AbsentCamera, Board, Camera, camera_slots};
-use crate::resources::Machine;
+use crate::profile::Board;
+use crate::resources::machine::Machine;
 use crate::units::KIB;
-use std::collections::{BTreeMap, BTreeSet};
 
-/// The node of a camera's slots: its own wish if this machine has that node, else its capture core's.
-#[must_use]
-pub fn camera_node(camera: &Camera, machine: &Machine) -> usize {
-    let wished = camera.node.filter(|node| machine.node(*node).is_some());
-    wished.unwrap_or_else(|| machine.node_of_core(camera.capture_core))
+/// Sizes that only other modules know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fixed {
+    /// One result in a worker's queue.
+    pub result_bytes: u64,
+    /// All latency histograms together.
+    pub histogram_bytes: u64,
+    /// The locked stack of one thread.
+    pub stack_bytes: u64,
+    /// Tracks, and what rules know of them.
+    pub event_bytes: u64,
+    /// Queues and buffers of the files that a run writes.
+    pub file_bytes: u64,
+    /// For each worker, in order: its model's file and its interpreter's tensors, as far as known.
+    pub model_bytes: Vec<u64>,
 }
 
 /// Works out the budget. `needs` has one entry for each camera, in order.
@@ -32,29 +40,29 @@ pub fn plan(board: &Board, machine: &Machine, needs: &[FrameNeed], fixed: &Fixed
     );
     let threads = threads(board);
     let (mut lines, regions) = frames(board, machine, needs);
+    let mut of_worker = |purpose, cores: &[usize], bytes| {
+        let node = machine.node_of_core(cores.first().copied().unwrap_or(0));
+        let node = Some(node);
+        lines.push(BudgetLine {
+            purpose,
+            node,
+            bytes,
+        });
+    };
     for (worker, bytes) in board.workers.iter().zip(&fixed.model_bytes) {
-        let node = machine.node_of_core(worker.cores.first().copied().unwrap_or(0));
         let purpose = Purpose::Model {
             worker: worker.name.clone(),
         };
-        lines.push(BudgetLine {
-            purpose,
-            node: Some(node),
-            bytes: *bytes,
-        });
+        of_worker(purpose, &worker.cores, *bytes);
     }
     for (worker, each) in board.workers.iter().zip(decoding(board, needs)) {
         let bytes = (each.copy_bytes + each.picture_bytes).next_multiple_of(machine.page_bytes);
-        if bytes == 0 {
-            continue;
+        let purpose = Purpose::Decoding {
+            worker: worker.name.clone(),
+        };
+        if bytes > 0 {
+            of_worker(purpose, &worker.cores, bytes);
         }
-        lines.push(BudgetLine {
-            purpose: Purpose::Decoding {
-                worker: worker.name.clone(),
-            },
-            node: Some(machine.node_of_core(worker.cores.first().copied().unwrap_or(0))),
-            bytes,
-        });
     }
     let count =
         |wanted: fn(&ThreadPlan) -> bool| threads.iter().filter(|t| wanted(t)).count() as u64;
@@ -63,23 +71,20 @@ pub fn plan(board: &Board, machine: &Machine, needs: &[FrameNeed], fixed: &Fixed
     // One place of a queue stays empty.
     let places = queue_room(board.housekeeping.queue_results) as u64 + 1;
     let queued = places * board.workers.len() as u64;
-    lines.extend(
-        [
-            (Purpose::MallocArenas, arena_bytes * hot),
-            (Purpose::Stacks, fixed.stack_bytes * count(|_| true)),
-            (Purpose::Results, queued * fixed.result_bytes),
-            (Purpose::Histograms, fixed.histogram_bytes),
-            (Purpose::Events, fixed.event_bytes),
-            (Purpose::Files, fixed.file_bytes),
-        ]
-        .into_iter()
-        .filter(|(_, bytes)| *bytes > 0)
-        .map(|(purpose, bytes)| BudgetLine {
-            purpose,
-            node: None,
-            bytes,
-        }),
-    );
+    let shared = [
+        (Purpose::MallocArenas, arena_bytes * hot),
+        (Purpose::Stacks, fixed.stack_bytes * count(|_| true)),
+        (Purpose::Results, queued * fixed.result_bytes),
+        (Purpose::Histograms, fixed.histogram_bytes),
+        (Purpose::Events, fixed.event_bytes),
+        (Purpose::Files, fixed.file_bytes),
+    ];
+    let shared = shared.into_iter().filter(|(_, bytes)| *bytes > 0);
+    lines.extend(shared.map(|(purpose, bytes)| BudgetLine {
+        purpose,
+        node: None,
+        bytes,
+    }));
     // What is not part of the total stands below it.
     lines.sort_by_key(|line| !line.is_ours());
     Budget {
@@ -88,163 +93,4 @@ pub fn plan(board: &Board, machine: &Machine, needs: &[FrameNeed], fixed: &Fixed
         threads,
         limit_mib: board.memory.budget_mib,
     }
-}
-
-/// One camera's part in the regions.
-struct Part<'b> {
-    index: usize,
-    name: &'b str,
-    slots: u16,
-    need: FrameNeed,
-}
-
-fn frames(board: &Board, machine: &Machine, needs: &[FrameNeed]) -> (Vec<BudgetLine>, Vec<Region>) {
-    let mut nodes: BTreeMap<usize, Vec<Part<'_>>> = BTreeMap::new();
-    for (index, (camera, need)) in board.cameras.iter().zip(needs).enumerate() {
-        nodes
-            .entry(camera_node(camera, machine))
-            .or_default()
-            .push(Part {
-                index,
-                name: &camera.name,
-                slots: camera_slots(camera, board.judges_of(camera)),
-                need: *need,
-            });
-    }
-    let (mut lines, mut regions) = (Vec::new(), Vec::new());
-    for (node, parts) in nodes {
-        let region = region(node, &parts, board.memory.hugepage_kib);
-        lines.extend(region_lines(&region, &parts, board.memory.hugepage_kib));
-        regions.push(region);
-    }
-    (lines, regions)
-}
-
-fn region(node: usize, parts: &[Part<'_>], hugepage_kib: u64) -> Region {
-    let needs: Vec<CameraNeed> = parts
-        .iter()
-        .map(|part| CameraNeed {
-            slots: part.slots,
-            bytes: match part.need.home {
-                Home::Region => part.need.image_bytes.into(),
-                Home::Driver => 0,
-            },
-        })
-        .collect();
-    let layout = ArenaLayout::of(&needs)
-        .expect("64 cameras of 512 slots of 4 GiB each fit the address space");
-    Region {
-        node,
-        cameras: parts.iter().map(|part| part.index).collect(),
-        bytes: layout.total_bytes().next_multiple_of(hugepage_kib * KIB),
-        layout,
-    }
-}
-
-fn region_lines(region: &Region, parts: &[Part<'_>], hugepage_kib: u64) -> Vec<BudgetLine> {
-    let node = Some(region.node);
-    let mut lines = Vec::new();
-    let mut rest_bytes = region.bytes;
-    for (part, place) in parts.iter().zip(region.layout.places()) {
-        let (camera, slots) = (part.name.to_owned(), part.slots);
-        let slot_bytes = place.payload_stride;
-        lines.push(match part.need.home {
-            Home::Region => BudgetLine {
-                purpose: Purpose::Slots {
-                    camera,
-                    slots,
-                    slot_bytes,
-                },
-                node,
-                bytes: slot_bytes * u64::from(slots),
-            },
-            Home::Driver => BudgetLine {
-                purpose: Purpose::DriverBuffers { camera, slots },
-                node: None,
-                bytes: u64::from(part.need.image_bytes) * u64::from(slots),
-            },
-        });
-    }
-    let slots = parts.iter().map(|part| u32::from(part.slots)).sum();
-    lines.push(BudgetLine {
-        purpose: Purpose::Headers { slots },
-        node,
-        bytes: region.layout.header_bytes(),
-    });
-    rest_bytes -= lines
-        .iter()
-        .filter(|line| line.is_ours())
-        .map(|line| line.bytes)
-        .sum::<u64>();
-    if rest_bytes > 0 {
-        let purpose = Purpose::Remainder { hugepage_kib };
-        lines.push(BudgetLine {
-            purpose,
-            node,
-            bytes: rest_bytes,
-        });
-    }
-    lines
-}
-
-fn threads(board: &Board) -> Vec<ThreadPlan> {
-    let cores: BTreeSet<usize> = board
-        .cameras
-        .iter()
-        .map(|camera| camera.capture_core)
-        .collect();
-    let policy = Policy::from_priority(board.capture.fifo_priority);
-    let capture = cores.into_iter().map(|core| ThreadPlan {
-        name: format!("capture-{core}"),
-        role: Role::Capture,
-        core,
-        policy,
-    });
-    let workers = board
-        .workers
-        .iter()
-        .enumerate()
-        .flat_map(|(index, worker)| {
-            worker
-                .cores
-                .iter()
-                .enumerate()
-                .map(move |(nth, core)| ThreadPlan {
-                    name: if nth == 0 {
-                        worker.name.clone()
-                    } else {
-                        format!("{}/{nth}", worker.name)
-                    },
-                    role: if nth == 0 {
-                        Role::Worker(index)
-                    } else {
-                        Role::Helper(index)
-                    },
-                    core: *core,
-                    policy: Policy::from_priority(worker.fifo_priority),
-                })
-        });
-    let housekeeping = ThreadPlan {
-        name: "housekeeping".into(),
-        role: Role::Housekeeping,
-        core: board.housekeeping.core,
-        policy: Policy::Other,
-    };
-    let waits = |camera: &Camera| camera.absent == AbsentCamera::Wait;
-    let looker = board.cameras.iter().any(waits).then(|| ThreadPlan {
-        name: LOOKER.into(),
-        ..housekeeping.clone()
-    });
-    let disk = ThreadPlan {
-        name: DISK.into(),
-        ..housekeeping.clone()
-    };
-    let slow = [housekeeping, disk].into_iter().chain(looker);
-    let outputs = board.outputs.iter().map(|output| ThreadPlan {
-        name: output.name.clone(),
-        role: Role::Output,
-        core: board.housekeeping.core,
-        policy: Policy::Other,
-    });
-    capture.chain(workers).chain(slow).chain(outputs).collect()
 }

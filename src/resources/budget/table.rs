@@ -1,61 +1,103 @@
-//! The budget as people read it.
+//! The budget, and how people read it.
 
-use super::{Budget, OverBudget, Policy, Purpose, ThreadPlan};
+use super::entries::BudgetLine;
+use super::frames::Region;
+use super::threads::ThreadPlan;
 use crate::units::MIB;
 use std::fmt;
+use thiserror::Error;
 
-impl fmt::Display for Purpose {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Slots {
-                camera,
-                slots,
-                slot_bytes,
-            } => {
-                write!(f, "slots of camera {camera}, {slots} of {slot_bytes}")
-            }
-            Self::Headers { slots } => write!(f, "headers of {slots} slots"),
-            Self::Remainder { hugepage_kib } => {
-                write!(f, "alignment to pages of {hugepage_kib} KiB")
-            }
-            Self::Model { worker } => write!(f, "model of worker {worker}"),
-            Self::Decoding { worker } => write!(f, "decoding by worker {worker}"),
-            Self::Results => f.write_str("queues of results"),
-            Self::Histograms => f.write_str("latency histograms"),
-            Self::Events => f.write_str("tracks and rules"),
-            Self::MallocArenas => f.write_str("arenas for malloc of libraries"),
-            Self::Stacks => f.write_str("stacks of threads"),
-            Self::Files => f.write_str("queues and buffers of files"),
-            Self::DriverBuffers { camera, slots } => {
-                write!(f, "driver buffers (not ours) of camera {camera}, {slots}")
-            }
+/// Every byte and every thread of a board.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Bytes by purpose.
+    pub lines: Vec<BudgetLine>,
+    /// The mapping of each node, ascending.
+    pub regions: Vec<Region>,
+    /// Threads by core.
+    pub threads: Vec<ThreadPlan>,
+    /// The profile's `budget-mib`.
+    pub limit_mib: u64,
+}
+
+impl Budget {
+    /// All bytes that this program allocates.
+    #[must_use]
+    pub fn total_bytes(&self) -> u64 {
+        self.lines
+            .iter()
+            .filter(|line| line.is_ours())
+            .map(|line| line.bytes)
+            .sum()
+    }
+
+    /// Bytes that are asked for as hugepages.
+    #[must_use]
+    pub fn region_bytes(&self) -> u64 {
+        self.regions.iter().map(|region| region.bytes).sum()
+    }
+
+    /// Holds the total against the profile's `budget-mib`.
+    ///
+    /// # Errors
+    /// It is more; the purpose that takes most, and what to change.
+    pub fn within_limit(&self) -> Result<(), OverBudget> {
+        let total_bytes = self.total_bytes();
+        if total_bytes <= self.limit_mib * MIB {
+            return Ok(());
+        }
+        let ours = || self.lines.iter().filter(|line| line.is_ours());
+        let alike = |line: &BudgetLine| {
+            let kind = std::mem::discriminant(&line.purpose);
+            ours().filter(move |other| std::mem::discriminant(&other.purpose) == kind)
+        };
+        let alike_bytes = |line: &BudgetLine| alike(line).map(|line| line.bytes).sum::<u64>();
+        match ours().max_by_key(|line| (alike_bytes(line), line.bytes)) {
+            Some(most) => Err(OverBudget {
+                total_bytes,
+                limit_mib: self.limit_mib,
+                alike: alike(most).count(),
+                alike_bytes: alike_bytes(most),
+                most: most.clone(),
+            }),
+            None => Ok(()),
         }
     }
 }
 
-impl fmt::Display for Policy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Other => f.write_str("SCHED_OTHER"),
-            Self::Fifo(priority) => write!(f, "SCHED_FIFO {priority}"),
-        }
+/// The board needs more memory than its profile allows.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "memory.budget-mib: found {limit_mib}, expected at least {} for {total_bytes} bytes, of which {}{} take {alike_bytes}; lower {}, or raise memory.budget-mib",
+    total_bytes.div_ceil(MIB), most.purpose, and_more(*alike), most.purpose.setting()
+)]
+pub struct OverBudget {
+    /// What it needs.
+    pub total_bytes: u64,
+    /// What it may have.
+    pub limit_mib: u64,
+    /// The largest line of the purpose that takes most.
+    pub most: BudgetLine,
+    /// Lines of this purpose: of one camera, worker or node each.
+    pub alike: usize,
+    /// What they take together.
+    pub alike_bytes: u64,
+}
+
+fn and_more(alike: usize) -> String {
+    match alike {
+        0 | 1 => String::new(),
+        _ => format!(" and {} more of this kind", alike - 1),
     }
 }
 
 impl fmt::Display for Budget {
     /// Two tables: bytes by purpose and node, threads by core.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<String> = self
-            .lines
-            .iter()
-            .map(|line| line.purpose.to_string())
-            .collect();
-        let width = names
-            .iter()
-            .map(|name| name.chars().count())
-            .max()
-            .unwrap_or(0)
-            .max("memory".len());
+        let names = self.lines.iter().map(|line| line.purpose.to_string());
+        let names: Vec<String> = names.collect();
+        let widths = names.iter().map(|name| name.chars().count());
+        let width = widths.max().unwrap_or(0).max("memory".len());
         let row = |f: &mut fmt::Formatter<'_>, name: &str, node: &str, bytes: u64| {
             // Hundredths of a MiB in whole numbers, cut and not rounded: the bytes stand beside them.
             let (whole, part) = (bytes / MIB, bytes % MIB * 100 / MIB);
@@ -93,27 +135,3 @@ impl fmt::Display for Budget {
         Ok(())
     }
 }
-
-impl fmt::Display for OverBudget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "memory.budget-mib: found {}, expected at least {} for {} bytes, of which {}",
-            self.limit_mib,
-            self.total_bytes.div_ceil(MIB),
-            self.total_bytes,
-            self.most.purpose,
-        )?;
-        if self.alike > 1 {
-            write!(f, " and {} more of this kind", self.alike - 1)?;
-        }
-        write!(
-            f,
-            " take {}; lower {}, or raise memory.budget-mib",
-            self.alike_bytes,
-            self.most.purpose.setting(),
-        )
-    }
-}
-
-impl std::error::Error for OverBudget {}

@@ -86,7 +86,7 @@ fn a_camera_has_slots_for_the_workers_that_judge_it_and_a_worker_memory_for_its_
     let slots: Vec<u16> = board
         .cameras
         .iter()
-        .map(|camera| camera_slots(camera, board.judges_of(camera)))
+        .map(|camera| camera_slots(camera, board.workers_of(camera)))
         .collect();
     assert_eq!(slots, [1 + 1 + 4, 1 + 2 + 4]);
     assert_eq!(of_all.regions[0].layout.places()[0].slots, 6);

@@ -1,28 +1,7 @@
 //! The ways in which a machine can lack what a board asks for, each with the setting that mends it.
 
 use crate::units::{KIB, MIB};
-use std::fmt;
-
-/// A core number that was replaced, where the profile allows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Moved {
-    /// The key, and whose it is.
-    pub key: String,
-    /// What the profile says.
-    pub from: usize,
-    /// What it became.
-    pub to: usize,
-}
-
-impl fmt::Display for Moved {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: core {} is not there, core {} serves instead (absent-core = \"wrap\")",
-            self.key, self.from, self.to
-        )
-    }
-}
+use thiserror::Error;
 
 /// What one region asks of its node's pool of hugepages, in pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +16,11 @@ pub struct Pages {
     pub total: u64,
 }
 
-/// Something that the board asks for and the machine lacks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Misfit {
+/// Something that the board asks for and the machine lacks. `Display`: what is wrong, then the setting that mends it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Shortfall {
     /// A thread's core is offline, does not exist, or is outside this process's cpuset.
+    #[error("thread {thread}: core {core} {}, expected one of {}; change the profile's core, or set absent-core = \"wrap\"", state(*online), cpu_list(usable))]
     CoreAbsent {
         /// The thread.
         thread: String,
@@ -52,6 +32,9 @@ pub enum Misfit {
         usable: Vec<usize>,
     },
     /// A worker that never sleeps, under SCHED_FIFO, leaves nothing to another thread of its core.
+    #[error(
+        "worker {spinner} never sleeps under SCHED_FIFO on core {core}, so that thread {thread} would never run there; set wait = \"spin-then-park\", or give the worker a core of its own"
+    )]
     Starved {
         /// The worker.
         spinner: String,
@@ -61,6 +44,9 @@ pub enum Misfit {
         core: usize,
     },
     /// Not enough plain memory.
+    #[error(
+        "{needed_bytes} bytes of plain memory are needed and {available_bytes} can be had; lower camera.ring-slots or the picture's size, or free memory"
+    )]
     Memory {
         /// What can be had.
         available_bytes: u64,
@@ -68,6 +54,10 @@ pub enum Misfit {
         needed_bytes: u64,
     },
     /// A camera's node does not exist.
+    #[error(
+        "camera {camera}: node {node} does not exist, expected one of {}; change or remove camera.node",
+        cpu_list(nodes)
+    )]
     NodeAbsent {
         /// The camera.
         camera: String,
@@ -77,6 +67,10 @@ pub enum Misfit {
         nodes: Vec<usize>,
     },
     /// The kernel has no hugepages of this size.
+    #[error(
+        "the kernel has no hugepages of {kib} KiB, its sizes in KiB: {}; change memory.hugepage-kib",
+        or_none(sizes, ", ")
+    )]
     HugepageSize {
         /// The profile's size.
         kib: u64,
@@ -84,6 +78,7 @@ pub enum Misfit {
         sizes: Vec<u64>,
     },
     /// Too few free hugepages.
+    #[error("{}; {}", too_few(*kib, short), hugepage_setting(*kib, *default_kib, targets))]
     Hugepages {
         /// Their size.
         kib: u64,
@@ -95,6 +90,7 @@ pub enum Misfit {
         targets: Vec<(usize, u64, u64)>,
     },
     /// This process may not lock that much.
+    #[error("{needed_bytes} bytes are to be locked and {limit_bytes} may be; set LimitMEMLOCK=infinity in the unit, or `ulimit -l {}` before the start", needed_bytes.div_ceil(KIB))]
     Memlock {
         /// What it may lock.
         limit_bytes: u64,
@@ -102,6 +98,9 @@ pub enum Misfit {
         needed_bytes: u64,
     },
     /// This process may not take a thread's SCHED_FIFO priority.
+    #[error(
+        "thread {thread}: SCHED_FIFO {priority} is above the {limit} that this process may take; set LimitRTPRIO={priority} in the unit, or fifo-priority = {limit}"
+    )]
     NoRealTime {
         /// The thread with the highest.
         thread: String,
@@ -111,13 +110,15 @@ pub enum Misfit {
         limit: u32,
     },
     /// Several SCHED_FIFO threads on one core.
+    #[error("core {core}: {} share it under SCHED_FIFO, each waits while another of at least its priority runs; give them cores of their own", threads.join(", "))]
     FifoShared {
         /// The core.
         core: usize,
-        /// Threads and priorities.
-        threads: Vec<(String, u32)>,
+        /// The threads, each with its priority.
+        threads: Vec<String>,
     },
     /// A worker that never sleeps shares its core.
+    #[error("worker {spinner} never sleeps on core {core}, the core of {} too; set wait = \"spin-then-park\", or give the worker a core of its own", threads.join(", "))]
     SpinShared {
         /// The worker.
         spinner: String,
@@ -127,6 +128,9 @@ pub enum Misfit {
         threads: Vec<String>,
     },
     /// The kernel stops a worker that never sleeps, to protect itself.
+    #[error(
+        "worker {worker} never sleeps under SCHED_FIFO, and the kernel stops such threads for {us_per_s} µs of each second; run `sysctl kernel.sched_rt_runtime_us=-1`, or set wait = \"spin-then-park\" or fifo-priority = 0"
+    )]
     Throttled {
         /// The worker.
         worker: String,
@@ -134,6 +138,11 @@ pub enum Misfit {
         us_per_s: u64,
     },
     /// Capture and inference run on cores that the scheduler also gives to others.
+    #[error(
+        "core {}: not isolated, other programs may delay capture and inference; {}",
+        cpu_list(cores),
+        isolation_setting(isolate)
+    )]
     NotIsolated {
         /// The cores.
         cores: Vec<usize>,
@@ -142,137 +151,35 @@ pub enum Misfit {
     },
 }
 
-impl fmt::Display for Misfit {
-    /// What is wrong, then the setting that mends it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::CoreAbsent {
-                thread,
-                core,
-                online,
-                usable,
-            } => {
-                let state = if *online {
-                    "is outside this process's cpuset"
-                } else {
-                    "is offline or does not exist"
-                };
-                write!(
-                    f,
-                    "thread {thread}: core {core} {state}, expected one of {}; change the profile's core, or set absent-core = \"wrap\"",
-                    cpu_list(usable)
-                )
-            }
-            Self::Starved {
-                spinner,
-                thread,
-                core,
-            } => write!(
-                f,
-                "worker {spinner} never sleeps under SCHED_FIFO on core {core}, so that thread {thread} would never run there; set wait = \"spin-then-park\", or give the worker a core of its own"
-            ),
-            Self::Memory {
-                available_bytes,
-                needed_bytes,
-            } => write!(
-                f,
-                "{needed_bytes} bytes of plain memory are needed and {available_bytes} can be had; lower camera.ring-slots or the picture's size, or free memory"
-            ),
-            Self::NodeAbsent {
-                camera,
-                node,
-                nodes,
-            } => write!(
-                f,
-                "camera {camera}: node {node} does not exist, expected one of {}; change or remove camera.node",
-                cpu_list(nodes)
-            ),
-            Self::HugepageSize { kib, sizes } => {
-                let sizes: Vec<String> = sizes.iter().map(u64::to_string).collect();
-                let sizes = if sizes.is_empty() {
-                    "none".into()
-                } else {
-                    sizes.join(", ")
-                };
-                write!(
-                    f,
-                    "the kernel has no hugepages of {kib} KiB, its sizes in KiB: {sizes}; change memory.hugepage-kib"
-                )
-            }
-            Self::Hugepages {
-                kib,
-                default_kib,
-                short,
-                targets,
-            } => {
-                for (index, pages) in short.iter().enumerate() {
-                    let between = if index > 0 { ", " } else { "" };
-                    write!(
-                        f,
-                        "{between}node {}: hugepages of {kib} KiB: {} needed, {} of {} free",
-                        pages.node, pages.needed, pages.free, pages.total
-                    )?;
-                }
-                write!(f, "; {}", hugepage_setting(*kib, *default_kib, targets))
-            }
-            Self::Memlock {
-                limit_bytes,
-                needed_bytes,
-            } => write!(
-                f,
-                "{needed_bytes} bytes are to be locked and {limit_bytes} may be; set LimitMEMLOCK=infinity in the unit, or `ulimit -l {}` before the start",
-                needed_bytes.div_ceil(KIB)
-            ),
-            Self::NoRealTime {
-                thread,
-                priority,
-                limit,
-            } => write!(
-                f,
-                "thread {thread}: SCHED_FIFO {priority} is above the {limit} that this process may take; set LimitRTPRIO={priority} in the unit, or fifo-priority = {limit}"
-            ),
-            Self::FifoShared { core, threads } => {
-                let threads: Vec<String> = threads
-                    .iter()
-                    .map(|(name, priority)| format!("{name} ({priority})"))
-                    .collect();
-                write!(
-                    f,
-                    "core {core}: {} share it under SCHED_FIFO, each waits while another of at least its priority runs; give them cores of their own",
-                    threads.join(", ")
-                )
-            }
-            Self::SpinShared {
-                spinner,
-                core,
-                threads,
-            } => write!(
-                f,
-                "worker {spinner} never sleeps on core {core}, the core of {} too; set wait = \"spin-then-park\", or give the worker a core of its own",
-                threads.join(", ")
-            ),
-            Self::Throttled { worker, us_per_s } => write!(
-                f,
-                "worker {worker} never sleeps under SCHED_FIFO, and the kernel stops such threads for {us_per_s} µs of each second; run `sysctl kernel.sched_rt_runtime_us=-1`, or set wait = \"spin-then-park\" or fifo-priority = 0"
-            ),
-            Self::NotIsolated { cores, isolate } if isolate.is_empty() => write!(
-                f,
-                "core {}: not isolated, other programs may delay capture and inference; move the threads to cores other than 0 and housekeeping's, then isolate those",
-                cpu_list(cores)
-            ),
-            Self::NotIsolated { cores, isolate } => {
-                let list = cpu_list(isolate);
-                write!(
-                    f,
-                    "core {}: not isolated, other programs may delay capture and inference; kernel arguments `isolcpus={list} nohz_full={list} rcu_nocbs={list}`",
-                    cpu_list(cores)
-                )
-            }
-        }
+fn state(online: bool) -> &'static str {
+    if online {
+        "is outside this process's cpuset"
+    } else {
+        "is offline or does not exist"
     }
 }
 
-impl std::error::Error for Misfit {}
+fn isolation_setting(isolate: &[usize]) -> String {
+    if isolate.is_empty() {
+        return "move the threads to cores other than 0 and housekeeping's, then isolate those"
+            .into();
+    }
+    let list = cpu_list(isolate);
+    format!("kernel arguments `isolcpus={list} nohz_full={list} rcu_nocbs={list}`")
+}
+
+fn too_few(kib: u64, short: &[Pages]) -> String {
+    let nodes = short.iter().map(|pages| {
+        let Pages {
+            node,
+            needed,
+            free,
+            total,
+        } = pages;
+        format!("node {node}: hugepages of {kib} KiB: {needed} needed, {free} of {total} free")
+    });
+    or_none(nodes, ", ")
+}
 
 /// The command or kernel argument that gives every node its pages.
 ///
@@ -281,57 +188,42 @@ impl std::error::Error for Misfit {}
 /// all nodes; a node's own pool is in its sysfs directory; pages of 1 GiB are best had at boot, with
 /// `hugepages=<node>:<count>,…` after `hugepagesz=`.
 fn hugepage_setting(kib: u64, default_kib: u64, targets: &[(usize, u64, u64)]) -> String {
+    let only = <&[_; 1]>::try_from(targets)
+        .ok()
+        .map(|[(_, _, wanted)]| wanted);
     if kib * KIB >= 1024 * MIB {
-        let counts = match targets {
-            [(_, _, wanted)] => wanted.to_string(),
-            _ => {
-                let counts: Vec<String> = targets
-                    .iter()
-                    .map(|(node, _, wanted)| format!("{node}:{wanted}"))
-                    .collect();
-                counts.join(",")
-            }
-        };
-        return format!(
-            "kernel arguments `hugepagesz={}G hugepages={counts}`",
-            kib * KIB / (1024 * MIB)
-        );
+        let counts = targets
+            .iter()
+            .map(|(node, _, wanted)| format!("{node}:{wanted}"));
+        let counts = only.map_or_else(|| or_none(counts, ","), u64::to_string);
+        let gib = kib * KIB / (1024 * MIB);
+        return format!("kernel arguments `hugepagesz={gib}G hugepages={counts}`");
     }
-    if let ([(_, _, wanted)], true) = (targets, kib == default_kib) {
+    if let Some(wanted) = only.filter(|_| kib == default_kib) {
         return format!("run `sysctl vm.nr_hugepages={wanted}`");
     }
-    let commands: Vec<String> = targets
-        .iter()
-        .filter(|(_, total, wanted)| wanted > total)
-        .map(|(node, _, wanted)| {
-            format!("`echo {wanted} > /sys/devices/system/node/node{node}/hugepages/hugepages-{kib}kB/nr_hugepages`")
-        })
-        .collect();
-    format!("run {}", commands.join(" and "))
+    let short = targets.iter().filter(|(_, total, wanted)| wanted > total);
+    let commands = short.map(|(node, _, wanted)| {
+        format!("`echo {wanted} > /sys/devices/system/node/node{node}/hugepages/hugepages-{kib}kB/nr_hugepages`")
+    });
+    format!("run {}", or_none(commands, " and "))
 }
 
 /// Numbers as the kernel writes lists of them: `0-3,6`.
 fn cpu_list(numbers: &[usize]) -> String {
-    let mut runs: Vec<(usize, usize)> = Vec::new();
-    for &number in numbers {
-        match runs.last_mut() {
-            Some((_, last)) if *last + 1 == number => *last = number,
-            _ => runs.push((number, number)),
-        }
-    }
-    let texts: Vec<String> = runs
-        .iter()
-        .map(|(first, last)| {
-            if first == last {
-                first.to_string()
-            } else {
-                format!("{first}-{last}")
-            }
-        })
-        .collect();
-    if texts.is_empty() {
+    let runs = numbers.chunk_by(|one, next| one + 1 == *next);
+    let runs = runs.map(|run| match run {
+        [first, .., last] => format!("{first}-{last}"),
+        _ => run[0].to_string(),
+    });
+    or_none(runs, ",")
+}
+
+fn or_none<T: ToString>(items: impl IntoIterator<Item = T>, between: &str) -> String {
+    let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+    if items.is_empty() {
         "none".into()
     } else {
-        texts.join(",")
+        items.join(between)
     }
 }

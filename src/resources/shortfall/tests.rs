@@ -1,13 +1,17 @@
 //! Boards against machines that lack one thing at a time.
 
-use super::{Finding, Severity, fit, place};
+use super::{Finding, Severity, shortfalls};
 use crate::profile::Board;
 use crate::resources::Machine;
 use crate::resources::fixtures::{board, budget, machine};
+use crate::resources::placement::place;
 
 fn findings(board: &Board, machine: &Machine) -> Vec<(Severity, String)> {
-    let said = |Finding { severity, misfit }: Finding| (severity, misfit.to_string());
-    fit(board, machine, &budget(board, machine))
+    let said = |Finding {
+                    severity,
+                    shortfall,
+                }: Finding| (severity, shortfall.to_string());
+    shortfalls(board, machine, &budget(board, machine))
         .into_iter()
         .map(said)
         .collect()

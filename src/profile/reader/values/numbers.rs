@@ -1,7 +1,7 @@
 //! Numbers.
 
-use super::super::text::alternatives;
-use super::ValueParser;
+use super::parser::ValueParser;
+use crate::profile::reader::text::alternatives;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use toml::de::DeValue;

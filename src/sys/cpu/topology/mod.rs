@@ -1,7 +1,7 @@
 //! What machine this is: cores, nodes, pages, rights, and what the kernel was told about them.
 //!
 //! Answers for: reading it, from any root (`/`, or a directory with captured files). Does not answer
-//! for: whether a profile fits (`resources::fit`), or cameras (`sys::device::v4l2`).
+//! for: whether a profile fits (`resources::shortfalls`), or cameras (`sys::device::v4l2`).
 //!
 //! # Source
 //! Linux `Documentation/ABI/testing/sysfs-devices-system-cpu`, `Documentation/ABI/stable/sysfs-devices-node`,

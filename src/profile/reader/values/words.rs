@@ -1,0 +1,94 @@
+//! Words, names and paths.
+
+use super::parser::{Refused, ValueParser};
+use crate::limits::MAX_NAME;
+use crate::profile::reader::diagnostic::Hint;
+use crate::profile::reader::text::{alternatives, in_quotes};
+
+/// Longest path that is accepted, the kernel's PATH_MAX.
+const MAX_PATH_BYTES: usize = 4096;
+
+/// An enum whose values are words of a profile.
+macro_rules! words {
+    ($(#[$meta:meta])* pub enum $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[$doc])* $variant,)+ }
+
+        impl $name {
+            /// Every value, by its word.
+            pub(in crate::profile) const ALL: &[(&str, Self)] = &[$(($word, Self::$variant),)+];
+
+            /// As profiles write it.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+        }
+    };
+}
+pub(in crate::profile) use words;
+
+/// One of these words.
+pub fn choice<T: Copy>(words: &'static [(&'static str, T)]) -> ValueParser<T> {
+    let names = || words.iter().map(|(word, _)| *word);
+    ValueParser::new(alternatives(&in_quotes(names())), move |value| {
+        let text = value.as_str().ok_or_else(Refused::default)?;
+        let found = words.iter().find(|(word, _)| *word == text);
+        let hint = || Some(Hint::similar(text, words.iter().map(|(word, _)| *word)));
+        found.map(|(_, out)| *out).ok_or_else(|| Refused {
+            hint: hint(),
+            ..Refused::default()
+        })
+    })
+}
+
+/// `true` or `false`.
+pub fn truth() -> ValueParser<bool> {
+    ValueParser::of("true or false", |value| value.as_bool())
+}
+
+/// Text that a test accepts.
+pub fn text(expected: &str, test: fn(&str) -> bool) -> ValueParser<String> {
+    ValueParser::of(expected, move |value| {
+        value.as_str().filter(|text| test(text)).map(str::to_owned)
+    })
+}
+
+/// A name: short, and without anything that a log line, a file name or JSON would have to escape.
+pub fn name() -> ValueParser<String> {
+    text(
+        "a name of 1 to 48 letters a-z A-Z, digits, `-`, `_` and `.`",
+        |text| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(plain)
+        },
+    )
+}
+
+/// What a person reads as a class.
+pub fn label() -> ValueParser<String> {
+    text("text of 1 to 48 bytes without control characters", |text| {
+        (1..=MAX_NAME).contains(&text.len()) && !text.chars().any(char::is_control)
+    })
+}
+
+/// A path to a file.
+pub fn path() -> ValueParser<String> {
+    text(
+        "a path; a relative one starts at this file's directory",
+        is_path,
+    )
+}
+
+/// A device by its path.
+pub fn device_node() -> ValueParser<String> {
+    text("an absolute path of a device", |text| {
+        is_path(text) && text.starts_with('/')
+    })
+}
+
+/// Whether the kernel could take it.
+pub fn is_path(text: &str) -> bool {
+    (1..MAX_PATH_BYTES).contains(&text.len()) && !text.contains('\0')
+}

@@ -1,0 +1,124 @@
+//! Bytes by purpose.
+
+use std::fmt;
+
+/// Bytes for one purpose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BudgetLine {
+    /// What for.
+    pub purpose: Purpose,
+    /// NUMA node that they are bound to, if they are.
+    pub node: Option<usize>,
+    /// How many.
+    pub bytes: u64,
+}
+
+/// What memory is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A camera's frame slots.
+    Slots {
+        /// The camera.
+        camera: String,
+        /// How many.
+        slots: u16,
+        /// Bytes from one to the next.
+        slot_bytes: u64,
+    },
+    /// The headers of a node's slots.
+    Headers {
+        /// How many.
+        slots: u32,
+    },
+    /// What aligning the slots takes, and what is left of a region's last hugepage.
+    Remainder {
+        /// Size of the hugepages.
+        hugepage_kib: u64,
+    },
+    /// A worker's model and tensors.
+    Model {
+        /// The worker.
+        worker: String,
+    },
+    /// Where a worker decodes compressed frames.
+    Decoding {
+        /// The worker.
+        worker: String,
+    },
+    /// The queues of results between workers and housekeeping.
+    Results,
+    /// Latency histograms.
+    Histograms,
+    /// Tracks and rules.
+    Events,
+    /// Fixed arenas for library calls to malloc.
+    MallocArenas,
+    /// Thread stacks.
+    Stacks,
+    /// Queues and buffers of the recording, the results and the events.
+    Files,
+    /// Buffers that a camera's driver allocates: shown, and not part of the total.
+    DriverBuffers {
+        /// The camera.
+        camera: String,
+        /// How many.
+        slots: u16,
+    },
+}
+
+impl BudgetLine {
+    /// Whether this program allocates it: then it counts against the budget.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        !matches!(self.purpose, Purpose::DriverBuffers { .. })
+    }
+}
+
+impl Purpose {
+    /// The keys that make it smaller.
+    #[must_use]
+    pub const fn setting(&self) -> &'static str {
+        match self {
+            Self::Slots { .. } | Self::DriverBuffers { .. } => {
+                "camera.ring-slots, camera.driver-slots, camera.width-px or camera.height-px"
+            }
+            Self::Headers { .. } => "camera.ring-slots or camera.driver-slots",
+            Self::Remainder { .. } => "memory.hugepage-kib",
+            Self::Model { .. } => "model.path, or use fewer workers",
+            Self::Decoding { .. } => "camera.width-px or camera.height-px",
+            Self::Results | Self::Files => "housekeeping.queue-results",
+            Self::MallocArenas => "memory.malloc-arena-kib",
+            Self::Events => "the number of [[rule]] tables",
+            Self::Histograms | Self::Stacks => "the number of cameras and workers",
+        }
+    }
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Slots {
+                camera,
+                slots,
+                slot_bytes,
+            } => {
+                write!(f, "slots of camera {camera}, {slots} of {slot_bytes}")
+            }
+            Self::Headers { slots } => write!(f, "headers of {slots} slots"),
+            Self::Remainder { hugepage_kib } => {
+                write!(f, "alignment to pages of {hugepage_kib} KiB")
+            }
+            Self::Model { worker } => write!(f, "model of worker {worker}"),
+            Self::Decoding { worker } => write!(f, "decoding by worker {worker}"),
+            Self::Results => f.write_str("queues of results"),
+            Self::Histograms => f.write_str("latency histograms"),
+            Self::Events => f.write_str("tracks and rules"),
+            Self::MallocArenas => f.write_str("arenas for malloc of libraries"),
+            Self::Stacks => f.write_str("stacks of threads"),
+            Self::Files => f.write_str("queues and buffers of files"),
+            Self::DriverBuffers { camera, slots } => {
+                write!(f, "driver buffers (not ours) of camera {camera}, {slots}")
+            }
+        }
+    }
+}

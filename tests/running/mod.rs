@@ -14,19 +14,6 @@ use std::time::{Duration, Instant};
 const LONGEST: Duration = Duration::from_secs(600);
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Waits until `happened`; gives up after ten minutes, and says what it waited for.
-#[track_caller]
-pub fn until(what: &str, mut happened: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !happened() {
-        assert!(
-            begun.elapsed() < LONGEST,
-            "waited for {LONGEST:?}, in vain: {what}"
-        );
-        std::thread::sleep(LOOK);
-    }
-}
-
 /// A result of a recording that is being written.
 #[derive(Clone, Copy, Debug)]
 pub struct Recorded {
@@ -76,7 +63,7 @@ impl Gathered {
         self.text.lock().unwrap().clone()
     }
 
-    fn to_the_end(&mut self) -> Vec<u8> {
+    fn wait_for_all(&mut self) -> Vec<u8> {
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
         }
@@ -116,10 +103,6 @@ impl Running {
         self.child.id()
     }
 
-    pub fn has_ended(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
-    }
-
     pub fn stdin(&mut self) -> std::process::ChildStdin {
         self.child.stdin.take().expect("a pipe")
     }
@@ -129,14 +112,15 @@ impl Running {
         String::from_utf8_lossy(&self.log.so_far()).into_owned()
     }
 
-    /// Waits until `happened`, which is given the log; fails where the program ends before.
+    /// Waits until `happened`, which is given the log; fails, and says what it waited for, where the program ends
+    /// before, or nothing happens for ten minutes.
     #[track_caller]
     pub fn until(&mut self, what: &str, mut happened: impl FnMut(&str) -> bool) {
         let begun = Instant::now();
         loop {
             let ended = self.child.try_wait().unwrap();
             if ended.is_some() {
-                self.log.to_the_end();
+                self.log.wait_for_all();
             }
             let log = self.log();
             if happened(&log) {
@@ -189,8 +173,8 @@ impl Running {
         };
         Output {
             status,
-            stdout: self.stdout.to_the_end(),
-            stderr: self.log.to_the_end(),
+            stdout: self.stdout.wait_for_all(),
+            stderr: self.log.wait_for_all(),
         }
     }
 }

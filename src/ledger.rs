@@ -502,6 +502,8 @@ mod tests {
     }
 
     proptest! {
+
+        #![proptest_config(crate::proptest_cases::cases(256))]
         #[test]
         fn span_equals_frames_plus_lost_where_the_number_only_rises(
             rises in proptest::collection::vec(1..1000_u32, 0..100), first: u32,

@@ -22,6 +22,8 @@
 #![warn(missing_docs)]
 
 pub mod limits;
+#[cfg(test)]
+mod proptest_cases;
 pub mod sync;
 pub mod units;
 

@@ -148,6 +148,8 @@ mod tests {
     }
 
     proptest! {
+
+        #![proptest_config(crate::proptest_cases::cases(256))]
         #[test]
         fn no_other_assignment_is_worth_more(
             rows in 0_usize..=5, columns in 0_usize..=6,

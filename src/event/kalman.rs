@@ -280,6 +280,8 @@ mod tests {
     }
 
     proptest! {
+
+        #![proptest_config(crate::proptest_cases::cases(256))]
         #[test]
         fn to_predict_in_two_steps_is_to_predict_in_one(
             seen in prop::collection::vec((0.0_f32..1000.0, 0.0_f32..1000.0, 20.0_f32..200.0), 1..6),

@@ -130,6 +130,8 @@ fn a_time_before_the_last_one_counts_as_the_moment_after_it_and_keeps_the_tracks
 }
 
 proptest! {
+
+    #![proptest_config(crate::proptest_cases::cases(256))]
     #[test]
     fn two_who_cross_keep_their_numbers(
         // Pixels a second, towards each other; people of 40 pixels in width.

@@ -362,6 +362,8 @@ fn places_are_stretched_to_a_picture_of_another_size() {
 }
 
 proptest! {
+
+    #![proptest_config(crate::proptest_cases::cases(256))]
     #[test]
     fn enter_and_leave_alternate_and_states_end_before_they_begin_again(
         walks in prop::collection::vec((

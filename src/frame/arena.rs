@@ -317,6 +317,8 @@ mod tests {
     }
 
     proptest! {
+
+        #![proptest_config(crate::proptest_cases::cases(256))]
         #[test]
         fn no_two_parts_overlap_and_every_byte_is_counted(
             needs in proptest::collection::vec(

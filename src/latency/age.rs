@@ -321,6 +321,8 @@ mod tests {
     }
 
     proptest! {
+
+        #![proptest_config(crate::proptest_cases::cases(256))]
         #[test]
         fn the_percentiles_are_those_of_looking_at_every_moment(
             steps in proptest::collection::vec((1..80_u64, 0..60_u64), 1..40),

@@ -186,6 +186,8 @@ mod tests {
     }
 
     proptest! {
+
+        #![proptest_config(crate::proptest_cases::cases(256))]
         #[test]
         fn the_quantile_is_that_of_the_sorted_times(
             times in proptest::collection::vec(prop_oneof![0..200_u64, 0..5_000_000_000_u64], 1..300),

@@ -174,6 +174,8 @@ mod tests {
     }
 
     proptest! {
+
+        #![proptest_config(crate::proptest_cases::cases(256))]
         #[test]
         fn the_slowest_are_kept_whatever_their_order(times in proptest::collection::vec(any::<u32>(), 0..200)) {
             let times: Vec<u64> = times.into_iter().map(u64::from).collect();

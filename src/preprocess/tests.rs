@@ -14,9 +14,7 @@ use crate::frame::{Colour, Encoding, PixelFormat, Quantization, StreamFormat};
 use crate::infer::{TensorInfo, TensorType};
 use crate::profile::{Channels, Fit, InputRange, Resample, Rotate, View};
 use half::f16;
-use proptest::prelude::{
-    ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest,
-};
+use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use proptest::sample::select;
 use reference::{is_bayer, reference};
 
@@ -292,7 +290,7 @@ fn bound(kernel: Kernel, resample: Resample, kind: TensorType) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(crate::proptest_cases::cases(600))]
 
     #[test]
     fn every_kernel_is_within_a_step_of_the_plain_computation(case in cases()) {

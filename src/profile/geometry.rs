@@ -310,6 +310,8 @@ mod tests {
     }
 
     proptest! {
+
+        #![proptest_config(crate::proptest_cases::cases(256))]
         #[test]
         fn a_point_belongs_to_exactly_one_half_of_a_cut_rectangle(
             x in 0_u16..400, y in 0_u16..400, cut_top in 1_u16..400, cut_bottom in 1_u16..400,

@@ -291,6 +291,8 @@ mod tests {
     }
 
     proptest! {
+
+        #![proptest_config(crate::proptest_cases::cases(256))]
         #[test]
         fn whatever_arrives_it_is_said_at_most_once_and_never_of_a_camera_that_is_fast_enough(
             spacings in proptest::collection::vec((1..200_u64, 0..3_u32), 1..2000),

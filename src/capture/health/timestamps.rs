@@ -287,6 +287,8 @@ mod tests {
     }
 
     proptest! {
+
+        #![proptest_config(crate::proptest_cases::cases(256))]
         #[test]
         fn whatever_a_driver_says_the_capture_is_never_after_the_dequeue(
             frames in proptest::collection::vec((any::<u64>(), any::<u64>(), 0..3_u8), 0..50),

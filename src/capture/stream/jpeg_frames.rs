@@ -193,6 +193,8 @@ mod tests {
     }
 
     proptest! {
+
+        #![proptest_config(crate::proptest_cases::cases(256))]
         #[test]
         fn pictures_are_whole_in_whatever_pieces_they_come(
             pieces in prop::collection::vec(1_usize..300, 1..20), gap in 0_usize..5,

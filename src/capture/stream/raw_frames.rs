@@ -492,6 +492,8 @@ mod tests {
     }
 
     proptest! {
+
+        #![proptest_config(crate::proptest_cases::cases(256))]
         #[test]
         fn pictures_are_the_same_in_whatever_pieces_they_come(
             pieces in prop::collection::vec(1_usize..900, 1..20),

@@ -254,6 +254,8 @@ mod tests {
     }
 
     proptest! {
+
+        #![proptest_config(crate::proptest_cases::cases(256))]
         #[test]
         fn no_bytes_make_it_panic(line: Vec<u8>) {
             let _ = Header::parse(&line);

@@ -453,7 +453,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
+        #![proptest_config(crate::proptest_cases::cases(48))]
         #[test]
         fn a_converted_image_has_the_documented_samples(
             width in 1..23_u32, height in 1..23_u32, scale in 1..5_u32, nv12: bool, seed: u64,

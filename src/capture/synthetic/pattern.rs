@@ -305,7 +305,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(crate::proptest_cases::cases(64))]
         #[test]
         fn every_size_is_painted_within_its_slot_and_carries_its_number(
             pixel in select(PixelFormat::RAW.to_vec()), width_px in 16..400_u32, height_px in 16..200_u32, number: u32,

@@ -251,6 +251,8 @@ fn another_stream_has_no_decoder() {
 }
 
 proptest! {
+
+    #![proptest_config(crate::proptest_cases::cases(256))]
     #[test]
     fn no_bytes_make_it_panic(noise: Vec<u8>) {
         let mut jpeg = vec![0xff, 0xd8];

@@ -295,6 +295,8 @@ mod tests {
     }
 
     proptest! {
+
+        #![proptest_config(crate::proptest_cases::cases(256))]
         #[test]
         fn every_line_arrives_whole_and_in_order_whatever_is_taken_and_lost(
             steps in prop::collection::vec((0_usize..12, prop::option::weighted(0.3, 0_usize..12)), 1..40),

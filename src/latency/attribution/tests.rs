@@ -326,6 +326,8 @@ prop_compose! {
 }
 
 proptest! {
+
+    #![proptest_config(crate::proptest_cases::cases(256))]
     #[test]
     fn the_stage_named_is_the_one_that_exceeds_its_median_most(seen in observed()) {
         let usual = usual();

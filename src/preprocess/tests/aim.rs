@@ -8,7 +8,7 @@ use crate::frame::{Colour, PixelFormat};
 use crate::infer::TensorType;
 use crate::preprocess::{Kernel, Plan};
 use crate::profile::{Fit, Resample};
-use proptest::prelude::{ProptestConfig, prop_assert, prop_assert_eq, proptest};
+use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
 /// A part of what a case looks at, by shares of its sides: whole squares of a Bayer picture.
 fn part(case: &Case, from: [f64; 2], size: [f64; 2]) -> [u32; 4] {
@@ -27,7 +27,7 @@ fn part(case: &Case, from: [f64; 2], size: [f64; 2]) -> [u32; 4] {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(crate::proptest_cases::cases(200))]
 
     #[test]
     fn a_plan_that_is_aimed_is_as_one_that_is_made_for_that_part(

@@ -172,6 +172,8 @@ mod tests {
     }
 
     proptest! {
+
+        #![proptest_config(crate::proptest_cases::cases(256))]
         #[test]
         fn text_and_mask_say_the_same(cores in proptest::collection::btree_set(0_usize..1024, 0..40)) {
             let set: CoreSet = cores.iter().copied().collect();

@@ -289,6 +289,8 @@ fn events() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
+
+    #![proptest_config(crate::proptest_cases::cases(256))]
     #[test]
     fn whatever_happened_it_rests_within_bounds_and_comes_back_when_things_turn_good(
         history in proptest::collection::vec((events(), 0..3_000_u64, any::<bool>()), 0..300),

@@ -73,7 +73,7 @@ fn the_regions_are_cut_as_the_arena_cuts_them() {
 }
 
 #[test]
-fn a_camera_has_slots_for_the_workers_that_judge_it_and_a_worker_memory_for_its_cameras() {
+fn a_camera_has_slots_for_the_workers_that_process_it_and_a_worker_memory_for_its_cameras() {
     let jpeg = CAMERA_2.replace("YUYV", "MJPG");
     let more = "[[worker]]\nname = \"more\"\nmodel = \"m\"\ncores = [2]\ncameras = [\"side\"]\n";
     let board = board(

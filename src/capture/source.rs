@@ -14,7 +14,7 @@ pub struct Dequeued {
     /// The driver's sequence number.
     pub sequence: u32,
     /// When the frame was captured, CLOCK_MONOTONIC; by the driver's stamp, which may lie.
-    /// [`Timestamps`](super::health::timestamps::Timestamps) judges it.
+    /// [`Timestamps`](super::health::timestamps::Timestamps) checks it.
     pub capture_ns: u64,
     /// Bytes from the start of the slot to the first sample (V4L2 `data_offset`).
     pub offset_bytes: u32,
@@ -149,7 +149,7 @@ impl std::fmt::Debug for NotArmed {
     }
 }
 
-/// What a source knows of the camera behind it that helps to judge its stream.
+/// What a source knows of the camera behind it that helps to find out why its stream is slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Traits {
     /// It is plugged into a USB port, which can be reset ([`FrameSource::reset_port`]).

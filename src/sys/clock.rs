@@ -37,7 +37,7 @@ fn read(id: libc::clockid_t) -> u64 {
 
 /// When the kernel started this process, in nanoseconds of CLOCK_MONOTONIC; `None` without /proc.
 ///
-/// The kernel tells it in clock ticks, rounded down (`starttime` in proc_pid_stat(5), 10 ms as a
+/// The kernel gives it in clock ticks, rounded down (`starttime` in proc_pid_stat(5), 10 ms as a
 /// rule): the answer is at most one tick too early and never too late, so a time to ready that is
 /// counted from here is never flattering.
 #[must_use]
@@ -54,7 +54,7 @@ pub fn process_start_ns() -> Option<u64> {
     Some(boottime_ns.saturating_sub(asleep_ns))
 }
 
-/// A number that tells this boot of the machine from others: the first half of the kernel's boot id. `None`
+/// A number of this boot of the machine: the first half of the kernel's boot id. `None`
 /// where it cannot be read.
 #[must_use]
 pub fn boot_id() -> Option<u64> {

@@ -1,6 +1,6 @@
-//! Judges frames that carry the number of the frame before them. Pure.
+//! Finds duplicates among frames that carry the number of the frame before them. Pure.
 //!
-//! A frame that comes again shows nothing new, and is not to be judged again. Some drivers do not count at
+//! A frame that comes again shows nothing new, and is not to be inferred again. Some drivers do not count at
 //! all, though: each of their frames has the same number, and a time of its own.
 
 use crate::capture::{Dequeued, StampKind};
@@ -8,7 +8,7 @@ use crate::capture::{Dequeued, StampKind};
 /// So many repeated numbers in a row with a new time each are a driver that does not count.
 const COUNTLESS: u32 = 8;
 
-/// One stream's judge.
+/// The duplicates of one stream.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Duplicates {
     last_ns: Option<u64>,

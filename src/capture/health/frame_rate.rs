@@ -1,6 +1,6 @@
-//! Whether a camera keeps the pace that it agreed to, and if not, why: said once, in plain words. Pure.
+//! Whether a camera keeps the frame rate that it agreed to, and if not, why: reported once. Pure.
 //!
-//! A camera that is silent is the [`supervisor`](super::supervisor)'s; this judges one that delivers, and
+//! A camera that is silent is the [`supervisor`](super::supervisor)'s; this is about one that delivers, and
 //! too seldom.
 
 use crate::capture::Traits;
@@ -110,7 +110,7 @@ impl FrameRateWatch {
         self.found
     }
 
-    /// The stream was stopped or started: nothing is said about the time between.
+    /// The stream was stopped or started: the time between does not count.
     pub const fn restarted(&mut self) {
         self.began_ns = None;
         self.slow_looks = 0;

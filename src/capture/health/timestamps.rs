@@ -1,4 +1,4 @@
-//! Judges the timestamp that a driver puts on a frame. Its sequence numbers are the ledger's
+//! Checks the timestamp that a driver puts on a frame. Its sequence numbers are the ledger's
 //! ([`SequenceTracker`](crate::ledger::SequenceTracker)).
 //!
 //! Drivers lie. Timestamps lie ahead of the clock, go back, or belong to another clock. Each is counted,
@@ -34,7 +34,7 @@ pub struct CheckedStamp {
 /// Sums since arming.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct TimestampCounts {
-    /// Frames judged.
+    /// Frames checked.
     pub frames: u64,
     /// Stamps ahead of the clock.
     pub future: u64,
@@ -46,7 +46,7 @@ pub struct TimestampCounts {
     pub implausible: u64,
 }
 
-/// One stream's judge.
+/// The timestamps of one stream.
 #[derive(Clone, Debug)]
 pub struct Timestamps {
     slack_ns: u64,
@@ -63,7 +63,7 @@ const TRUSTED_INTERVALS: u64 = 4;
 const TRUSTED_NS: u64 = 500 * crate::units::NS_PER_MS;
 
 impl Timestamps {
-    /// A judge of streams with one frame each `interval_ns` (0: unknown).
+    /// For streams with one frame each `interval_ns` (0: unknown).
     #[must_use]
     pub const fn new(interval_ns: u64) -> Self {
         let slack_ns = if interval_ns == 0 {
@@ -99,7 +99,7 @@ impl Timestamps {
         &self.counts
     }
 
-    /// Judges a frame that was dequeued at `now_ns`.
+    /// Checks a frame that was dequeued at `now_ns`.
     pub fn check(&mut self, frame: &Dequeued, now_ns: u64) -> CheckedStamp {
         self.counts.frames += 1;
         let fault = self.stamp_fault(frame, now_ns);

@@ -2,7 +2,7 @@
 //!
 //! Markers with a length are passed over whole, so that a thumbnail's end is not taken for the picture's.
 //! What stands between pictures (padding, the headers of a multipart stream) is nobody's. Whether a picture
-//! is sound is not judged here: that is for whoever decodes it.
+//! is sound is not checked here: the decoder does that.
 //!
 //! # Source
 //! ITU-T T.81 (JPEG), annex B.

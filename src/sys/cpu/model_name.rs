@@ -1,7 +1,7 @@
 //! What the processor is called, from /proc/cpuinfo and the device tree.
 
 /// Arm's numbers of those who design cores, and of cores. Enough for the boards this runs on; others
-/// are told by number.
+/// are given by number.
 ///
 /// # Source
 /// Linux `arch/arm64/include/asm/cputype.h`.

@@ -22,7 +22,7 @@ const CUT: &str = " [cut]";
 
 const _: () = assert!(LINE_BYTES <= PIPE_BUF);
 
-/// How the level of a line is told.
+/// How the level of a line is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
     /// `<3>`: for journald.

@@ -1,4 +1,4 @@
-//! Words to the service manager (sd_notify(3)): ready, and stopping.
+//! Notifications of the service manager (sd_notify(3)): ready, and stopping.
 //!
 //! The vocabulary and its spelling are the sd-notify crate's. Its `notify` is not used: it connects by a path, which
 //! does not reach an abstract name (`@...`); it waits for a manager that does not read; and it allocates, while
@@ -19,7 +19,7 @@ const MESSAGE_BYTES: usize = 512;
 #[derive(Debug)]
 pub struct Notifier(Option<UnixDatagram>);
 
-/// The service manager could not be told.
+/// The service manager could not be notified.
 #[derive(Debug, thiserror::Error)]
 pub enum NotifyError {
     /// `NOTIFY_SOCKET` names something that cannot be connected to.

@@ -126,7 +126,7 @@ impl TfliteEngine {
     }
 
     /// Builds the engine from a file that is named; where its delegate fails and `on_failure` allows it, builds
-    /// it anew with the library's own kernels, and tells why.
+    /// it anew with the library's own kernels, and gives the reason.
     ///
     /// # Errors
     /// What is wrong with the file or the model, or what does not fit.

@@ -35,7 +35,7 @@ pub enum PluginFault {
     /// The file does not export this function.
     #[error("exports no function {0}: this is not an external delegate of TensorFlow Lite")]
     Symbol(&'static str),
-    /// The plugin made no delegate, and said this of it.
+    /// The plugin made no delegate, for this reason.
     #[error("makes no delegate{}", match .0 {
         Some(reason) => format!(": {reason}"),
         None => ", and does not say why: check its options, and that its device is there".to_owned(),
@@ -89,7 +89,7 @@ impl Plugin {
 }
 
 thread_local! {
-    /// What a plugin said while this thread asked it for a delegate.
+    /// What a plugin reported while this thread asked it for a delegate.
     static REPORTED: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 

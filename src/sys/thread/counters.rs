@@ -1,4 +1,4 @@
-//! A thread's look at itself, cheap enough for every frame.
+//! Counters of the calling thread, cheap enough for every frame.
 
 use crate::latency::Sight;
 use crate::sys::io::procfs;
@@ -8,8 +8,7 @@ use std::fs::File;
 use std::marker::PhantomData;
 use std::os::unix::fs::FileExt as _;
 
-/// Counters of the calling thread, which are said to be those of `at_ns`: a stamp that was taken just
-/// before. One system call, about 0.3 us where an invoke takes milliseconds. Does not allocate.
+/// Counters of the calling thread, stamped `at_ns`: a time that was taken just before. One system call, about 0.3 us where an invoke takes milliseconds. Does not allocate.
 #[must_use]
 pub fn counters(at_ns: u64) -> Sight {
     let core = sched_getcpu().unwrap_or_default();
@@ -32,8 +31,8 @@ pub fn counters(at_ns: u64) -> Sight {
     }
 }
 
-/// How long a thread stood in line for its core, ready to run, while others had it. Opened at arming by the
-/// thread that it tells of, so that reading needs neither the heap nor open(2).
+/// How long a thread waited in the run queue of its core, ready to run. Opened at arming by the thread that it
+/// is about, so that reading needs neither the heap nor open(2).
 ///
 /// # Source
 /// Documentation/scheduler/sched-stats.rst of the kernel, "/proc/<pid>/schedstat". The time of a wait is
@@ -42,7 +41,7 @@ pub fn counters(at_ns: u64) -> Sight {
 #[derive(Debug)]
 pub struct RunQueue {
     schedstat: Option<File>,
-    /// The file tells of the thread that opened it: not `Send`.
+    /// The file is about the thread that opened it: not `Send`.
     _thread: PhantomData<*const ()>,
 }
 

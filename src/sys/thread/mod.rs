@@ -1,7 +1,7 @@
 //! Threads with a place: pinned by themselves, verified, at their priority, with their stack present.
 //!
-//! Answers for: that what a thread was asked to be is what the kernel says it is, or that somebody is
-//! told. Does not answer for: what the thread does.
+//! Answers for: that what a thread was asked to be is what the kernel says it is, or that the
+//! difference is reported. Does not answer for: what the thread does.
 #![allow(unsafe_code)]
 // An error here ends the start of the program, and carries two sets of 1024 cores.
 #![allow(clippy::result_large_err)]

@@ -10,7 +10,7 @@
 //! Between attempts it rests: not at all before the first one, then twice as long each time, up to a
 //! bound. It never gives up, and it never asks for the process to end.
 //!
-//! The thread that serves the camera asks [`Supervisor::next`], does that, and tells what came of it with
+//! The thread that serves the camera asks [`Supervisor::next`], does that, and reports the outcome with
 //! [`Supervisor::observe`].
 
 use crate::capture::SourceError;

@@ -1,7 +1,7 @@
-//! What machine this is: cores, nodes, pages, rights, and what the kernel was told about them.
+//! What machine this is: cores, nodes, pages, privileges, and what the kernel's command line says of them.
 //!
 //! Answers for: reading it, from any root (`/`, or a directory with captured files). Does not answer
-//! for: whether a profile fits (`resources::shortfalls`), or cameras (`sys::device::v4l2`).
+//! for: whether a profile fits (`resources`), or cameras (`sys::device::v4l2`).
 //!
 //! # Source
 //! Linux `Documentation/ABI/testing/sysfs-devices-system-cpu`, `Documentation/ABI/stable/sysfs-devices-node`,
@@ -32,7 +32,7 @@ pub struct Topology {
     pub machine: Machine,
     /// The processor's name.
     pub cpu: String,
-    /// The board's name, where the firmware tells it.
+    /// The board's name, where the firmware has it.
     pub board: Option<String>,
     /// The kernel's release.
     pub kernel: String,

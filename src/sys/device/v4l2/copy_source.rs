@@ -20,7 +20,7 @@ pub(super) struct CopySource {
     held: StreamFormat,
     /// Slots that are lent to this source, the oldest first.
     free: Deque<u16, MAX_SLOTS>,
-    /// A buffer could not be given back after its frame was copied: told after the frame.
+    /// A buffer could not be given back after its frame was copied: reported after the frame.
     failed: Option<SourceError>,
     planes: Planes,
     /// Where each plane begins in the mapping of a driver's buffer.

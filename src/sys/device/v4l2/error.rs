@@ -1,4 +1,4 @@
-//! Why a camera cannot be used, said so that it can be mended.
+//! Why a camera cannot be used, with what was found, what was expected, and the setting to change.
 
 use crate::capture::SourceError;
 use crate::sys::device::holders::Holders;

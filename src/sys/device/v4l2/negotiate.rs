@@ -40,7 +40,7 @@ pub(super) struct Agreed {
     pub planes: Planes,
 }
 
-/// What the driver made of it: as read back, not yet judged.
+/// What the driver made of it: as read back, not yet checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Given {
     fourcc: [u8; 4],
@@ -64,7 +64,7 @@ const PRIVATE_MAGIC: u32 = 0xfeed_cafe;
 /// Rates that differ by less than this are the same: 29.97 Hz is not 30 Hz, but 1001/30030 is.
 const RATE_TOLERANCE: f64 = 0.000_5;
 
-/// Sets format and rate, and judges what came of them. Allocates only to say what is wrong.
+/// Sets format and rate, and checks what the driver made of them. Allocates for an error only.
 pub(super) fn negotiate(
     fd: &OwnedFd,
     queue: Queue,

@@ -1,4 +1,4 @@
-//! How fast the processor reads a driver's buffer, beside ordinary memory: uncached memory is told by it.
+//! How fast the processor reads a driver's buffer, beside ordinary memory: that shows uncached memory.
 
 use crate::sys::clock::now_ns;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Why a stream cannot be watched, said so that it can be mended.
+//! Why a stream cannot be read, with what was found and what was expected.
 
 use crate::capture::SourceError;
 use crate::capture::stream::y4m::{Chroma, HeaderError};

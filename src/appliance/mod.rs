@@ -10,81 +10,37 @@
 //! prove    ledgers, histograms, usage -> Proof
 //! ```
 
-mod absent;
-mod alerts;
-mod arm;
-mod bells;
-mod built;
-mod cameras;
-mod decoding;
-mod disk;
+mod commands;
 mod exit;
-mod files;
-mod fitting;
-mod furnish;
-mod further;
-mod gate;
-mod housekeeping;
-mod lines;
-mod messages;
-mod muster;
-mod names;
-mod outputs;
-mod proof;
-mod pulse;
-mod running;
-mod signals;
-mod snapshot;
-mod station;
-mod stop;
+mod prepare;
+mod report;
+mod run;
+mod shared;
+mod start;
 mod threads;
-mod worker;
 
-pub use built::check_model;
-pub use cameras::open_cameras;
-pub use decoding::check_decoding;
+pub use commands::output_trial::{Found, check_output, try_output};
+pub use commands::snapshot::{Recorded, Snapshot, clip, snapshot};
 pub use exit::{Exit, Failure};
-pub use fitting::{Fitted, fit};
-pub use outputs::{Found, check_output, try_output};
-pub use proof::Proof;
-pub use running::Ended;
-pub use snapshot::{Recorded, Snapshot, clip, snapshot};
+pub use prepare::cameras::open_cameras;
+pub use prepare::fit::{Fitted, fit};
+pub use prepare::jpeg::check_decoding;
+pub use prepare::model::check_model;
+pub use report::proof::Proof;
+pub use run::running::Ended;
+pub use shared::options::Options;
 
-use crate::capture::faults::FaultPlan;
-use crate::profile::Feed;
 use crate::sys::clock::now_ns;
 use crate::sys::malloc_guard;
 use crate::sys::memory::exempt_from_balancing;
 use crate::sys::service::notify::Notifier;
 use crate::sys::service::signal::StopSignals;
 use crate::units::{NS_PER_MS, NS_PER_S};
-use std::path::{Path, PathBuf};
+use start::arm::arm;
+use std::path::Path;
 
 /// Longest wait between two looks at what ends a run.
 const LOOK_NS: u64 = 50 * NS_PER_MS;
-
-/// What one run is asked for.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// The profile.
-    pub board: PathBuf,
-    /// End after so many seconds of watching.
-    pub seconds: Option<u64>,
-    /// End after so many results.
-    pub frames: Option<u64>,
-    /// Where results go, a JSON line each; `-` is standard output.
-    pub results: Option<PathBuf>,
-    /// Where the events of rules go, a JSON line each; `-` is standard output.
-    pub events: Option<PathBuf>,
-    /// Where the recording goes.
-    pub record: Option<PathBuf>,
-    /// A Y4M or JPEG stream in the place of the only camera.
-    pub camera: Option<Feed>,
-    /// Faults that every camera is wrapped in.
-    pub faults: Option<FaultPlan>,
-    /// Files that will be written at the end: tried before anything starts.
-    pub writable: Vec<PathBuf>,
-}
 
 /// Arms the board, watches until the time is over, enough was judged, or SIGTERM, SIGINT or SIGHUP comes, and
 /// gives the proof. Threads that do not end within 10 s of the stop are named in it, and left behind.
@@ -110,7 +66,7 @@ pub fn run(options: &Options) -> Result<Ended, Failure> {
     // Before the first thread: every one inherits the mask, so the signals come to this one alone. Until
     // here they end the program at once, whatever file it waits for: nothing has been started.
     let signals = StopSignals::block().map_err(|error| Failure::new(Exit::Internal, error))?;
-    let armed = arm::arm(fitted, options)?;
+    let armed = arm(fitted, options)?;
     let running = armed.go()?;
     if let Some(notifier) = &notifier
         && let Err(error) = notifier.ready("watching")

@@ -1,0 +1,10 @@
+//! Everything that exists before the first thread: the profile held against the machine, files, cameras, memory, models.
+
+pub(crate) mod cameras;
+pub(crate) mod files;
+pub(crate) mod fit;
+pub(crate) mod jpeg;
+pub(crate) mod late_camera;
+pub(crate) mod line_file;
+pub(crate) mod memory;
+pub(crate) mod model;

@@ -1,0 +1,144 @@
+//! The end of the threads: each is waited for, none for ever, and one that died or does not end costs
+//! nobody else's account.
+
+use crate::appliance::exit::{Exit, Failure};
+use crate::sys::clock::now_ns;
+use crate::sys::service::termination::words;
+use crate::sys::thread::Spawned;
+use crate::units::NS_PER_S;
+
+/// Time that all threads together get to end once they were asked to. What takes longer is a call into a
+/// driver, a model or a disk that does not come back.
+pub(crate) const STOP_NS: u64 = 10 * NS_PER_S;
+
+/// Who has ended, and who has not.
+pub(crate) struct Muster {
+    deadline_ns: u64,
+    /// Threads that died, with their last words.
+    died: Vec<String>,
+    /// Threads that did not end.
+    stuck: Vec<String>,
+}
+
+impl Muster {
+    /// Threads get `STOP_NS` from `now_ns` on.
+    pub(crate) const fn new(now_ns: u64) -> Self {
+        Self {
+            deadline_ns: now_ns.saturating_add(STOP_NS),
+            died: Vec::new(),
+            stuck: Vec::new(),
+        }
+    }
+
+    /// The threads that are left get their time from `now_ns` on.
+    pub(crate) const fn anew(&mut self, now_ns: u64) {
+        self.deadline_ns = now_ns.saturating_add(STOP_NS);
+    }
+
+    /// Waits for a thread's end and gives what it leaves behind; `None` when it died, or does not end.
+    pub(crate) fn end_of<T>(&mut self, thread: Spawned<Option<T>>) -> Option<T> {
+        let name = thread.placed.name.clone();
+        let end = self.see_off(thread)?;
+        if end.is_none() {
+            self.died.push(name);
+        }
+        end
+    }
+
+    /// The same for a thread that may leave nothing behind.
+    pub(crate) fn see_off<T>(&mut self, thread: Spawned<T>) -> Option<T> {
+        let name = thread.placed.name.clone();
+        if !thread.ends_within(self.deadline_ns.saturating_sub(now_ns())) {
+            self.stuck.push(name);
+            return None;
+        }
+        match thread.join() {
+            Ok(end) => Some(end),
+            Err(panic) => {
+                self.died.push(format!("{name} ({})", words(&*panic)));
+                None
+            }
+        }
+    }
+
+    /// Some thread still runs: what it may touch has to stay.
+    pub(crate) fn is_stuck(&self) -> bool {
+        !self.stuck.is_empty()
+    }
+
+    /// What went wrong; `None` when every thread ended well.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        let mut faults = Vec::new();
+        if !self.died.is_empty() {
+            faults.push(format!(
+                "thread {} died; please report it",
+                self.died.join(", ")
+            ));
+        }
+        if self.is_stuck() {
+            faults.push(format!(
+                "thread {} did not end within {} s of the stop: a driver, a model or a disk holds it up",
+                self.stuck.join(", "),
+                STOP_NS / NS_PER_S
+            ));
+        }
+        (!faults.is_empty()).then(|| Failure::new(Exit::Internal, faults.join("; ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Muster, STOP_NS};
+    use crate::appliance::Exit;
+    use crate::sys::clock::now_ns;
+    use crate::sys::cpu::core_set::CoreSet;
+    use crate::sys::thread::{Children, Policy, Spawned, ThreadSpec, current_cores, spawn};
+    use std::sync::mpsc;
+
+    fn thread(
+        name: &str,
+        body: impl FnOnce() -> Option<u8> + Send + 'static,
+    ) -> Spawned<Option<u8>> {
+        let spec = ThreadSpec {
+            name: name.into(),
+            cores: CoreSet::single(current_cores().unwrap().first().unwrap()),
+            policy: Policy::Other,
+            children: Children::Reset,
+            policy_required: false,
+            stack_bytes: 256 << 10,
+        };
+        spawn(spec, move |_| body()).unwrap()
+    }
+
+    #[test]
+    fn one_that_dies_or_hangs_costs_nobody_else_s_account() {
+        let (_never, hangs) = mpsc::channel::<()>();
+        let stuck = thread("stuck", move || hangs.recv().ok().map(|()| 0));
+        let dies = thread("dies", || panic!("of its own"));
+        let late = thread("late", || Some(7));
+        // The deadline has passed already: whoever has ended has, and the others are not waited for.
+        let mut muster = Muster::new(now_ns().saturating_sub(STOP_NS));
+        while !dies.is_finished() || !late.is_finished() {
+            std::thread::yield_now();
+        }
+        assert_eq!(muster.end_of(stuck), None);
+        assert_eq!(muster.end_of(dies), None);
+        assert_eq!(muster.end_of(late), Some(7));
+        assert!(muster.is_stuck());
+        let failure = muster.failure().unwrap();
+        assert_eq!(failure.exit, Exit::Internal);
+        let message = failure.message;
+        assert!(
+            message.contains("thread dies (of its own) died"),
+            "{message}"
+        );
+        assert!(message.contains("thread stuck did not end"), "{message}");
+    }
+
+    #[test]
+    fn threads_that_end_well_are_no_failure() {
+        let mut muster = Muster::new(now_ns());
+        assert_eq!(muster.end_of(thread("well", || Some(1))), Some(1));
+        assert!(muster.failure().is_none() && !muster.is_stuck());
+    }
+}

@@ -1,0 +1,5 @@
+//! The capture thread: frames of one core's cameras go from their drivers into their rings.
+
+pub(crate) mod capture_loop;
+#[cfg(test)]
+mod tests;

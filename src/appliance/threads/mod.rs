@@ -1,0 +1,8 @@
+//! The threads of a run, a folder each.
+
+pub(crate) mod bodies;
+pub(crate) mod capture;
+pub(crate) mod disk;
+pub(crate) mod housekeeping;
+pub(crate) mod inference;
+pub(crate) mod output;

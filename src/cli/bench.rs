@@ -206,9 +206,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let report = measure(&arguments.experiment, progress)?;
     if arguments.json.is_some() && arguments.json_file().is_none() {
-        super::print(&format!("{:#}\n", report.json()))?;
+        super::print::print(&format!("{:#}\n", report.json()))?;
     } else {
-        super::print(&report)?;
+        super::print::print(&report)?;
     }
     write(arguments, &report)
 }

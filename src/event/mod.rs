@@ -2,7 +2,7 @@
 //!
 //! Answers for: which detections of successive frames are one thing, and what of its way is worth telling.
 //! Does not answer for: what a detection is (`postprocess`), or who is told (`appliance`). Knows no clock:
-//! time is the capture stamp of the frames that were judged. While a camera gives no frames, nothing is
+//! time is the capture stamp of the frames that were inferred. While a camera gives no frames, nothing is
 //! known, and nothing is told.
 //!
 //! ```text
@@ -23,7 +23,7 @@ mod watch_tests;
 pub use kalman::Bounds;
 pub use rule::RuleCounts;
 pub use tracker::{Counts, Gone, Settings, Track, Tracker};
-pub use watch::{Judged, Watch, WatchCounts};
+pub use watch::{Observation, Watch, WatchCounts};
 
 use crate::profile::Direction;
 

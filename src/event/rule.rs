@@ -104,7 +104,7 @@ enum State {
 pub(super) struct Frame {
     /// An event of the rule, without what is particular.
     pub(super) event: Event,
-    /// Nothing was judged for longer than a track is remembered.
+    /// Nothing was inferred for longer than a track is remembered.
     pub(super) gap: bool,
 }
 

@@ -1,8 +1,10 @@
-//! Outputs looked at, and tried, without waiting for an event.
+//! `pinsight output`: one output tried, without waiting for an event.
 
 use crate::appliance::exit::{Exit, Failure};
 use crate::appliance::threads::output::output::{refusal, serial_port};
-use crate::event::output::{Link, Next, Outlet, Patience, Switch as _, Wire as _, Words, sentence};
+use crate::event::output::{
+    DrainTimeout, Link, Next, Switch as _, SwitchPort, Wire as _, Words, sentence,
+};
 use crate::event::{Event, Phase};
 use crate::profile::{Board, Delivery, GpioMode, Output};
 use crate::sys::clock::{now_ns, realtime_ns};
@@ -19,63 +21,6 @@ use std::time::Duration;
 const LEVEL_MS: u64 = 1000;
 /// Time between two looks at a line that sends.
 const LOOK: Duration = Duration::from_millis(10);
-
-/// What was found where an output's device, or a model, should be.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// The device or the model, in words.
-    pub what: String,
-    /// What will not do, though it does not refuse the board.
-    pub warnings: Vec<String>,
-}
-
-/// Looks at the device of an output, and neither switches nor sends.
-///
-/// # Errors
-/// The device may not be used, or is in use. One that is not there is a warning: a run waits for it.
-pub fn check_output(output: &Output) -> Result<Found, Failure> {
-    let refuse = |error: &dyn std::fmt::Display| refusal(&output.name, error);
-    let (Delivery::Gpio { device, .. } | Delivery::Serial { device, .. }) = &output.delivery;
-    if !device.exists() {
-        let device = device.display();
-        return Ok(Found {
-            what: format!("{device} is not there"),
-            warnings: vec![format!(
-                "output {}: a run starts without {device}, and its events are lost until it comes",
-                output.name
-            )],
-        });
-    }
-    match &output.delivery {
-        Delivery::Gpio {
-            device,
-            gpio_line,
-            active_low,
-            ..
-        } => {
-            let port = GpioPort::new(device.clone(), *gpio_line, *active_low);
-            Ok(Found {
-                what: port.describe().map_err(|error| refuse(&error))?,
-                warnings: Vec::new(),
-            })
-        }
-        Delivery::Serial { device, rate_baud } => {
-            let port = serial_port(&output.name, device, *rate_baud)?;
-            let holders = port.look().map_err(|errno| refuse(&port.explain(errno)))?;
-            let warning = (!holders.is_empty()).then(|| {
-                format!(
-                    "output {}: {}: {holders} as well",
-                    output.name,
-                    device.display()
-                )
-            });
-            Ok(Found {
-                what: format!("serial line {} at {rate_baud} baud", device.display()),
-                warnings: warning.into_iter().collect(),
-            })
-        }
-    }
-}
 
 /// Tries an output of a board: a GPIO line goes on for the length of its pulse, or for a second where it
 /// follows a state; a serial line gets an event of the rule "test". Gives what was done, in words.
@@ -149,20 +94,20 @@ enum PulseFault {
 }
 
 /// On, for so long or until a signal to stop, and off. Gives the signal.
-fn pulse<O: Outlet>(
-    outlet: &mut O,
+fn pulse<P: SwitchPort>(
+    port: &mut P,
     on_ns: u64,
     signals: &StopSignals,
 ) -> Result<Option<Signal>, PulseFault> {
-    let mut line = outlet.open().map_err(PulseFault::Open)?;
-    let told = line.set(true);
+    let mut line = port.open().map_err(PulseFault::Open)?;
+    let switched = line.set(true);
     // A wait that fails ends the pulse at once.
-    let stopped = match told {
+    let stopped = match switched {
         Ok(()) => signals.wait(on_ns).unwrap_or_default(),
         Err(_) => None,
     };
     // Off in any case.
-    told.and(line.set(false)).map_err(PulseFault::Set)?;
+    switched.and(line.set(false)).map_err(PulseFault::Set)?;
     Ok(stopped)
 }
 
@@ -182,7 +127,7 @@ fn send(port: SerialPort) -> Result<String, String> {
     let explain = port.clone();
     let mut link = Link::new(port);
     let mut queue = Some(line.clone());
-    let mut patience = Patience::new(now_ns(), 0);
+    let mut timeout = DrainTimeout::new(now_ns(), 0);
     loop {
         let now = now_ns();
         let next = link.step(now, || queue.take());
@@ -194,7 +139,7 @@ fn send(port: SerialPort) -> Result<String, String> {
             return Ok(line.trim_end().to_owned());
         }
         let gone = link.counts().bytes.saturating_sub(unsent as u64);
-        if !patience.lasts(now, gone) {
+        if !timeout.lasts(now, gone) {
             return Err(format!(
                 "{gone} of {} bytes left: something holds the line up",
                 line.len()
@@ -214,8 +159,8 @@ mod tests {
     #[test]
     fn a_signal_ends_the_trial_of_a_line_and_it_is_off() {
         let signals = StopSignals::block().unwrap();
-        let (told, seen) = channel();
-        let mut lamp = Lamp(told);
+        let (switched, seen) = channel();
+        let mut lamp = Lamp(switched);
         assert_eq!(pulse(&mut lamp, 1, &signals), Ok(None));
         nix::sys::signal::raise(Signal::SIGINT).unwrap();
         let ended = pulse(&mut lamp, 600 * NS_PER_S, &signals);

@@ -2,10 +2,12 @@
 //! driver's queue, the lane, and the pass that makes a model's input.
 
 use crate::appliance::exit::{Exit, Failure};
-use crate::appliance::prepare::fit::{self, Fitted};
+use crate::appliance::prepare::fit::{Fitted, fit};
+use crate::appliance::prepare::format::{describe, image_bytes};
 use crate::appliance::prepare::jpeg::Buffers;
-use crate::appliance::prepare::memory::{Furnished, Lane, describe, furnish, image_bytes};
+use crate::appliance::prepare::memory::{Allocated, Lane, allocate};
 use crate::appliance::shared::options::Options;
+use crate::appliance::threads::sizes;
 use crate::capture::health::timestamps::Continuity;
 use crate::capture::stream::clip::{Clip, ClipKind};
 use crate::capture::{Dequeue, Dequeued, FrameSource, Readiness, SourceError};
@@ -54,17 +56,17 @@ pub fn snapshot(board: &Path, camera: &str, frames: u32) -> Result<Snapshot, Fai
     let refuse = |error: &dyn std::fmt::Display| {
         Failure::new(Exit::Camera, format!("camera {camera}: {error}"))
     };
-    let (furnished, lane) = alone(board, camera)?;
+    let (allocated, lane) = alone(board, camera)?;
     let format = format!("{} by {}", describe(&lane.source.format()), lane.io);
-    let camera = &furnished.fitted.board.cameras[0];
+    let camera = &allocated.fitted.board.cameras[0];
     let (view, time_out_ns) = (camera.view, camera.time_out_ms * NS_PER_MS);
     let width_px = lane.source.format().width_px;
-    let mut sitting = Sitting::new(lane, time_out_ns).map_err(|error| refuse(&error))?;
-    let taken = sitting.nth(frames);
+    let mut session = Session::new(lane, time_out_ns).map_err(|error| refuse(&error))?;
+    let taken = session.nth(frames);
     // The driver stops writing before its slots go.
-    let _ = sitting.source.stop();
+    let _ = session.source.stop();
     let frame = taken.map_err(|error| refuse(&error))?;
-    let mut picture = sitting.develop(&frame).map_err(|error| refuse(&error))?;
+    let mut picture = session.convert(&frame).map_err(|error| refuse(&error))?;
     if let Some(region) = view.region_px {
         // A large picture was halved, some times.
         let shown = region.map(|px| px * picture.width() / width_px);
@@ -119,7 +121,7 @@ pub fn clip(board: &Path, camera: &str, frames: u32, kind: ClipKind) -> Result<R
     let refuse = |error: &dyn std::fmt::Display| {
         Failure::new(Exit::Camera, format!("camera {camera}: {error}"))
     };
-    let (furnished, lane) = alone(board, camera)?;
+    let (allocated, lane) = alone(board, camera)?;
     let stream = lane.source.format();
     let format = format!("{} by {}", describe(&stream), lane.io);
     let clip = Clip::new(&stream, kind).ok_or_else(|| {
@@ -146,22 +148,22 @@ pub fn clip(board: &Path, camera: &str, frames: u32, kind: ClipKind) -> Result<R
     let most = usize::try_from(bytes).unwrap_or(usize::MAX);
     recorded.stream.resize(header_bytes + most, 1);
     recorded.stream.truncate(header_bytes);
-    let time_out_ns = furnished.fitted.board.cameras[0].time_out_ms * NS_PER_MS;
-    let mut sitting = Sitting::new(lane, time_out_ns).map_err(|error| refuse(&error))?;
-    let taken = sitting.clip(frames, &clip, &mut recorded);
+    let time_out_ns = allocated.fitted.board.cameras[0].time_out_ms * NS_PER_MS;
+    let mut session = Session::new(lane, time_out_ns).map_err(|error| refuse(&error))?;
+    let taken = session.clip(frames, &clip, &mut recorded);
     // The driver stops writing before its slots go.
-    let _ = sitting.source.stop();
+    let _ = session.source.stop();
     taken.map_err(|error| refuse(&error))?;
     Ok(recorded)
 }
 
 /// The memory of a board that has this camera alone, and the camera in it.
-fn alone(board: &Path, camera: &str) -> Result<(Furnished, Lane), Failure> {
-    let fitted = with_one_camera(fit::fit(board)?, camera)?;
-    let mut furnished = furnish(fitted, &Options::default(), Fitted::over_budget)?;
-    let lane = furnished.lanes.pop();
+fn alone(board: &Path, camera: &str) -> Result<(Allocated, Lane), Failure> {
+    let fitted = with_one_camera(fit(board, sizes::fixed)?, camera)?;
+    let mut allocated = allocate(fitted, &Options::default(), Fitted::over_budget)?;
+    let lane = allocated.lanes.pop();
     let lane = lane.ok_or_else(|| Failure::new(Exit::Internal, "a camera without a lane"))?;
-    Ok((furnished, lane))
+    Ok((allocated, lane))
 }
 
 /// The board as if it had this camera alone.
@@ -182,7 +184,7 @@ fn with_one_camera(mut fitted: Fitted, camera: &str) -> Result<Fitted, Failure> 
 
 /// Why there is no picture.
 #[derive(Debug)]
-enum SittingError {
+enum SnapshotError {
     Source(SourceError),
     /// No whole frame within the time-out, and the damaged ones meanwhile.
     Silent {
@@ -198,7 +200,7 @@ enum SittingError {
     Spoilt(String),
 }
 
-impl std::fmt::Display for SittingError {
+impl std::fmt::Display for SnapshotError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Source(error) => error.fmt(f),
@@ -218,14 +220,14 @@ impl std::fmt::Display for SittingError {
     }
 }
 
-impl From<SourceError> for SittingError {
+impl From<SourceError> for SnapshotError {
     fn from(error: SourceError) -> Self {
         Self::Source(error)
     }
 }
 
 /// A camera that streams.
-struct Sitting {
+struct Session {
     // Dropped first: the slots outlive what writes into them.
     source: Box<dyn FrameSource>,
     producer: LaneProducer,
@@ -234,19 +236,19 @@ struct Sitting {
     time_out_ns: u64,
 }
 
-impl Sitting {
-    fn new(lane: Lane, time_out_ns: u64) -> Result<Self, SittingError> {
+impl Session {
+    fn new(lane: Lane, time_out_ns: u64) -> Result<Self, SnapshotError> {
         let tap = lane.taps.into_iter().next();
-        let mut sitting = Self {
+        let mut session = Self {
             format: lane.source.format(),
             source: lane.source,
             producer: lane.producer,
-            tap: tap.ok_or_else(|| SittingError::Spoilt("no reader".into()))?,
+            tap: tap.ok_or_else(|| SnapshotError::Spoilt("no reader".into()))?,
             time_out_ns,
         };
-        sitting.lend()?;
-        sitting.source.start(now_ns())?;
-        Ok(sitting)
+        session.lend()?;
+        session.source.start(now_ns())?;
+        Ok(session)
     }
 
     /// Lends every free slot to the driver.
@@ -259,14 +261,14 @@ impl Sitting {
     }
 
     /// The `wanted`-th whole frame from now on, published.
-    fn nth(&mut self, wanted: u32) -> Result<Dequeued, SittingError> {
+    fn nth(&mut self, wanted: u32) -> Result<Dequeued, SnapshotError> {
         let mut polled = PollSet::new();
         let mut deadline_ns = now_ns().saturating_add(self.time_out_ns);
         let (mut whole, mut damaged) = (0, 0);
         loop {
             let now = now_ns();
             if now >= deadline_ns {
-                return Err(SittingError::Silent {
+                return Err(SnapshotError::Silent {
                     time_out_ms: self.time_out_ns / NS_PER_MS,
                     damaged,
                 });
@@ -277,12 +279,12 @@ impl Sitting {
                     self.wait(&mut polled, now, deadline_ns);
                     continue;
                 }
-                Dequeue::Ended => return Err(SittingError::Ended { whole, wanted }),
+                Dequeue::Ended => return Err(SnapshotError::Ended { whole, wanted }),
             };
             let slot = self
                 .producer
                 .dequeued(frame.slot)
-                .map_err(|error| SittingError::Spoilt(error.to_string()))?;
+                .map_err(|error| SnapshotError::Spoilt(error.to_string()))?;
             if frame.damaged || frame.bytes_used < image_bytes(&self.format) {
                 damaged += 1;
             } else {
@@ -305,11 +307,11 @@ impl Sitting {
                 ..meta
             });
             let slot = meta
-                .ok_or_else(|| SittingError::Spoilt("a picture too large".into()))
+                .ok_or_else(|| SnapshotError::Spoilt("a picture too large".into()))
                 .and_then(|meta| {
                     self.producer
                         .fill(slot, &meta)
-                        .map_err(|error| SittingError::Spoilt(error.to_string()))
+                        .map_err(|error| SnapshotError::Spoilt(error.to_string()))
                 })?;
             self.producer.publish(slot);
             return Ok(frame);
@@ -322,11 +324,11 @@ impl Sitting {
         frames: u32,
         clip: &Clip,
         recorded: &mut Recorded,
-    ) -> Result<(), SittingError> {
+    ) -> Result<(), SnapshotError> {
         let mut last = None;
         for whole in 0..frames {
             let frame = self.nth(1).map_err(|error| match error {
-                SittingError::Ended { .. } => SittingError::Ended {
+                SnapshotError::Ended { .. } => SnapshotError::Ended {
                     whole,
                     wanted: frames,
                 },
@@ -339,10 +341,10 @@ impl Sitting {
             let lease = self
                 .tap
                 .claim_newest(|_| {})
-                .map_err(|error| SittingError::Spoilt(error.to_string()))?
-                .ok_or_else(|| SittingError::Spoilt("it was not published".into()))?;
+                .map_err(|error| SnapshotError::Spoilt(error.to_string()))?
+                .ok_or_else(|| SnapshotError::Spoilt("it was not published".into()))?;
             if !clip.push(lease.payload(), &mut recorded.stream) {
-                return Err(SittingError::Spoilt("it is too short".into()));
+                return Err(SnapshotError::Spoilt("it is too short".into()));
             }
             drop(lease);
             self.lend()?;
@@ -363,8 +365,8 @@ impl Sitting {
     }
 
     /// The published frame as a picture, by the pass that makes a model's input.
-    fn develop(&self, frame: &Dequeued) -> Result<RgbImage, SittingError> {
-        let spoilt = |error: &dyn std::fmt::Display| SittingError::Spoilt(error.to_string());
+    fn convert(&self, frame: &Dequeued) -> Result<RgbImage, SnapshotError> {
+        let spoilt = |error: &dyn std::fmt::Display| SnapshotError::Spoilt(error.to_string());
         let lease = self
             .tap
             .claim_newest(|_| {})

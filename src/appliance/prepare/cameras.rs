@@ -1,7 +1,9 @@
 //! From a camera's table in the profile to a source that has agreed on its format.
 
+use super::format::describe;
+use super::late_camera::{UnarmedLate, Wanted};
+use super::v4l2_camera::{interval_ns, open_v4l2};
 use crate::appliance::exit::{Exit, Failure};
-use crate::appliance::prepare::late_camera::{UnarmedLate, Wanted};
 use crate::appliance::shared::options::Options;
 use crate::capture::UnarmedSource;
 use crate::capture::faults::UnarmedFaults;
@@ -9,14 +11,11 @@ use crate::capture::synthetic::image::{ImageConfig, UnarmedImage};
 use crate::capture::synthetic::image_folder::{PicturesConfig, UnarmedPictures};
 use crate::capture::synthetic::pattern::{Level, PatternConfig, UnarmedPattern};
 use crate::profile::{AbsentCamera, Board, Camera, Container, Feed, Source};
-use crate::sys::device::v4l2::{CameraError, CameraRequest, UnarmedCamera};
 use crate::sys::io::stream::{StreamConfig, UnarmedStream};
-use crate::units::NS_PER_S;
-use std::path::Path;
 use std::sync::mpsc::Sender;
 
 /// Opens every camera of the board; with a plan of faults, each one behind its own. Those that are not
-/// there and may be waited for are told to `wanted` once they have their slots.
+/// there and may be waited for are sent to `wanted` once they have their slots.
 ///
 /// # Errors
 /// The first one that cannot be had, with its name.
@@ -61,10 +60,7 @@ fn open(
                 height_px: camera.height_px,
                 interval_ns,
             };
-            match UnarmedImage::open(&config) {
-                Ok(source) => Ok(Box::new(source)),
-                Err(error) => Err(refuse(&error)),
-            }
+            boxed(UnarmedImage::open(&config)).map_err(|error| refuse(&error))
         }
         Source::Pattern => {
             let config = PatternConfig {
@@ -74,10 +70,7 @@ fn open(
                 interval_ns,
                 level: Level::Percent75,
             };
-            match UnarmedPattern::new(config) {
-                Ok(source) => Ok(Box::new(source)),
-                Err(error) => Err(refuse(&error)),
-            }
+            boxed(UnarmedPattern::new(config)).map_err(|error| refuse(&error))
         }
         Source::Stream {
             container: Container::Mjpeg,
@@ -90,10 +83,7 @@ fn open(
                 size_px: (camera.width_px, camera.height_px),
                 interval_ns,
             };
-            match UnarmedPictures::open(&config) {
-                Ok(source) => Ok(Box::new(source)),
-                Err(error) => Err(refuse(&error)),
-            }
+            boxed(UnarmedPictures::open(&config)).map_err(|error| refuse(&error))
         }
         Source::Stream {
             container,
@@ -110,10 +100,7 @@ fn open(
                 size_px: (!as_it_comes).then_some((camera.width_px, camera.height_px)),
                 interval_ns: (!as_it_comes).then_some(interval_ns),
             };
-            match UnarmedStream::open(&config) {
-                Ok(source) => Ok(Box::new(source)),
-                Err(error) => Err(refuse(&error)),
-            }
+            boxed(UnarmedStream::open(&config)).map_err(|error| refuse(&error))
         }
         Source::V4l2 { device } => match (open_v4l2(device, camera), wanted) {
             (Ok(source), _) => Ok(source),
@@ -131,32 +118,9 @@ fn open(
     }
 }
 
-/// Opens a V4L2 camera as the profile asks for it.
-///
-/// # Errors
-/// Why it cannot be used.
-pub(crate) fn open_v4l2(device: &Path, camera: &Camera) -> Result<Box<UnarmedCamera>, CameraError> {
-    let request = CameraRequest {
-        pixel: camera.format,
-        width_px: camera.width_px,
-        height_px: camera.height_px,
-        rate_hz: camera.rate_hz,
-        crop: camera.crop,
-    };
-    let mut source = UnarmedCamera::open(device, &request, camera.io)?;
-    source.set_copied_buffers(camera.driver_slots as usize);
-    source.set_controls(&camera.controls)?;
-    Ok(Box::new(source))
-}
-
-/// Time between frames at a rate that the profile allows (0.1 to 1000 Hz).
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss
-)]
-pub(crate) fn interval_ns(rate_hz: f64) -> u64 {
-    (NS_PER_S as f64 / rate_hz).round() as u64
+/// A source of whatever kind.
+fn boxed<S: UnarmedSource + 'static, E>(source: Result<S, E>) -> Result<Box<dyn UnarmedSource>, E> {
+    Ok(Box::new(source?))
 }
 
 /// Puts a stream in the place of the board's only camera: Y4M, or where the camera has `format = "MJPG"`
@@ -203,7 +167,7 @@ pub fn open_cameras(board: &Board) -> Result<Vec<String>, Failure> {
             return Ok("not there, and waited for when the board runs".to_owned());
         }
         let source = open(camera, false, None)?;
-        let format = crate::appliance::prepare::memory::describe(&source.format());
+        let format = describe(&source.format());
         Ok(format!("{format} by {}", source.io()))
     };
     board.cameras.iter().map(described).collect()

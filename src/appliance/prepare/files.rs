@@ -1,7 +1,8 @@
 //! The files that a run writes while it watches, opened before anything else is.
 
+use super::line_file::LineFile;
 use crate::appliance::exit::{Exit, Failure};
-use crate::appliance::prepare::line_file::LineLog;
+use crate::appliance::shared::names::Names;
 use crate::appliance::shared::options::Options;
 use crate::profile::Board;
 use crate::record::{FileHeader, RECORD_BYTES, Recording};
@@ -12,25 +13,25 @@ use std::path::Path;
 #[derive(Debug)]
 pub(crate) struct Files {
     /// Of results.
-    pub(crate) results: Option<LineLog>,
+    pub(crate) results: Option<LineFile>,
     /// Of the events of rules.
-    pub(crate) events: Option<LineLog>,
+    pub(crate) events: Option<LineFile>,
     pub(crate) recording: Option<Recording>,
 }
 
 impl Files {
     /// Opens what `options` name; with several refusals, the first one's words.
-    pub(crate) fn open(board: &Board, options: &Options) -> Result<Self, Failure> {
+    pub(crate) fn open(board: &Board, names: &Names, options: &Options) -> Result<Self, Failure> {
         let mut files = Self {
-            results: line_log(options.results.as_deref(), "results")?,
-            events: line_log(options.events.as_deref(), "events")?,
+            results: line_file(options.results.as_deref(), "results")?,
+            events: line_file(options.events.as_deref(), "events")?,
             recording: None,
         };
         if files.events.is_some() && board.rules.is_empty() {
             log::warn!("--events: the board has no [[rule]], so there will be no events");
         }
         if let Some(path) = &options.record {
-            let opened = Recording::open(path, &header(board), boot_id().unwrap_or(0));
+            let opened = Recording::open(path, &header(board, names), boot_id().unwrap_or(0));
             let (recording, origin) = opened.map_err(|error| Failure::new(Exit::Storage, error))?;
             log::info!("recording {}: {origin}", path.display());
             files.recording = Some(recording);
@@ -40,9 +41,9 @@ impl Files {
 }
 
 /// Opens a file of JSON lines, if one is named.
-fn line_log(path: Option<&Path>, what: &str) -> Result<Option<LineLog>, Failure> {
+fn line_file(path: Option<&Path>, what: &str) -> Result<Option<LineFile>, Failure> {
     let open = |path: &Path| {
-        LineLog::open(path).map_err(|error| {
+        LineFile::open(path).map_err(|error| {
             let advice = if error.raw_os_error() == Some(nix::libc::ENXIO) {
                 "start its reader first"
             } else {
@@ -56,13 +57,13 @@ fn line_log(path: Option<&Path>, what: &str) -> Result<Option<LineLog>, Failure>
 }
 
 /// What the indices in the board's records mean.
-fn header(board: &Board) -> FileHeader {
+fn header(board: &Board, names: &Names) -> FileHeader {
     FileHeader {
         board: board.name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        cameras: board.cameras.iter().map(|c| c.name.clone()).collect(),
-        models: board.models.iter().map(|m| m.name.clone()).collect(),
-        labels: board.models.iter().map(|m| m.labels.clone()).collect(),
+        cameras: names.cameras.clone(),
+        models: names.models.clone(),
+        labels: names.labels.clone(),
         capacity: board.housekeeping.record_results,
         record_bytes: RECORD_BYTES as u64,
     }

@@ -1,13 +1,7 @@
 //! A profile held against this machine: what `check` shows, and what `run` starts from.
 
 use crate::appliance::exit::{Exit, Failure};
-use crate::appliance::shared::messages::RESULT_BYTES;
-use crate::appliance::threads::disk::disk;
-use crate::appliance::threads::housekeeping::rules::Alerts;
-use crate::appliance::threads::inference::cascade::Account;
-use crate::appliance::threads::inference::worker::View;
 use crate::frame::Decoding;
-use crate::latency::{Arrivals, Histogram};
 use crate::profile::{self, Board, LoadError};
 use crate::resources;
 use crate::resources::budget::{self, Budget, Fixed, FrameNeed};
@@ -15,7 +9,7 @@ use crate::resources::shortfall::{Finding, Moved, Severity};
 use crate::sys::cpu::topology::{self, Topology};
 use std::path::Path;
 
-/// Bytes of a hot thread's stack, all of it locked. The deepest use seen is less than a third of it, by pictures that are turned.
+/// Bytes of a hot thread's stack, all of it locked. The deepest use seen is less than a third of it, by images that are turned.
 pub(crate) const STACK_BYTES: usize = 512 * 1024;
 
 /// A board on a machine.
@@ -33,13 +27,15 @@ pub struct Fitted {
     pub findings: Vec<Finding>,
     /// Threads that were given another core.
     pub moved: Vec<Moved>,
+    fixed: fn(&Board) -> Fixed,
 }
 
 /// Reads the profile and holds it against this machine. Starts nothing, opens no camera.
+/// `fixed` gives the sizes of what threads make for themselves.
 ///
 /// # Errors
 /// The profile's faults, all of them, or what the machine does not tell.
-pub fn fit(path: &Path) -> Result<Fitted, Failure> {
+pub(crate) fn fit(path: &Path, fixed: fn(&Board) -> Fixed) -> Result<Fitted, Failure> {
     let board =
         profile::load(path).map_err(|error: LoadError| Failure::new(Exit::Profile, error))?;
     let topology =
@@ -53,6 +49,7 @@ pub fn fit(path: &Path) -> Result<Fitted, Failure> {
         topology,
         findings: Vec::new(),
         moved,
+        fixed,
     };
     fitted.findings = resources::fit(&fitted.board, &fitted.topology.machine, &fitted.budget);
     Ok(fitted)
@@ -65,7 +62,7 @@ impl Fitted {
             &self.board,
             &self.topology.machine,
             needs,
-            &fixed(&self.board),
+            &(self.fixed)(&self.board),
         );
         self.decoding = budget::decoding(&self.board, needs);
         self.findings = resources::fit(&self.board, &self.topology.machine, &self.budget);
@@ -103,36 +100,5 @@ impl Fitted {
             .filter(|finding| finding.severity == Severity::Warning)
             .map(|finding| finding.misfit.to_string());
         moved.chain(warned).collect()
-    }
-}
-
-/// Sizes that the profile's arithmetic takes from the modules that own them.
-fn fixed(board: &Board) -> Fixed {
-    let judges = board.cameras.iter().map(|camera| board.judges_of(camera));
-    let judges = judges.sum::<usize>() as u64;
-    let further = board.workers.iter().map(|worker| worker.then.len());
-    let further = further.sum::<usize>() as u64;
-    let cameras = board.cameras.len() as u64;
-    Fixed {
-        result_bytes: RESULT_BYTES,
-        // Each worker measures each of its cameras and each further model; each camera has its arrivals; the live line has one.
-        histogram_bytes: judges * View::measured_bytes()
-            + further * Account::bytes()
-            + cameras * Arrivals::bytes()
-            + Histogram::bytes(),
-        stack_bytes: STACK_BYTES as u64,
-        event_bytes: Alerts::bytes(board),
-        file_bytes: disk::bytes(board),
-        model_bytes: board
-            .workers
-            .iter()
-            .map(|worker| {
-                // A file that is not there is refused when it is read, with its name.
-                let files = board
-                    .models_of(worker)
-                    .filter_map(|(_, model)| std::fs::metadata(&model.path).ok());
-                files.map(|file| file.len()).sum()
-            })
-            .collect(),
     }
 }

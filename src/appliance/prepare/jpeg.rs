@@ -1,8 +1,8 @@
 //! Cameras that send compressed frames: the memory in which a worker decodes them, and the malloc arena that
 //! the decoder needs.
 
+use super::fit::Fitted;
 use crate::appliance::exit::{Exit, Failure};
-use crate::appliance::prepare::fit::Fitted;
 use crate::decode::{Damage, Jpeg, Samples};
 use crate::frame::{Colour, Decoding, StreamFormat};
 use crate::profile::{Board, Camera};
@@ -15,9 +15,8 @@ const STEP_KIB: u64 = 64;
 
 /// Plain memory on the node of a worker's first core.
 pub(crate) fn beside_worker(
-    board: &Board,
-    cores: &[usize],
     fitted: &Fitted,
+    cores: &[usize],
     bytes: u64,
 ) -> Result<Region, Failure> {
     let machine = &fitted.topology.machine;
@@ -26,12 +25,12 @@ pub(crate) fn beside_worker(
         bytes,
         pages: Pages::Plain,
         node: (machine.nodes.len() > 1).then_some(node),
-        on_shortage: board.memory.on_shortage,
+        on_shortage: fitted.board.memory.on_shortage,
     })
     .map_err(|error| Failure::new(Exit::Machine, error))
 }
 
-/// Where one worker decodes. Empty for a board whose cameras send open samples.
+/// Where one worker decodes. Empty for a board whose cameras send raw samples.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
     copy: &'static mut [u8],
@@ -41,16 +40,15 @@ pub(crate) struct Buffers {
 impl Buffers {
     /// Buffers of these sizes, mapped to the end of the process.
     pub(crate) fn map(
-        board: &Board,
-        cores: &[usize],
         fitted: &Fitted,
+        cores: &[usize],
         decoding: Decoding,
     ) -> Result<Self, Failure> {
         let bytes = decoding.copy_bytes + decoding.picture_bytes;
         if bytes == 0 {
             return Ok(Self::default());
         }
-        let whole = beside_worker(board, cores, fitted, bytes)?.leak();
+        let whole = beside_worker(fitted, cores, bytes)?.leak();
         let copy_bytes = usize::try_from(decoding.copy_bytes).unwrap_or(usize::MAX);
         let (copy, picture) = whole
             .split_at_mut_checked(copy_bytes)
@@ -103,7 +101,7 @@ impl HeapNeed {
             };
             let guard = malloc_guard::guard_on();
             let before = hot.counts();
-            // The last trial is a damaged picture: it is the way there that counts.
+            // The last trial is a corrupt picture: it is what it takes until then that counts.
             let _ = jpeg.decode(&copy[..taken], &mut picture);
             let counts = hot.counts().since(&before);
             drop(guard);
@@ -220,7 +218,7 @@ pub(crate) fn rehearse(
             let message = "memory.malloc-arena-kib: decoding found no room in the arena; raise it";
             return Err(Failure::new(Exit::Profile, message));
         }
-        // The last trial is a damaged picture.
+        // The last trial is a corrupt picture.
         if let Err(damage) = decoded
             && index != last
         {

@@ -7,7 +7,7 @@
 //! capture thread:   reopen, as the ladder asks for it ◄───────┘
 //! ```
 
-use crate::appliance::prepare::cameras::{interval_ns, open_v4l2};
+use super::v4l2_camera::{interval_ns, open_v4l2};
 use crate::appliance::shared::stop::Stop;
 use crate::capture::{
     Dequeue, FrameSource, MemoryKeeper, NotArmed, Readiness, SlotHome, SlotMemory, Slots,
@@ -38,8 +38,8 @@ pub(crate) struct Wanted {
     format: StreamFormat,
     slots: Box<[SlotMemory]>,
     hand_over: SyncSender<Box<dyn FrameSource>>,
-    /// Why it was refused the last time, which is said once.
-    said: Option<String>,
+    /// Why it was refused the last time, which is logged once.
+    last_refusal: Option<String>,
 }
 
 /// What the profile's format needs when nobody can be asked.
@@ -74,7 +74,7 @@ pub(crate) struct UnarmedLate {
 }
 
 impl UnarmedLate {
-    /// Once it is armed, it is told to `wanted`.
+    /// Once it is armed, it is sent to `wanted`.
     pub(crate) fn new(camera: &Camera, wanted: Sender<Wanted>) -> Self {
         Self {
             camera: camera.clone(),
@@ -114,7 +114,7 @@ impl UnarmedSource for UnarmedLate {
             format: self.format,
             slots: slots.clone(),
             hand_over,
-            said: None,
+            last_refusal: None,
         });
         Ok(Box::new(Late {
             format: self.format,
@@ -201,9 +201,9 @@ pub(crate) fn look_for(mut wanted: Vec<Wanted>, stop: &Arc<Stop>, now_ns: impl F
                 Ok(()) => false,
                 Err(None) => true,
                 Err(Some(refusal)) => {
-                    if wanted.said.as_ref() != Some(&refusal) {
+                    if wanted.last_refusal.as_ref() != Some(&refusal) {
                         log::error!("camera {}: {refusal}; trying again", wanted.camera.name);
-                        wanted.said = Some(refusal);
+                        wanted.last_refusal = Some(refusal);
                     }
                     true
                 }

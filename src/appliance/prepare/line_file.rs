@@ -18,7 +18,7 @@ pub(crate) const LINE_BYTES: usize = 16 * 1024;
 
 /// Where lines go.
 #[derive(Debug)]
-pub struct LineLog {
+pub(crate) struct LineFile {
     file: File,
     /// A line break, then the line.
     line: Box<[u8; LINE_BYTES]>,
@@ -27,7 +27,7 @@ pub struct LineLog {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct ResultLine<'a> {
     utc_ms: u64,
     camera: &'a str,
     model: &'a str,
@@ -65,22 +65,22 @@ struct Seen<'a> {
 
 /// Names that a line shows.
 #[derive(Clone, Copy, Debug)]
-pub struct Shown<'a> {
+pub(crate) struct Shown<'a> {
     /// The camera's.
-    pub camera: &'a str,
+    pub(crate) camera: &'a str,
     /// The model's.
-    pub model: &'a str,
+    pub(crate) model: &'a str,
     /// The model's labels.
-    pub labels: &'a [String],
+    pub(crate) labels: &'a [String],
 }
 
-impl LineLog {
+impl LineFile {
     /// Lines go to `path`, behind what it already holds; `-` is standard output. Where a power cut or a full
     /// disk left half a line at the end of a file, the first one starts on a line of its own.
     ///
     /// # Errors
     /// The file cannot be opened for appending. ENXIO: a FIFO that nobody reads.
-    pub fn open(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let file = if path == Path::new("-") {
             // A plain descriptor: the standard library's own buffer would be one more allocation.
             File::from(std::io::stdout().as_fd().try_clone_to_owned()?)
@@ -104,7 +104,7 @@ impl LineLog {
     /// # Errors
     /// The write's errno, EAGAIN where a reader is too slow; the line is lost, and the next one starts on a
     /// line of its own.
-    pub fn write(
+    pub(crate) fn write(
         &mut self,
         result: &FrameResult,
         shown: Shown<'_>,
@@ -112,7 +112,7 @@ impl LineLog {
     ) -> Result<(), Error> {
         let stamps: &Stamps = &result.stamps;
         let us = |stage: Stage| stage.of(stamps) / NS_PER_US;
-        let line = Line {
+        let line = ResultLine {
             utc_ms: utc_ns / NS_PER_MS,
             camera: shown.camera,
             model: shown.model,
@@ -153,8 +153,8 @@ impl LineLog {
     /// Writes anything as one line. Allocates nothing, and waits for no reader.
     ///
     /// # Errors
-    /// As of [`LineLog::write`].
-    pub fn put_line(&mut self, line: &impl Serialize) -> Result<(), Error> {
+    /// As of [`LineFile::write`].
+    pub(crate) fn put_line(&mut self, line: &impl Serialize) -> Result<(), Error> {
         let space = self.line.len() - 1;
         let used = serde_json_core::to_slice(line, &mut self.line[1..space])
             .map_err(|_| Error::from(ErrorKind::OutOfMemory))?;
@@ -207,7 +207,7 @@ fn whole(value: f32) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{LineLog, Shown};
+    use super::{LineFile, Shown};
     use crate::limits::{MAX_DETECTIONS, MAX_OUTPUTS};
     use crate::postprocess::{Detection, Summary};
     use crate::record::FrameResult;
@@ -251,7 +251,7 @@ mod tests {
         assert_eq!(result.summaries.len(), MAX_OUTPUTS);
         let camera = "c".repeat(crate::limits::MAX_NAME);
         let labels = vec!["l".repeat(crate::limits::MAX_NAME)];
-        let mut log = LineLog::open(&path).unwrap();
+        let mut log = LineFile::open(&path).unwrap();
         let shown = Shown {
             camera: &camera,
             model: &camera,
@@ -274,14 +274,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("fifo");
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let absent = LineLog::open(&path).unwrap_err();
+        let absent = LineFile::open(&path).unwrap_err();
         assert_eq!(absent.raw_os_error(), Some(nix::libc::ENXIO));
         let mut reader = std::fs::OpenOptions::new()
             .read(true)
             .write(true)
             .open(&path)
             .unwrap();
-        let mut log = LineLog::open(&path).unwrap();
+        let mut log = LineFile::open(&path).unwrap();
         let mut result = FrameResult::default();
         while result.detections.push(Detection::default()).is_ok() {}
         let labels = vec!["l".repeat(crate::limits::MAX_NAME)];
@@ -307,7 +307,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lines");
         for _ in 0..2 {
-            let mut log = LineLog::open(&path).unwrap();
+            let mut log = LineFile::open(&path).unwrap();
             log.write(&FrameResult::default(), front(&[]), 0).unwrap();
         }
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
@@ -320,7 +320,7 @@ mod tests {
         let whole = |line: &str| serde_json::from_str::<serde_json::Value>(line).is_ok();
         for (left, lines) in [("", 2), ("{}\n", 3), ("{\"utc_ms\":17", 3), ("\n", 3)] {
             std::fs::write(&path, left).unwrap();
-            let mut log = LineLog::open(&path).unwrap();
+            let mut log = LineFile::open(&path).unwrap();
             for _ in 0..2 {
                 log.write(&FrameResult::default(), front(&[]), 0).unwrap();
             }

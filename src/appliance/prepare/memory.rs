@@ -1,19 +1,19 @@
-//! Furnishing: cameras opened, memory mapped and placed, lanes cut.
+//! Cameras opened, memory mapped and placed, lanes made.
 
+use super::cameras;
+use super::format::word;
 use crate::appliance::exit::{Exit, Failure};
-use crate::appliance::prepare::cameras;
 use crate::appliance::prepare::fit::Fitted;
 use crate::appliance::prepare::late_camera::Wanted;
 use crate::appliance::shared::options::Options;
 use crate::capture::{ArmError, FrameSource, NotArmed, SlotHome, SlotMemory, Slots, UnarmedSource};
-use crate::frame::{SlotTable, StreamFormat};
-use crate::infer::Allowance;
-use crate::profile::{Board, Camera, Io};
+use crate::frame::SlotTable;
+use crate::profile::{Board, Io};
 use crate::resources::budget::{FrameNeed, Home};
 use crate::ring::{LaneProducer, LaneTap, lane};
 use crate::sys::memory::arena::{Arena, ArenaError, lane_memory};
 use crate::sys::memory::{Pages, Region, RegionRequest};
-use crate::units::{KIB, NS_PER_MS};
+use crate::units::KIB;
 use std::collections::BTreeMap;
 use std::sync::mpsc;
 
@@ -26,7 +26,7 @@ pub(crate) struct Lane {
 }
 
 /// Cameras opened, with their memory.
-pub(crate) struct Furnished {
+pub(crate) struct Allocated {
     pub(crate) fitted: Fitted,
     pub(crate) lanes: Vec<Lane>,
     pub(crate) arenas: Arenas,
@@ -35,17 +35,17 @@ pub(crate) struct Furnished {
     pub(crate) wanted: Vec<Wanted>,
 }
 
-/// Opens the cameras and gives them their memory. `refusal` judges the board once the cameras have said
-/// what they need. A driver that refuses the board's memory at the last moment has its own buffers made
+/// Opens the cameras and gives them their memory. `refusal` holds the board against the machine once the
+/// cameras have said what they need. A driver that refuses the board's memory at the last moment has its own buffers made
 /// the slots, where `io` leaves the choice.
 ///
 /// # Errors
 /// What cannot be had.
-pub(crate) fn furnish(
+pub(crate) fn allocate(
     mut fitted: Fitted,
     options: &Options,
     refusal: fn(&Fitted) -> Option<Failure>,
-) -> Result<Furnished, Failure> {
+) -> Result<Allocated, Failure> {
     let mut fallen_back = Vec::new();
     loop {
         let (wanted_in, wanted) = mpsc::channel();
@@ -55,14 +55,14 @@ pub(crate) fn furnish(
         if let Some(refusal) = refusal(&fitted) {
             return Err(refusal);
         }
-        match cut_lanes(&fitted, sources) {
+        match make_lanes(&fitted, sources) {
             Ok((lanes, arenas)) => {
                 let mut warnings = fitted.warnings();
                 warnings.append(&mut fallen_back);
                 for arena in arenas.values() {
                     warnings.extend(arena.region().notes().iter().cloned());
                 }
-                return Ok(Furnished {
+                return Ok(Allocated {
                     fitted,
                     lanes,
                     arenas,
@@ -70,8 +70,8 @@ pub(crate) fn furnish(
                     wanted: wanted.try_iter().collect(),
                 });
             }
-            Err(Uncut::Refused(failure)) => return Err(failure),
-            Err(Uncut::OwnBuffers { camera, error, io }) => {
+            Err(NoLanes::Refused(failure)) => return Err(failure),
+            Err(NoLanes::OwnBuffers { camera, error, io }) => {
                 let camera = &mut fitted.board.cameras[camera];
                 fallen_back.push(format!(
                     "camera {}: the driver refuses userptr ({error}); it is used by {io}",
@@ -88,7 +88,7 @@ pub(crate) fn furnish(
 }
 
 /// Why the lanes of a board were not made.
-enum Uncut {
+enum NoLanes {
     Refused(Failure),
     /// This camera's driver wants buffers that are not ours to be the slots, which makes another budget.
     OwnBuffers {
@@ -100,11 +100,11 @@ enum Uncut {
 }
 
 /// Memory for every camera, and a lane over it.
-fn cut_lanes(
+fn make_lanes(
     fitted: &Fitted,
     sources: Vec<Box<dyn UnarmedSource>>,
-) -> Result<(Vec<Lane>, Arenas), Uncut> {
-    let (mut arenas, places) = make_arenas(fitted).map_err(Uncut::Refused)?;
+) -> Result<(Vec<Lane>, Arenas), NoLanes> {
+    let (mut arenas, places) = make_arenas(fitted).map_err(NoLanes::Refused)?;
     let mut lanes = Vec::new();
     for (index, source) in sources.into_iter().enumerate() {
         let found = places
@@ -112,9 +112,9 @@ fn cut_lanes(
             .and_then(|(node, place)| Some((arenas.get_mut(node)?, *place)));
         let Some((arena, place)) = found else {
             let fault = "a camera without a region";
-            return Err(Uncut::Refused(Failure::new(Exit::Internal, fault)));
+            return Err(NoLanes::Refused(Failure::new(Exit::Internal, fault)));
         };
-        lanes.push(cut_lane(&fitted.board, index, source, arena, place)?);
+        lanes.push(make_lane(&fitted.board, index, source, arena, place)?);
     }
     Ok((lanes, arenas))
 }
@@ -134,60 +134,12 @@ fn frame_need(source: &dyn UnarmedSource) -> FrameNeed {
     }
 }
 
-/// Bytes of a whole picture: a buffer with fewer is a damaged frame. Of a compressed one that is not known
-/// before it is looked into, but a buffer with nothing is none.
-pub(crate) fn image_bytes(format: &StreamFormat) -> u32 {
-    let bytes = format
-        .pixel
-        .image_bytes(format.stride_bytes, format.height_px);
-    u32::try_from(bytes).unwrap_or(u32::MAX).max(1)
-}
-
-/// The way of exchanging buffers alone, without the reason for it.
-pub(crate) fn word(io: &str) -> String {
-    let end = io.find([' ', ',']).unwrap_or(io.len());
-    io[..end].to_owned()
-}
-
-/// How often, and when, the profile has frames of a camera judged.
-pub(crate) fn allowance(camera: &Camera, interval_ns: u64) -> Allowance {
-    let [on_ms, period_ms] = camera.duty_cycle_ms.unwrap_or_default();
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // At most 100 s.
-    let gap_ns = camera
-        .max_rate_hz
-        .map_or(0, |rate| (1e9 / rate).round() as u64);
-    Allowance {
-        gap_ns,
-        slack_ns: interval_ns / 2,
-        on_ns: on_ms * NS_PER_MS,
-        period_ns: period_ms * NS_PER_MS,
-    }
-}
-
-/// A negotiated format in words.
-pub(crate) fn describe(format: &StreamFormat) -> String {
-    #[allow(clippy::cast_precision_loss)] // for reading
-    let rate = match format.interval_ns {
-        0 => String::new(),
-        interval => format!(" at {:.4} Hz", 1e9 / interval as f64)
-            .replace(".0000", "")
-            .trim_end_matches('0')
-            .to_owned(),
-    };
-    format!(
-        "{} {}x{}{rate}",
-        format.pixel.name(),
-        format.width_px,
-        format.height_px
-    )
-}
-
 /// Arenas by node.
 pub(crate) type Arenas = BTreeMap<usize, Arena>;
 /// A camera's node, and its place in the arena there.
 type Places = BTreeMap<usize, (usize, usize)>;
 
-/// The region of each node of the budget, mapped, present and cut as the budget says; and for each
+/// The region of each node of the budget, mapped, present and divided as the budget says; and for each
 /// camera its node and its place there.
 fn make_arenas(fitted: &Fitted) -> Result<(Arenas, Places), Failure> {
     let board = &fitted.board;
@@ -215,17 +167,17 @@ fn make_arenas(fitted: &Fitted) -> Result<(Arenas, Places), Failure> {
 }
 
 /// Gives a camera its headers and slots, and arms its source with them.
-fn cut_lane(
+fn make_lane(
     board: &Board,
     index: usize,
     source: Box<dyn UnarmedSource>,
     arena: &mut Arena,
     place: usize,
-) -> Result<Lane, Uncut> {
+) -> Result<Lane, NoLanes> {
     let camera = &board.cameras[index];
     let name = &camera.name;
     let refuse = |exit: Exit, error: &dyn std::fmt::Display| {
-        Uncut::Refused(Failure::new(exit, format!("camera {name}: {error}")))
+        NoLanes::Refused(Failure::new(exit, format!("camera {name}: {error}")))
     };
     let slots = arena.slots(place);
     let driver_slots = u16::try_from(camera.driver_slots).unwrap_or(u16::MAX);
@@ -244,7 +196,7 @@ fn cut_lane(
                  error,
              }| {
                 if back.slot_home() == SlotHome::Source {
-                    Uncut::OwnBuffers {
+                    NoLanes::OwnBuffers {
                         camera: index,
                         error,
                         io: back.io(),

@@ -1,19 +1,17 @@
 //! A model made ready: its engine, its decoder, and how cameras' pictures become its tensor. Arming makes them
 //! on the threads that run them, and `check` to see whether arming will.
 
-use crate::appliance::commands::output_trial::Found;
 use crate::appliance::exit::{Exit, Failure};
-use crate::appliance::prepare::jpeg;
-use crate::decode::{Jpeg, Samples};
+use crate::decode::Samples;
 use crate::frame::StreamFormat;
 use crate::infer::{Engine as _, TensorInfo};
 use crate::postprocess::Decoder;
 use crate::preprocess::{Plan, Preparation};
-use crate::profile::{self, Board};
+use crate::profile;
 use crate::sys::tflite::{Settings, TfliteEngine};
 
 /// A model with its decoder, on the thread that made them.
-pub(crate) struct Built {
+pub(crate) struct LoadedModel {
     pub(crate) engine: TfliteEngine,
     pub(crate) decoder: Decoder,
     /// What it got less than was asked for, in words.
@@ -25,8 +23,8 @@ pub(crate) fn refused(model: &profile::Model, error: &dyn std::fmt::Display) -> 
     Failure::new(Exit::Model, format!("model {}: {error}", model.name))
 }
 
-impl Built {
-    /// Makes both on the calling thread. Allocates, and logs what was made.
+impl LoadedModel {
+    /// Loads it on the calling thread. Allocates, and logs what was made.
     ///
     /// # Errors
     /// The file, its delegate or its graph is refused; or its outputs are not the decoder's.
@@ -101,39 +99,5 @@ pub(crate) fn plan_of(
             Exit::Model,
             format!("camera {camera} for model {model}: {error}"),
         )
-    })
-}
-
-/// Makes a model as arming does, with a plan for each camera that it sees, and drops it again. A model that no
-/// worker runs is not looked at, as it is not when the board runs.
-///
-/// # Errors
-/// What arming would refuse it for, in the same words.
-pub fn check_model(board: &Board, model: &profile::Model) -> Result<Found, Failure> {
-    let runs = |worker: &&profile::Worker| worker.models().any(|name| name == model.name);
-    let workers: Vec<_> = board.workers.iter().filter(runs).collect();
-    if workers.is_empty() {
-        return Ok(Found {
-            what: "no worker runs it, and it was not looked at".into(),
-            warnings: Vec::new(),
-        });
-    }
-    let Built {
-        engine,
-        decoder,
-        less,
-    } = Built::new(model)?;
-    let samples = samples(std::iter::once(engine.input()));
-    let judged = |camera: &&profile::Camera| workers.iter().any(|w| w.judges(&camera.name));
-    for camera in board.cameras.iter().filter(judged) {
-        let format = jpeg::asked_for(camera);
-        let jpeg = Jpeg::new(&format, samples);
-        let format = jpeg.map_or(format, |jpeg| jpeg.decoded());
-        let of = (camera.name.as_str(), camera.view);
-        plan_of(engine.input(), model, of, &format)?;
-    }
-    Ok(Found {
-        what: decoder.layout().to_string(),
-        warnings: less.into_iter().collect(),
     })
 }

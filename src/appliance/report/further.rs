@@ -1,6 +1,6 @@
-//! What models did that judged frames after the workers' own.
+//! What models did that inferred frames after the workers' own.
 
-use crate::appliance::report::proof::write_times;
+use super::words::write_times;
 use crate::latency::Summary;
 use serde::Serialize;
 use std::fmt::{self, Formatter};

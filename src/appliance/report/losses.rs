@@ -1,6 +1,5 @@
 //! What a run made and did not keep, in the proof: results, notes, records and lines.
 
-use crate::appliance::report::proof::Proof;
 use serde::Serialize;
 use std::fmt::{self, Formatter};
 
@@ -18,40 +17,38 @@ pub struct File {
     pub lost: u64,
 }
 
-impl Proof {
-    /// A line for each number that is not 0.
-    pub(crate) fn write_losses(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        for (lost, what) in [
-            (self.results_lost, "results"),
-            (self.notes_lost, "lines of the log"),
-        ] {
-            if lost > 0 {
-                writeln!(
-                    f,
-                    "  note: {what} that housekeeping did not take in time: {lost}"
-                )?;
-            }
-        }
-        for file in &self.files {
-            let (argument, parts) = (file.argument, file.parts);
-            if file.failed > 0 {
-                writeln!(f, "  note: {argument}: writes that failed: {}", file.failed)?;
-            }
-            if file.lost > 0 {
-                writeln!(
-                    f,
-                    "  note: {argument}: {parts} lost, because the disk stood still or was too slow for what came at once: {}",
-                    file.lost
-                )?;
-            }
-        }
-        Ok(())
+/// A line for each number that is not 0: of what hot threads made and housekeeping did not take in time, then of files.
+pub(crate) fn write(
+    f: &mut Formatter<'_>,
+    not_taken: &[(u64, &str)],
+    files: &[File],
+) -> fmt::Result {
+    for (lost, what) in not_taken.iter().filter(|(lost, _)| *lost > 0) {
+        writeln!(
+            f,
+            "  note: {what} that housekeeping did not take in time: {lost}"
+        )?;
     }
+    for file in files {
+        let (argument, parts) = (file.argument, file.parts);
+        if file.failed > 0 {
+            writeln!(f, "  note: {argument}: writes that failed: {}", file.failed)?;
+        }
+        if file.lost > 0 {
+            writeln!(
+                f,
+                "  note: {argument}: {parts} lost, because the disk stood still or was too slow for what came at once: {}",
+                file.lost
+            )?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{File, Proof};
+    use super::super::proof::Proof;
+    use super::File;
 
     #[test]
     fn what_was_lost_or_not_written_is_said_with_its_file_and_nothing_where_nothing_was() {

@@ -5,3 +5,4 @@ pub(crate) mod further;
 pub(crate) mod losses;
 pub(crate) mod proof;
 pub(crate) mod tail;
+pub(crate) mod words;

@@ -1,11 +1,12 @@
 //! The proof: what the run did, as JSON with fixed keys and as a table for a terminal.
 
-pub use super::events::{Events, OutputAccount, RuleAccount};
-pub use super::further::Further;
-pub use super::losses::File;
-pub use super::tail::{SlowResult, TailCauses};
-
+use super::events::Events;
+use super::further::Further;
+use super::losses::{self, File};
+use super::tail::{self, SlowResult, TailCauses};
+use super::words::{mib, write_times};
 use crate::latency::{StageSummary, Summary};
+use crate::ledger::Dropped;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -21,9 +22,9 @@ pub struct Proof {
     pub machine: Machine,
     /// Each camera's ledger.
     pub cameras: Vec<Camera>,
-    /// Time by stage, over every judged frame.
+    /// Time by stage, over every inferred frame.
     pub latency_ns: StageSummary,
-    /// What each model did that judged frames after a worker's own.
+    /// What each model did that inferred frames after a worker's own.
     pub further: Vec<Further>,
     /// The slowest results and why they were slow, slowest first.
     pub tail: Vec<SlowResult>,
@@ -39,7 +40,7 @@ pub struct Proof {
     pub ready_ms: Option<f64>,
     /// Ready to the end of the run.
     pub run_ms: f64,
-    /// Detections over all judged frames.
+    /// Detections over all inferred frames.
     pub detections: u64,
     /// What the rules told.
     pub events: Events,
@@ -108,27 +109,12 @@ pub struct Camera {
     pub capture_to_result_ns: Summary,
     /// Time by stage of this camera's frames.
     pub latency_ns: StageSummary,
-    /// Age of the newest judged frame, over all moments from ready to the end.
+    /// Age of the newest inferred frame, over all moments from ready to the end.
     pub age_of_knowledge_ns: Summary,
     /// Time from one frame to the next, by the driver's stamps.
     pub inter_arrival_ns: Summary,
     /// Time from one result to the next.
     pub inter_result_ns: Summary,
-}
-
-/// Frames that gave no result, by cause.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct Dropped {
-    /// Pushed out by a newer frame before a worker claimed it.
-    pub evicted: u64,
-    /// Older than `max-age-ms` when claimed, passed over for a newer one, or a repetition.
-    pub stale: u64,
-    /// Marked by the driver, short, or torn.
-    pub damaged: u64,
-    /// Nowhere to go: no free slot, stopping, or a model that ran past its deadline.
-    pub refused: u64,
-    /// Its preprocessing or inference failed.
-    pub failed: u64,
 }
 
 /// Sums over the capture and inference threads, from ready to the end.
@@ -200,34 +186,6 @@ impl Proof {
     }
 }
 
-/// Nanoseconds as milliseconds with three decimals, in a column.
-#[allow(clippy::cast_precision_loss)] // for reading
-pub(crate) fn ms(ns: u64) -> f64 {
-    ns as f64 / 1e6
-}
-
-/// Bytes in MiB, for reading.
-#[allow(clippy::cast_precision_loss)]
-fn mib(bytes: u64) -> f64 {
-    bytes as f64 / 1_048_576.0
-}
-
-/// One row of the latency table.
-pub(crate) fn write_times(f: &mut Formatter<'_>, name: &str, row: &Summary) -> fmt::Result {
-    writeln!(
-        f,
-        "  {name:<22}{:>8}{:>9.3}{:>9.3}{:>9.3}{:>9.3}{:>9.3}{:>9.3}{:>9.3}",
-        row.count,
-        ms(row.p50),
-        ms(row.p90),
-        ms(row.p99),
-        ms(row.p999),
-        ms(row.p9999),
-        ms(row.max),
-        row.stddev / 1e6
-    )
-}
-
 impl Display for Proof {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "PROOF  board {}  pinsight {}", self.board, self.version)?;
@@ -243,7 +201,7 @@ impl Display for Proof {
         }
         writeln!(f, " ran {:.1} s", self.run_ms / 1e3)?;
         self.write_latency(f)?;
-        self.write_tail(f)?;
+        tail::write(f, &self.tail, &self.tail_causes)?;
         self.write_ledger(f)?;
         self.events.write(f)?;
         self.write_quiet(f)?;
@@ -269,7 +227,14 @@ impl Display for Proof {
                 self.inferences_overdue
             )?;
         }
-        self.write_losses(f)?;
+        losses::write(
+            f,
+            &[
+                (self.results_lost, "results"),
+                (self.notes_lost, "lines of the log"),
+            ],
+            &self.files,
+        )?;
         let verdict = if self.identity_holds() {
             "every frame is accounted for"
         } else {
@@ -295,7 +260,7 @@ impl Proof {
             write_times(f, "  between results", &camera.inter_result_ns)?;
             if self.cameras.len() > 1 {
                 write_times(f, "  capture to result", &camera.capture_to_result_ns)?;
-                write_times(f, "  age of knowledge", &camera.age_of_knowledge_ns)?;
+                write_times(f, "  age of information", &camera.age_of_knowledge_ns)?;
             }
         }
         self.further.iter().try_for_each(|model| model.write(f))

@@ -1,6 +1,6 @@
 //! The proof's tail: the slowest results, and why the slow ones were slow.
 
-use crate::appliance::report::proof::{Proof, ms};
+use super::words::ms;
 use crate::latency::{Cause, Causes};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ pub struct SlowResult {
     pub stage_ns: u64,
     /// The stage's median over the run.
     pub typical_ns: u64,
-    /// Time that the worker stood in line for its core meanwhile, where that was looked at.
+    /// The worker's run-queue wait meanwhile, where it was read.
     pub queued_ns: Option<u64>,
     /// What made the stage slow; never empty.
     pub causes: Causes,
@@ -48,71 +48,81 @@ pub struct TailCauses {
     pub by_cause: BTreeMap<&'static str, u64>,
 }
 
+/// A stage in words.
+fn stage_words(stage: &str) -> String {
+    match stage {
+        "dequeue_to_lease" => "queue wait".to_owned(),
+        stage => stage.replace('_', " "),
+    }
+}
+
 /// Causes as a list in words.
 fn words(causes: Causes) -> String {
     let words: Vec<_> = causes.iter().map(Cause::words).collect();
     words.join(", ")
 }
 
-impl Proof {
-    /// The slowest results, one line each, and the count of causes.
-    pub(crate) fn write_tail(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if self.tail.is_empty() {
-            return Ok(());
-        }
-        writeln!(
-            f,
-            "\n  {:<22}{:>10}{:>9}  {:<19}{:>9}{:>9}  because",
-            "slowest results, ms", "at, s", "total", "slow stage", "took", "usual"
-        )?;
-        for slow in self.tail.iter().take(SHOWN) {
-            write!(
-                f,
-                "  {:<22}{:>10.3}{:>9.3}  {:<19}{:>9.3}{:>9.3}  {}",
-                format!("{} #{}", slow.camera, slow.sequence),
-                slow.at_ms / 1e3,
-                ms(slow.total_ns),
-                slow.stage.replace('_', " "),
-                ms(slow.stage_ns),
-                ms(slow.typical_ns),
-                words(slow.causes)
-            )?;
-            match slow.queued_ns {
-                Some(queued_ns) if queued_ns > slow.stage_ns / 100 => {
-                    write!(f, " ({:.3} in line for its core)", ms(queued_ns))?;
-                }
-                Some(_) if slow.causes.has(Cause::Unexplained) => {
-                    write!(f, " (never in line for its core)")?;
-                }
-                _ => {}
-            }
-            if !slow.also.is_empty() {
-                write!(f, "; also {}", words(slow.also))?;
-            }
-            writeln!(f)?;
-        }
-        let causes = &self.tail_causes;
+/// The slowest results, one line each, and the count of causes.
+pub(crate) fn write(
+    f: &mut Formatter<'_>,
+    slowest: &[SlowResult],
+    causes: &TailCauses,
+) -> fmt::Result {
+    if slowest.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        f,
+        "\n  {:<22}{:>10}{:>9}  {:<19}{:>9}{:>9}  because",
+        "slowest results, ms", "at, s", "total", "slow stage", "took", "baseline"
+    )?;
+    for slow in slowest.iter().take(SHOWN) {
         write!(
             f,
-            "    beyond P99 or twice the median so far: {} of {} results",
-            causes.slow, causes.results
+            "  {:<22}{:>10.3}{:>9.3}  {:<19}{:>9.3}{:>9.3}  {}",
+            format!("{} #{}", slow.camera, slow.sequence),
+            slow.at_ms / 1e3,
+            ms(slow.total_ns),
+            stage_words(slow.stage),
+            ms(slow.stage_ns),
+            ms(slow.typical_ns),
+            words(slow.causes)
         )?;
-        let mut named: Vec<_> = Cause::ALL
-            .into_iter()
-            .filter_map(|cause| Some((cause, *causes.by_cause.get(cause.name())?)))
-            .filter(|(_, count)| *count > 0)
-            .collect();
-        named.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        for (index, (cause, count)) in named.iter().enumerate() {
-            let before = if index == 0 { ":" } else { "," };
-            write!(f, "{before} {} {count}", cause.words())?;
+        match slow.queued_ns {
+            Some(queued_ns) if queued_ns > slow.stage_ns / 100 => {
+                write!(f, " ({:.3} run-queue wait)", ms(queued_ns))?;
+            }
+            Some(_) if slow.causes.has(Cause::Unexplained) => {
+                write!(f, " (never run-queue wait)")?;
+            }
+            _ => {}
         }
-        writeln!(f)
+        if !slow.also.is_empty() {
+            write!(f, "; also {}", words(slow.also))?;
+        }
+        writeln!(f)?;
     }
+    write!(
+        f,
+        "    beyond P99 or twice the median so far: {} of {} results",
+        causes.slow, causes.results
+    )?;
+    let mut named: Vec<_> = Cause::ALL
+        .into_iter()
+        .filter_map(|cause| Some((cause, *causes.by_cause.get(cause.name())?)))
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    named.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    for (index, (cause, count)) in named.iter().enumerate() {
+        let before = if index == 0 { ":" } else { "," };
+        write!(f, "{before} {} {count}", cause.words())?;
+    }
+    writeln!(f)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::proof::Proof;
     use super::*;
 
     fn slow(stage: &'static str, causes: &[Cause], also: &[Cause]) -> SlowResult {
@@ -148,7 +158,7 @@ mod tests {
         };
         let table = proof.to_string();
         let line = "gate #1234                12.345    9.000  invoke                 7.100    1.320  \
-                    involuntary switch (5.600 in line for its core); also driver gap";
+                    involuntary switch (5.600 run-queue wait); also driver gap";
         assert!(table.contains(line), "{table}");
         let counts = "beyond P99 or twice the median so far: 4 of 300 results: involuntary switch 3, late bell 1\n";
         assert!(table.contains(counts), "{table}");

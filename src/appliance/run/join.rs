@@ -4,50 +4,56 @@
 use crate::appliance::exit::{Exit, Failure};
 use crate::sys::clock::now_ns;
 use crate::sys::service::termination::words;
-use crate::sys::thread::Spawned;
+use crate::sys::thread::{Spawned, ThreadPlaced};
 use crate::units::NS_PER_S;
 
-/// Time that all threads together get to end once they were asked to. What takes longer is a call into a
-/// driver, a model or a disk that does not come back.
-pub(crate) const STOP_NS: u64 = 10 * NS_PER_S;
-
 /// Who has ended, and who has not.
-pub(crate) struct Muster {
+pub(crate) struct Join {
+    /// A thread that leaves no account has died.
+    expects_accounts: bool,
     deadline_ns: u64,
+    allowed_ns: u64,
+    /// Every thread that was waited for.
+    joined: Vec<ThreadPlaced>,
     /// Threads that died, with their last words.
     died: Vec<String>,
     /// Threads that did not end.
     stuck: Vec<String>,
 }
 
-impl Muster {
-    /// Threads get `STOP_NS` from `now_ns` on.
-    pub(crate) const fn new(now_ns: u64) -> Self {
+impl Join {
+    /// Nobody was waited for.
+    pub(crate) const fn new(expects_accounts: bool) -> Self {
         Self {
-            deadline_ns: now_ns.saturating_add(STOP_NS),
+            expects_accounts,
+            deadline_ns: 0,
+            allowed_ns: 0,
+            joined: Vec::new(),
             died: Vec::new(),
             stuck: Vec::new(),
         }
     }
 
-    /// The threads that are left get their time from `now_ns` on.
-    pub(crate) const fn anew(&mut self, now_ns: u64) {
-        self.deadline_ns = now_ns.saturating_add(STOP_NS);
+    /// The threads that come next together get so much time from `now_ns` on.
+    pub(crate) const fn allow(&mut self, now_ns: u64, allowed_ns: u64) {
+        self.deadline_ns = now_ns.saturating_add(allowed_ns);
+        self.allowed_ns = allowed_ns;
     }
 
-    /// Waits for a thread's end and gives what it leaves behind; `None` when it died, or does not end.
-    pub(crate) fn end_of<T>(&mut self, thread: Spawned<Option<T>>) -> Option<T> {
+    /// Waits for a thread's end and gives its account; `None` when it died, or does not end.
+    pub(crate) fn account_of<T>(&mut self, thread: Spawned<Option<T>>) -> Option<T> {
         let name = thread.placed.name.clone();
-        let end = self.see_off(thread)?;
-        if end.is_none() {
+        let account = self.end_of(thread)?;
+        if account.is_none() && self.expects_accounts {
             self.died.push(name);
         }
-        end
+        account
     }
 
-    /// The same for a thread that may leave nothing behind.
-    pub(crate) fn see_off<T>(&mut self, thread: Spawned<T>) -> Option<T> {
+    /// The same for a thread that gives no account, or one in any case.
+    pub(crate) fn end_of<T>(&mut self, thread: Spawned<T>) -> Option<T> {
         let name = thread.placed.name.clone();
+        self.joined.push(thread.placed.clone());
         if !thread.ends_within(self.deadline_ns.saturating_sub(now_ns())) {
             self.stuck.push(name);
             return None;
@@ -59,6 +65,11 @@ impl Muster {
                 None
             }
         }
+    }
+
+    /// Every thread that was waited for, whether it has ended or not.
+    pub(crate) fn joined(&self) -> &[ThreadPlaced] {
+        &self.joined
     }
 
     /// Some thread still runs: what it may touch has to stay.
@@ -79,7 +90,7 @@ impl Muster {
             faults.push(format!(
                 "thread {} did not end within {} s of the stop: a driver, a model or a disk holds it up",
                 self.stuck.join(", "),
-                STOP_NS / NS_PER_S
+                self.allowed_ns / NS_PER_S
             ));
         }
         (!faults.is_empty()).then(|| Failure::new(Exit::Internal, faults.join("; ")))
@@ -88,12 +99,14 @@ impl Muster {
 
 #[cfg(test)]
 mod tests {
-    use super::{Muster, STOP_NS};
+    use super::Join;
     use crate::appliance::Exit;
     use crate::sys::clock::now_ns;
     use crate::sys::cpu::core_set::CoreSet;
     use crate::sys::thread::{Children, Policy, Spawned, ThreadSpec, current_cores, spawn};
     use std::sync::mpsc;
+
+    const NS: u64 = crate::units::NS_PER_S;
 
     fn thread(
         name: &str,
@@ -117,15 +130,16 @@ mod tests {
         let dies = thread("dies", || panic!("of its own"));
         let late = thread("late", || Some(7));
         // The deadline has passed already: whoever has ended has, and the others are not waited for.
-        let mut muster = Muster::new(now_ns().saturating_sub(STOP_NS));
+        let mut join = Join::new(true);
+        join.allow(now_ns().saturating_sub(NS), NS);
         while !dies.is_finished() || !late.is_finished() {
             std::thread::yield_now();
         }
-        assert_eq!(muster.end_of(stuck), None);
-        assert_eq!(muster.end_of(dies), None);
-        assert_eq!(muster.end_of(late), Some(7));
-        assert!(muster.is_stuck());
-        let failure = muster.failure().unwrap();
+        assert_eq!(join.account_of(stuck), None);
+        assert_eq!(join.account_of(dies), None);
+        assert_eq!(join.account_of(late), Some(7));
+        assert!(join.is_stuck());
+        let failure = join.failure().unwrap();
         assert_eq!(failure.exit, Exit::Internal);
         let message = failure.message;
         assert!(
@@ -137,8 +151,9 @@ mod tests {
 
     #[test]
     fn threads_that_end_well_are_no_failure() {
-        let mut muster = Muster::new(now_ns());
-        assert_eq!(muster.end_of(thread("well", || Some(1))), Some(1));
-        assert!(muster.failure().is_none() && !muster.is_stuck());
+        let mut join = Join::new(true);
+        join.allow(now_ns(), 60 * NS);
+        assert_eq!(join.account_of(thread("well", || Some(1))), Some(1));
+        assert!(join.failure().is_none() && !join.is_stuck());
     }
 }

@@ -2,5 +2,5 @@
 
 pub(crate) mod collect;
 pub(crate) mod join;
-#[allow(clippy::module_inception)]
-pub(crate) mod running;
+pub(crate) mod shutdown;
+pub(crate) mod wait;

@@ -1,15 +1,17 @@
-//! What threads tell each other of one camera beside its frames. Hints and stamps: they order nothing.
+//! What threads share of one camera beside its frames. Hints and stamps: they order nothing.
 
+use super::in_flight::InFlight;
 use crate::sync::{Arc, AtomicU64, Ordering, Padded};
 
-/// Every camera's signals, by its number.
-pub(crate) type Signals = Arc<[Signal]>;
+/// Every camera's state, by its number.
+pub(crate) type CameraStates = Arc<[CameraState]>;
 
-/// One camera's signals. What capture writes and what workers write share no cache line.
+/// One camera's state. What capture writes and what workers write share no cache line.
 #[derive(Debug, Default)]
-pub(crate) struct Signal {
+pub(crate) struct CameraState {
     capture: Padded<FromCapture>,
     workers: Padded<FromWorkers>,
+    pub(crate) in_flight: Padded<InFlight>,
 }
 
 #[derive(Debug, Default)]
@@ -22,13 +24,12 @@ struct FromCapture {
 struct FromWorkers {
     known_ns: AtomicU64,
     result_ns: AtomicU64,
-    judged: AtomicU64,
     due_ns: AtomicU64,
     served_ns: AtomicU64,
     spoilt: AtomicU64,
 }
 
-impl Signal {
+impl CameraState {
     /// The newest frame was captured at `capture_ns`: for the scheduler.
     pub(crate) fn publish(&self, capture_ns: u64) {
         self.capture.newest_ns.store(capture_ns, Ordering::Relaxed);
@@ -50,7 +51,7 @@ impl Signal {
         self.capture.rung_ns.load(Ordering::Relaxed)
     }
 
-    /// A frame captured at `capture_ns` was judged. Gives the capture stamp of the newest judged frame until
+    /// A frame captured at `capture_ns` was inferred. Gives the capture stamp of the newest inferred frame until
     /// now, 0 for none; `None` if this one is not newer.
     pub(crate) fn learn(&self, capture_ns: u64) -> Option<u64> {
         let known_ns = self
@@ -60,19 +61,9 @@ impl Signal {
         (known_ns < capture_ns).then_some(known_ns)
     }
 
-    /// Capture stamp of the newest judged frame; 0 for none.
+    /// Capture stamp of the newest inferred frame; 0 for none.
     pub(crate) fn known_ns(&self) -> u64 {
         self.workers.known_ns.load(Ordering::Relaxed)
-    }
-
-    /// A frame's slot went back, and its model is about to run.
-    pub(crate) fn judging(&self) {
-        self.workers.judged.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The frame of [`Self::judging`] is in a column of the ledger.
-    pub(crate) fn judged(&self) {
-        self.workers.judged.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// When the next frame is due, where the camera has a rate of its own; 0 before the first one.
@@ -113,12 +104,6 @@ impl Signal {
         self.workers.served_ns.load(Ordering::Relaxed)
     }
 
-    /// Frames without a slot that are in no column yet, less those in a column that still hold their slot,
-    /// for further models or for one that hangs.
-    pub(crate) fn being_judged(&self) -> i64 {
-        self.workers.judged.load(Ordering::Relaxed).cast_signed()
-    }
-
     /// A result was made. Gives the time since the one before it; `None` for the first one, and for one that
     /// another worker's overtook.
     pub(crate) fn since_result(&self, result_ns: u64) -> Option<u64> {
@@ -138,43 +123,46 @@ mod tests {
 
     #[test]
     fn only_a_newer_frame_is_learned() {
-        let signal = Signal::default();
-        let learned = [50, 90, 70, 90, 91].map(|capture_ns| signal.learn(capture_ns));
+        let state = CameraState::default();
+        let learned = [50, 90, 70, 90, 91].map(|capture_ns| state.learn(capture_ns));
         assert_eq!(learned, [Some(0), Some(50), None, None, Some(90)]);
-        assert_eq!(signal.known_ns(), 91);
+        assert_eq!(state.known_ns(), 91);
     }
 
     #[test]
     fn results_are_spaced_across_workers() {
-        let signal = Signal::default();
-        let spaced = [100, 130, 120, 160].map(|result_ns| signal.since_result(result_ns));
+        let state = CameraState::default();
+        let spaced = [100, 130, 120, 160].map(|result_ns| state.since_result(result_ns));
         assert_eq!(spaced, [None, Some(30), None, Some(30)]);
     }
 
     #[test]
     fn one_sound_picture_ends_a_row_of_spoilt_ones() {
-        let signal = Signal::default();
-        signal.spoil();
-        signal.spoil();
-        assert_eq!(signal.spoilt(), 2);
-        signal.sound();
-        assert_eq!(signal.spoilt(), 0);
+        let state = CameraState::default();
+        state.spoil();
+        state.spoil();
+        assert_eq!(state.spoilt(), 2);
+        state.sound();
+        assert_eq!(state.spoilt(), 0);
     }
 
     #[test]
     fn the_last_claim_counts_whichever_worker_made_it() {
-        let signal = Signal::default();
+        let state = CameraState::default();
         for now_ns in [50, 90, 70] {
-            signal.serve(now_ns);
+            state.serve(now_ns);
         }
-        assert_eq!(signal.served_ns(), 90);
+        assert_eq!(state.served_ns(), 90);
     }
 
     #[test]
     fn capture_and_workers_share_no_cache_line() {
         use std::mem::offset_of;
-        assert_eq!(offset_of!(Signal, capture) % 128, 0);
-        assert_eq!(offset_of!(Signal, workers) % 128, 0);
-        assert_ne!(offset_of!(Signal, capture), offset_of!(Signal, workers));
+        assert_eq!(offset_of!(CameraState, capture) % 128, 0);
+        assert_eq!(offset_of!(CameraState, workers) % 128, 0);
+        assert_ne!(
+            offset_of!(CameraState, capture),
+            offset_of!(CameraState, workers)
+        );
     }
 }

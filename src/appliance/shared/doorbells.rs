@@ -1,4 +1,4 @@
-//! The doorbells of a run: one for each set of cameras that workers judge.
+//! The doorbells of a run: one for each set of cameras that workers have.
 //!
 //! Workers with the same cameras share a bell, so that each can serve every bit of it, as a bell asks for.
 //! A camera that is in several sets rings each of their bells: whoever comes first claims the frame, and the
@@ -8,7 +8,7 @@
 use crate::ring::Doorbell;
 use crate::sync::Arc;
 
-/// A set of cameras by bits, the bell of those who judge them, and how many they are.
+/// A set of cameras by bits, the bell of those who wait at it, and how many they are.
 #[derive(Debug)]
 struct Group {
     cameras: u64,
@@ -18,10 +18,10 @@ struct Group {
 
 /// Every bell that capture rings.
 #[derive(Debug)]
-pub(crate) struct Bells(Box<[Group]>);
+pub(crate) struct Doorbells(Box<[Group]>);
 
-impl Bells {
-    /// The bells of workers that judge these cameras, each given by the bits of its cameras.
+impl Doorbells {
+    /// The bells of workers that have these cameras, each given by the bits of its cameras.
     pub(crate) fn new(workers: impl IntoIterator<Item = u64>) -> Self {
         let mut groups: Vec<Group> = Vec::new();
         for cameras in workers {
@@ -37,7 +37,7 @@ impl Bells {
         Self(groups.into())
     }
 
-    /// The bell of the workers that judge exactly these cameras, and how many workers wait at it.
+    /// The bell of the workers that have exactly these cameras, and how many workers wait at it.
     pub(crate) fn of(&self, cameras: u64) -> Option<(Arc<Doorbell>, usize)> {
         let group = self.0.iter().find(|group| group.cameras == cameras)?;
         Some((Arc::clone(&group.bell), group.workers))
@@ -63,12 +63,12 @@ impl Bells {
 
 #[cfg(test)]
 mod tests {
-    use super::Bells;
+    use super::Doorbells;
     use crate::ring::{Waiting, Woken};
 
     #[test]
     fn workers_of_the_same_cameras_share_a_bell_and_a_camera_of_two_sets_rings_both() {
-        let bells = Bells::new([0b011, 0b110, 0b011, 0b100]);
+        let bells = Doorbells::new([0b011, 0b110, 0b011, 0b100]);
         let of = |cameras| bells.of(cameras).unwrap();
         let ((left, two), (right, one), (last, _)) = (of(0b011), of(0b110), of(0b100));
         assert_eq!((two, one), (2, 1));

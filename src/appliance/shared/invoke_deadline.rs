@@ -4,7 +4,7 @@
 //! Whoever takes the frame puts it there: the worker when its model returns, or housekeeping when that has
 //! taken too long. The word decides, by one exchange, so that no frame is counted twice or not at all.
 
-use crate::appliance::shared::camera_state::Signals;
+use crate::appliance::shared::camera_state::CameraStates;
 use crate::ledger::{Outcome, WorkerLedger};
 use crate::limits::MAX_THEN;
 use crate::sync::{Arc, AtomicU64, Ordering, Padded};
@@ -17,12 +17,12 @@ const GIVEN_UP: u64 = u64::MAX;
 /// Models that one worker can have.
 const STEPS: u64 = 1 + MAX_THEN as u64;
 
-/// Every worker's pulse, by its number.
-pub(crate) type Pulses = Arc<[Pulse]>;
+/// Every worker's deadline, by its number.
+pub(crate) type InvokeDeadlines = Arc<[InvokeDeadline]>;
 
-/// One worker's pulse. No other worker's shares its cache line.
+/// One worker's deadline. No other worker's shares its cache line.
 #[derive(Debug, Default)]
-pub(crate) struct Pulse(Padded<Word>);
+pub(crate) struct InvokeDeadline(Padded<Word>);
 
 #[derive(Debug, Default)]
 struct Word {
@@ -33,47 +33,39 @@ struct Word {
     camera: AtomicU64,
 }
 
-impl Pulse {
-    /// The worker's own model begins on a frame of `camera`.
-    pub(crate) fn begin(&self, camera: u16, now_ns: u64) {
-        self.begin_step(camera, 0, now_ns);
-    }
-
-    /// The worker's `step`-th model begins on a frame of `camera`. Of a further model, the frame is in its
+impl InvokeDeadline {
+    /// The worker's `step`-th model begins on a frame of `camera`; 0 is its own. Of another one, the frame is in its
     /// column already.
-    pub(crate) fn begin_step(&self, camera: u16, step: u16, now_ns: u64) {
+    pub(crate) fn begin(&self, camera: u16, step: u16, now_ns: u64) {
         self.0.camera.store(camera.into(), Ordering::Relaxed);
         let since = now_ns.max(STEPS) / STEPS * STEPS + u64::from(step) % STEPS;
-        // Release P: whoever sees the time sees the camera.
+        // Release V1: whoever sees the time sees the camera.
         self.0.since.store(since, Ordering::Release);
     }
 
     /// The worker's model has returned; `false` when the frame was given up meanwhile.
     pub(crate) fn end(&self) -> bool {
+        // Acquire and Release V2: either this or the exchange that gives the frame up comes first, and the
+        // other one sees it.
         self.0.since.swap(IDLE, Ordering::AcqRel) != GIVEN_UP
-    }
-
-    /// The frame of the model that runs was given up.
-    pub(crate) fn is_given_up(&self) -> bool {
-        self.0.since.load(Ordering::Acquire) == GIVEN_UP
     }
 
     /// Takes the frame of a model that has run for longer than its deadline, of those of the worker's models:
     /// whose it is, which model, how long it has run, and its deadline.
-    fn give_up(&self, now_ns: u64, deadlines_ns: &[u64]) -> Option<(u16, u16, u64, u64)> {
-        // Acquire P.
+    fn give_up(&self, now_ns: u64, limits_ns: &[u64]) -> Option<(u16, u16, u64, u64)> {
+        // Acquire V1.
         let since = self.0.since.load(Ordering::Acquire);
         if since == IDLE || since == GIVEN_UP {
             return None;
         }
         let step = u16::try_from(since % STEPS).ok()?;
         let ran_ns = now_ns.saturating_sub(since / STEPS * STEPS);
-        let deadline_ns = *deadlines_ns.get(usize::from(step))?;
+        let deadline_ns = *limits_ns.get(usize::from(step))?;
         if ran_ns <= deadline_ns {
             return None;
         }
         let camera = u16::try_from(self.0.camera.load(Ordering::Relaxed)).ok()?;
-        // It fails when the model has returned: the camera may then be the next frame's.
+        // Acquire and Release V2. It fails when the model has returned: the camera may then be the next frame's.
         let taken =
             self.0
                 .since
@@ -85,12 +77,12 @@ impl Pulse {
 /// Housekeeping's watch over every worker.
 #[derive(Debug, Default)]
 pub(crate) struct Watchdog {
-    pub(crate) pulses: Pulses,
-    /// Longest time of one inference of each worker's models: of its own, then of the further ones.
-    pub(crate) deadlines_ns: Vec<Vec<u64>>,
+    pub(crate) deadlines: InvokeDeadlines,
+    /// Longest time of one inference of each worker's models: of its own, then of its cascade.
+    pub(crate) limits_ns: Vec<Vec<u64>>,
     /// Every camera's ledger.
     pub(crate) ledgers: Vec<WorkerLedger>,
-    pub(crate) signals: Signals,
+    pub(crate) cameras: CameraStates,
 }
 
 /// A model that has run too long.
@@ -105,11 +97,11 @@ pub(crate) struct Overdue {
 }
 
 impl Watchdog {
-    /// Gives up the frames of models that have run too long: they are refused, unless it is a further model,
-    /// whose frames have been counted. Tells of each once.
-    pub(crate) fn look(&self, now_ns: u64, mut tell: impl FnMut(Overdue)) {
-        for ((worker, pulse), deadlines_ns) in (0..).zip(&*self.pulses).zip(&self.deadlines_ns) {
-            let given_up = pulse.give_up(now_ns, deadlines_ns);
+    /// Gives up the frames of models that have run too long: they are refused, unless it is a model of a cascade,
+    /// whose frames have been counted. Reports each once.
+    pub(crate) fn look(&self, now_ns: u64, mut report: impl FnMut(Overdue)) {
+        for ((worker, deadline), limits_ns) in (0..).zip(&*self.deadlines).zip(&self.limits_ns) {
+            let given_up = deadline.give_up(now_ns, limits_ns);
             let Some((camera, step, ran_ns, deadline_ns)) = given_up else {
                 continue;
             };
@@ -117,10 +109,10 @@ impl Watchdog {
             if let Some(ledger) = self.ledgers.get(usize::from(camera)).filter(|_| is_first) {
                 ledger.count(Outcome::Refused, 1);
             }
-            if let Some(signal) = self.signals.get(usize::from(camera)).filter(|_| is_first) {
-                signal.judged();
+            if let Some(state) = self.cameras.get(usize::from(camera)).filter(|_| is_first) {
+                state.in_flight.count();
             }
-            tell(Overdue {
+            report(Overdue {
                 worker,
                 camera,
                 step,
@@ -140,38 +132,41 @@ mod tests {
         let (_, worker, view) = ledger();
         let (_, other, _) = ledger();
         let watchdog = Watchdog {
-            pulses: (0..workers).map(|_| Pulse::default()).collect(),
-            deadlines_ns: vec![vec![100, 50]; workers],
+            deadlines: (0..workers).map(|_| InvokeDeadline::default()).collect(),
+            limits_ns: vec![vec![100, 50]; workers],
             ledgers: vec![other, worker],
-            signals: (0..2).map(|_| Default::default()).collect(),
+            cameras: (0..2).map(|_| Default::default()).collect(),
         };
         (watchdog, view)
     }
 
-    fn told(watchdog: &Watchdog, now_ns: u64) -> Vec<Overdue> {
-        let mut told = vec![];
-        watchdog.look(now_ns, |overdue| told.push(overdue));
-        told
+    fn overdue_at(watchdog: &Watchdog, now_ns: u64) -> Vec<Overdue> {
+        let mut found = vec![];
+        watchdog.look(now_ns, |overdue| found.push(overdue));
+        found
     }
 
     #[test]
     fn a_model_in_time_keeps_its_frame() {
         let (watchdog, view) = watchdog(1);
-        let pulse = &watchdog.pulses[0];
-        assert!(told(&watchdog, 1_000_000).is_empty(), "no model runs");
-        pulse.begin(1, 1000);
-        assert!(told(&watchdog, 1100).is_empty());
-        assert!(pulse.end());
-        assert!(told(&watchdog, 9999).is_empty(), "no model runs any more");
+        let deadline = &watchdog.deadlines[0];
+        assert!(overdue_at(&watchdog, 1_000_000).is_empty(), "no model runs");
+        deadline.begin(1, 0, 1000);
+        assert!(overdue_at(&watchdog, 1100).is_empty());
+        assert!(deadline.end());
+        assert!(
+            overdue_at(&watchdog, 9999).is_empty(),
+            "no model runs any more"
+        );
         assert_eq!(view.snapshot(|| 0).dropped.refused, 0);
     }
 
     #[test]
     fn a_model_that_is_late_loses_its_frame_once_and_the_next_one_is_its_own_again() {
         let (watchdog, view) = watchdog(2);
-        watchdog.signals[1].judging();
-        let pulse = &watchdog.pulses[1];
-        pulse.begin(1, 1000);
+        watchdog.cameras[1].in_flight.release();
+        let deadline = &watchdog.deadlines[1];
+        deadline.begin(1, 0, 1000);
         let overdue = Overdue {
             worker: 1,
             camera: 1,
@@ -179,42 +174,48 @@ mod tests {
             ran_ns: 101,
             deadline_ns: 100,
         };
-        assert_eq!(told(&watchdog, 1101), [overdue]);
-        assert!(told(&watchdog, 5000).is_empty(), "it is told once");
+        assert_eq!(overdue_at(&watchdog, 1101), [overdue]);
+        assert!(
+            overdue_at(&watchdog, 5000).is_empty(),
+            "it is reported once"
+        );
         assert_eq!(view.snapshot(|| 0).dropped.refused, 1);
-        assert_eq!(watchdog.signals[1].being_judged(), 0);
-        assert!(!pulse.end(), "the frame is the worker's no more");
-        pulse.begin(1, 6000);
-        assert!(pulse.end(), "the next one is");
+        assert_eq!(watchdog.cameras[1].in_flight.of(0), 0);
+        assert!(!deadline.end(), "the frame is the worker's no more");
+        deadline.begin(1, 0, 6000);
+        assert!(deadline.end(), "the next one is");
     }
 
     #[test]
     fn a_further_model_that_is_late_is_told_by_its_own_deadline_and_its_frame_stays_where_it_is() {
         let (watchdog, view) = watchdog(1);
-        let pulse = &watchdog.pulses[0];
-        pulse.begin_step(1, 1, 1000);
-        assert!(told(&watchdog, 1050).is_empty());
-        let late = told(&watchdog, 1051);
+        let deadline = &watchdog.deadlines[0];
+        deadline.begin(1, 1, 1000);
+        assert!(overdue_at(&watchdog, 1050).is_empty());
+        let late = overdue_at(&watchdog, 1051);
         assert_eq!(late.len(), 1);
         assert_eq!(
             (late[0].step, late[0].ran_ns, late[0].deadline_ns),
             (1, 51, 50)
         );
-        assert!(told(&watchdog, 5000).is_empty(), "it is told once");
+        assert!(
+            overdue_at(&watchdog, 5000).is_empty(),
+            "it is reported once"
+        );
         assert_eq!(view.snapshot(|| 0).dropped.refused, 0);
-        assert_eq!(watchdog.signals[1].being_judged(), 0);
-        assert!(!pulse.end());
+        assert_eq!(watchdog.cameras[1].in_flight.of(0), 0);
+        assert!(!deadline.end());
     }
 
     #[test]
     fn a_frame_is_taken_by_exactly_one_however_close_they_come() {
-        let pulses: Pulses = [Pulse::default()].into();
+        let deadlines: InvokeDeadlines = [InvokeDeadline::default()].into();
         const ROUNDS: u64 = 20_000;
-        let theirs = Arc::clone(&pulses);
+        let theirs = Arc::clone(&deadlines);
         let worker = std::thread::spawn(move || {
             let mut own = 0;
             for round in 1..=ROUNDS {
-                theirs[0].begin(7, round);
+                theirs[0].begin(7, 0, round);
                 own += u64::from(theirs[0].end());
             }
             own
@@ -222,7 +223,7 @@ mod tests {
         let mut given_up = 0;
         while !worker.is_finished() {
             // Every running model is late.
-            given_up += u64::from(pulses[0].give_up(u64::MAX - 1, &[0]).is_some());
+            given_up += u64::from(deadlines[0].give_up(u64::MAX - 1, &[0]).is_some());
         }
         assert_eq!(worker.join().unwrap() + given_up, ROUNDS);
     }

@@ -1,12 +1,11 @@
-//! What hot threads tell housekeeping: results and notes, by value, through fixed queues.
+//! What hot threads send to housekeeping: results and notes, by value, through fixed queues.
 
-use crate::appliance::threads::inference::cascade::FurtherError;
 use crate::capture::health::frame_rate::Slow;
 use crate::capture::health::supervisor::Trouble;
 use crate::decode::Damage;
 use crate::event::Event;
 use crate::infer::EngineError;
-use crate::limits::{MAX_CAMERAS, MAX_THEN, MAX_WORKERS, queue_room};
+use crate::limits::queue_room;
 use crate::record::FrameResult;
 use heapless::spsc::{Consumer, Producer, Queue};
 
@@ -19,8 +18,6 @@ pub(crate) const RESULT_BYTES: u64 = size_of::<FrameResult>() as u64;
 pub(crate) type ResultSender = Producer<'static, FrameResult>;
 /// Housekeeping's end.
 pub(crate) type ResultReceiver = Consumer<'static, FrameResult>;
-/// A hot thread's end.
-pub(crate) type NoteSender = Producer<'static, Note>;
 /// Housekeeping's end.
 pub(crate) type NoteReceiver = Consumer<'static, Note>;
 
@@ -28,10 +25,36 @@ pub(crate) type NoteReceiver = Consumer<'static, Note>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Inference {
     pub(crate) worker: u16,
-    /// Place of the model among the worker's: 0 its own, then the further ones.
+    /// Place of the model among the worker's: 0 its own, then those of its cascade.
     pub(crate) step: u16,
     /// The camera of the frame.
     pub(crate) camera: u16,
+}
+
+/// Why a model gave no result of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InferenceError {
+    /// The engine's step that failed.
+    Engine(EngineError),
+    /// The frame is shorter than its format says.
+    Picture,
+    /// An output has not the size it had at arming.
+    Outputs,
+    /// The model or a decoder called malloc for more than its arena has.
+    Arena,
+}
+
+impl std::fmt::Display for InferenceError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Engine(error) => return error.fmt(f),
+            Self::Picture => "a frame is shorter than its format says",
+            Self::Outputs => "an output has another size than at arming",
+            Self::Arena => {
+                "the model or a decoder asked malloc for more than its arena has (raise malloc-arena-kib)"
+            }
+        })
+    }
 }
 
 /// Something worth a line in the log. Hot threads do not format.
@@ -47,71 +70,36 @@ pub(crate) enum Note {
     CameraEnded { camera: u16 },
     /// A header's CRC did not match what was published.
     HeaderTorn { camera: u16, sequence: u64 },
-    /// An inference of the worker's own model failed.
-    InferenceFailed { of: Inference, error: EngineError },
-    /// A model that judges a frame after the worker's own gave no result.
-    FurtherFailed { of: Inference, error: FurtherError },
-    /// The model or a decoder called malloc for more than `malloc-arena-kib`.
-    ArenaExhausted { of: Inference },
     /// A compressed frame could not be decoded.
     FrameSpoilt { camera: u16, damage: Damage },
-    /// A frame could not be turned into a tensor.
-    PreprocessFailed { of: Inference },
-    /// A model that was given up has returned after all.
+    /// A model gave no result of a frame.
+    NoResult {
+        of: Inference,
+        error: InferenceError,
+    },
+    /// A model whose frame was given up has returned after all.
     WorkerBack { of: Inference },
     /// Outputs held NaN, infinities, or boxes that cannot be.
     OutputRefused { of: Inference, values: u32 },
 }
 
-/// Kinds of notes that may come with every frame.
-const FREQUENT: usize = 7;
-
-impl Note {
-    /// The kind of a note that may come with every frame, and the camera, or the model of a worker, that
-    /// each is counted for.
-    const fn frequent(&self) -> Option<(usize, usize)> {
-        match *self {
-            Self::HeaderTorn { camera, .. } => Some((0, camera as usize)),
-            Self::PreprocessFailed { of } => Some((1, of.camera as usize)),
-            Self::InferenceFailed { of, .. } => Some((2, of.model())),
-            Self::ArenaExhausted { of } => Some((3, of.model())),
-            Self::OutputRefused { of, .. } => Some((4, of.model())),
-            Self::FrameSpoilt { camera, .. } => Some((5, camera as usize)),
-            Self::FurtherFailed { of, .. } => Some((6, of.model())),
-            _ => None,
-        }
-    }
+/// Where a hot thread leaves its notes.
+pub(crate) struct NoteLog {
+    notes: Producer<'static, Note>,
+    /// Notes that found no room.
+    pub(crate) lost: u64,
 }
 
-/// Models of one worker.
-const MODELS: usize = 1 + MAX_THEN;
-
-impl Inference {
-    /// A number of its own for each model of each worker.
-    const fn model(self) -> usize {
-        self.worker as usize * MODELS + self.step as usize
-    }
-}
-
-/// How often each frequent note came: the 1st, 2nd, 4th, 8th ... is worth a line of the log.
-#[derive(Debug)]
-pub(crate) struct Said([[u64; MAX_CAMERAS]; FREQUENT]);
-
-const _: () = assert!(MAX_WORKERS * MODELS <= MAX_CAMERAS);
-
-impl Said {
-    pub(crate) const fn new() -> Self {
-        Self([[0; MAX_CAMERAS]; FREQUENT])
+impl NoteLog {
+    /// With housekeeping's end.
+    pub(crate) fn new() -> (Self, NoteReceiver) {
+        let (notes, receiver) = queue::<_, { NOTES_QUEUED + 1 }>();
+        (Self { notes, lost: 0 }, receiver)
     }
 
-    /// How often this note has come, if that is worth a line.
-    pub(crate) fn again(&mut self, note: &Note) -> Option<Times> {
-        let Some((kind, index)) = note.frequent() else {
-            return Some(Times(1));
-        };
-        let times = self.0[kind].get_mut(index)?;
-        *times += 1;
-        times.is_power_of_two().then_some(Times(*times))
+    /// Leaves a note. Never waits.
+    pub(crate) fn note(&mut self, note: Note) {
+        self.lost += u64::from(self.notes.enqueue(note).is_err());
     }
 }
 
@@ -144,68 +132,13 @@ pub(crate) fn queue_of<T>(values: usize) -> (Producer<'static, T>, Consumer<'sta
     }
 }
 
-/// An event on its way to an output.
+/// An event on its way to an output or to a file.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Told {
+pub(crate) struct Reported {
     pub(crate) event: Event,
-    /// When it was told.
+    /// When housekeeping reported it.
     pub(crate) utc_ns: u64,
 }
 
 /// Bytes of one queued event.
-pub(crate) const EVENT_BYTES: u64 = size_of::<Told>() as u64;
-/// Housekeeping's end.
-pub(crate) type EventSender = Producer<'static, Told>;
-/// The output's end.
-pub(crate) type EventReceiver = Consumer<'static, Told>;
-
-/// A queue for the notes of one hot thread.
-pub(crate) fn note_queue() -> (NoteSender, NoteReceiver) {
-    queue::<_, { NOTES_QUEUED + 1 }>()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Inference, Note, Said, Times};
-
-    #[test]
-    fn what_comes_with_every_frame_is_said_ever_more_rarely_and_for_each_camera() {
-        let mut said = Said::new();
-        let of = |camera| Inference {
-            worker: 0,
-            step: 0,
-            camera,
-        };
-        let mut again = |camera| said.again(&Note::PreprocessFailed { of: of(camera) });
-        let times: Vec<_> = (0..1000)
-            .filter_map(|_| again(3))
-            .map(|Times(n)| n)
-            .collect();
-        assert_eq!(times, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]);
-        assert_eq!(again(4), Some(Times(1)));
-        assert_eq!(Times(1).to_string(), "");
-        assert_eq!(Times(8).to_string(), " (8 times so far)");
-        let back = Note::CameraBack { camera: 3 };
-        assert!((0..10).all(|_| said.again(&back) == Some(Times(1))));
-    }
-
-    #[test]
-    fn what_one_model_of_a_worker_fails_at_hides_nothing_of_another() {
-        let mut said = Said::new();
-        let note = |worker, step| Note::OutputRefused {
-            of: Inference {
-                worker,
-                step,
-                camera: 0,
-            },
-            values: 1,
-        };
-        for worker in 0..16 {
-            for step in 0..4 {
-                assert_eq!(said.again(&note(worker, step)), Some(Times(1)));
-            }
-        }
-        assert_eq!(said.again(&note(15, 3)), Some(Times(2)));
-        assert_eq!(said.again(&note(15, 3)), None);
-    }
-}
+pub(crate) const EVENT_BYTES: u64 = size_of::<Reported>() as u64;

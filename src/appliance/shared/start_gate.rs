@@ -1,4 +1,4 @@
-//! A gate that hot threads wait at while the rest of the appliance is armed.
+//! The gate that hot threads wait at while the rest of the appliance is armed.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
@@ -19,12 +19,12 @@ pub(crate) enum Phase {
 
 /// One gate for all threads of a run.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub(crate) struct StartGate {
     phase: Mutex<Phase>,
     moved: Condvar,
 }
 
-impl Gate {
+impl StartGate {
     pub(crate) fn new() -> Self {
         Self {
             phase: Mutex::new(Phase::Arming),

@@ -1,6 +1,6 @@
 //! How every thread learns that the run is over.
 
-use crate::appliance::shared::doorbells::Bells;
+use crate::appliance::shared::doorbells::Doorbells;
 use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sys::malloc_guard::{self, HeapCounts};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -15,7 +15,7 @@ pub(crate) struct Stop {
     /// Heap calls of other threads until the stop was asked for: taking things down is no part of the watch.
     others: OnceLock<HeapCounts>,
     event: EventFd,
-    bells: Arc<Bells>,
+    bells: Arc<Doorbells>,
     /// Results still wanted before the run ends by itself.
     wanted: Option<u64>,
     results: AtomicU64,
@@ -29,7 +29,11 @@ impl Stop {
     ///
     /// # Errors
     /// errno of eventfd(2).
-    pub(crate) fn new(bells: Arc<Bells>, wanted: Option<u64>, cameras: usize) -> nix::Result<Self> {
+    pub(crate) fn new(
+        bells: Arc<Doorbells>,
+        wanted: Option<u64>,
+        cameras: usize,
+    ) -> nix::Result<Self> {
         Ok(Self {
             asked: AtomicBool::new(false),
             others: OnceLock::new(),
@@ -44,7 +48,7 @@ impl Stop {
     /// Asks every thread to end. Allocates nothing; may be called more than once.
     pub(crate) fn ask(&self) {
         self.others.get_or_init(malloc_guard::other_counts);
-        // Release A: whoever sees the flag sees what the asker did before.
+        // Release Q1: whoever sees the flag sees what the asker did before.
         self.asked.store(true, Ordering::Release);
         // The counter cannot overflow before 2^64 requests, and EAGAIN would mean "asked already".
         let _ = self.event.write(1);
@@ -61,7 +65,7 @@ impl Stop {
 
     /// Whether the run is over.
     pub(crate) fn is_asked(&self) -> bool {
-        // Acquire A.
+        // Acquire Q1.
         self.asked.load(Ordering::Acquire)
     }
 
@@ -77,7 +81,7 @@ impl Stop {
         }
     }
 
-    /// The stream of one camera has ended, and its frames are judged. Told once for each camera.
+    /// The stream of one camera has ended, and its frames are inferred. Called once for each camera.
     pub(crate) fn camera_ended(&self) {
         if self.cameras.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.ask();

@@ -1,175 +1,164 @@
 //! The threads of a run, started one by one, each on its cores.
 
+use super::started::{CaptureThread, Started};
+use super::wiring::Wiring;
 use crate::appliance::exit::{Exit, Failure};
 use crate::appliance::prepare::files::Files;
 use crate::appliance::prepare::fit::STACK_BYTES;
 use crate::appliance::prepare::late_camera::{Wanted, look_for};
 use crate::appliance::prepare::memory::Lane;
-use crate::appliance::run::running::{CaptureThread, DiskAccount, OutputAccount, Running};
-use crate::appliance::shared::invoke_deadline::Watchdog;
-use crate::appliance::shared::messages::{NoteReceiver, ResultReceiver, Said};
-use crate::appliance::shared::names::Names;
-use crate::appliance::start::arm::Shared;
-use crate::appliance::start::wiring::Wiring;
-use crate::appliance::threads::bodies::{Armed, WorkerSeed, capture_thread, worker_thread};
-use crate::appliance::threads::capture::capture_loop::Station;
-use crate::appliance::threads::disk::disk::{Feeder, Shelf, disk};
-use crate::appliance::threads::housekeeping::housekeeping::{Housekeeping, LiveLine};
-use crate::appliance::threads::housekeeping::rules::Alerts;
-use crate::appliance::threads::output::output::{self, Roster, Teller};
-use crate::capture::FrameSource as _;
-use crate::profile::Board;
+use crate::appliance::threads::capture::capture_loop::CaptureLoop;
+use crate::appliance::threads::capture::thread::capture_thread;
+use crate::appliance::threads::disk::disk::{DiskOutbox, disk};
+use crate::appliance::threads::disk::file_sink::FileSink;
+use crate::appliance::threads::housekeeping::housekeeping::Housekeeping;
+use crate::appliance::threads::housekeeping::live_line::LiveLine;
+use crate::appliance::threads::housekeeping::note_words::Frequency;
+use crate::appliance::threads::housekeeping::rules::Rules;
+use crate::appliance::threads::inference::description::Description;
+use crate::appliance::threads::inference::progress::Progress;
+use crate::appliance::threads::inference::thread::inference_thread;
+use crate::appliance::threads::output::output::{OutputOutbox, make};
 use crate::resources::budget::{DISK, LOOKER};
 use crate::sync::Arc;
 use crate::sys::clock::{now_ns, realtime_ns};
 use crate::sys::cpu::core_set::CoreSet;
-use crate::sys::thread::{Children, Policy, Spawned, ThreadError, ThreadSpec, spawn};
+use crate::sys::thread::{Children, Policy, Spawned, ThreadSpec, spawn};
 use crate::units::NS_PER_S;
 use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-/// Outputs, disk, housekeeping, workers, capture: in this order, so that whoever is told something exists.
-pub(crate) fn start_threads(
-    run: &mut Running,
-    shared: &Shared,
+/// Time that a worker gets for each step of arming: loading a model, and warming it up on one camera.
+const STEP_NS: u64 = 60 * NS_PER_S;
+
+/// Outputs, disk, housekeeping, workers, capture: in this order, so that whoever is sent something exists.
+pub(crate) fn spawn_threads(
+    run: &mut Started,
     files: Files,
     lanes: Vec<Lane>,
 ) -> Result<(), Failure> {
-    let board = run.fitted.board.clone();
-    let sizes_px: Vec<_> = lanes
-        .iter()
-        .map(|lane| lane.source.format())
+    let formats = lanes.iter().map(|lane| lane.source.format());
+    let sizes_px: Vec<_> = formats
         .map(|format| (format.width_px, format.height_px))
         .collect();
-    let outputs = start_outputs(run, &board)?;
-    let alerts = Alerts::new(&board, &sizes_px, outputs).map_err(|rule| {
+    let outputs = spawn_outputs(run)?;
+    let rules = Rules::new(&run.fitted.board, &sizes_px, outputs).map_err(|rule| {
+        let rule = run
+            .common
+            .names
+            .rules
+            .get(rule)
+            .map_or("?", |rule| &rule.name);
         let fault = format!("rule {rule} refers to what the board does not have");
         Failure::new(Exit::Internal, fault)
     })?;
-    let names = Names::of(&board);
-    let shelf = Shelf::new(files, names.clone(), alerts.rules());
-    let disk = start_disk(run, &board, shelf)?;
-    let Wiring {
-        seeds,
-        stations,
-        results,
-        notes,
-        watchdog,
-    } = Wiring::lay(&run.fitted, &mut run.cameras, shared, lanes)?;
-    let reports = Reports {
-        names,
-        results,
-        notes,
-        alerts,
+    let disk = spawn_disk(run, files)?;
+    let wiring = Wiring::lay(&run.fitted, &run.common, lanes)?;
+    run.cameras = wiring.accounts;
+    let terminal = std::io::stderr();
+    let terminal = terminal
+        .is_terminal()
+        .then(|| terminal.as_fd().try_clone_to_owned().ok());
+    let housekeeping = Housekeeping {
+        common: run.common.clone(),
+        results: wiring.results,
+        notes: wiring.notes,
+        rules,
         disk,
-        watchdog,
+        live: terminal.flatten().map(|fd| LiveLine::new(fd.into())),
+        counters: Arc::clone(&run.counters),
+        frequency: Frequency::new(),
+        watchdog: wiring.watchdog,
     };
-    start_housekeeping(run, shared, reports)?;
-    for seed in seeds {
-        start_worker(run, shared, seed)?;
+    run.threads.housekeeping = Some(beside(run, "housekeeping", move || {
+        housekeeping.run(now_ns, realtime_ns)
+    })?);
+    for description in wiring.workers {
+        spawn_inference(run, description)?;
     }
-    for (core, station) in stations {
-        start_capture(run, shared, core, station)?;
+    for (core, capture) in wiring.captures {
+        spawn_capture(run, core, capture)?;
     }
     Ok(())
 }
 
-/// A thread of the plan, as `sys` is asked for it.
-fn spec(
-    board: &Board,
+/// The thread that looks for cameras that are missing, where there are such.
+pub(crate) fn spawn_late_cameras(run: &mut Started, wanted: Vec<Wanted>) -> Result<(), Failure> {
+    if !wanted.is_empty() {
+        let stop = Arc::clone(&run.common.stop);
+        let body = move || look_for(wanted, &stop, now_ns);
+        run.threads.late_cameras = Some(beside(run, LOOKER, body)?);
+    }
+    Ok(())
+}
+
+/// A thread on these cores, with this real-time priority; 0 is none.
+fn on_cores<T: Send + 'static>(
+    run: &Started,
     name: &str,
-    cores: &[usize],
-    priority: u32,
-    children: Children,
-) -> ThreadSpec {
-    ThreadSpec {
+    (cores, priority, children): (&[usize], u32, Children),
+    body: impl FnOnce() -> T + Send + 'static,
+) -> Result<Spawned<T>, Failure> {
+    let spec = ThreadSpec {
         name: name.to_owned(),
         cores: cores.iter().copied().collect::<CoreSet>(),
-        policy: if priority == 0 {
-            Policy::Other
-        } else {
-            Policy::Fifo(priority)
+        policy: match priority {
+            0 => Policy::Other,
+            priority => Policy::Fifo(priority),
         },
         children,
-        policy_required: board.strict,
+        policy_required: run.fitted.board.strict,
         stack_bytes: STACK_BYTES,
-    }
+    };
+    spawn(spec, move |_| body()).map_err(|error| Failure::new(Exit::Machine, error))
 }
 
-fn placed<T>(spawned: Result<Spawned<T>, ThreadError>) -> Result<Spawned<T>, Failure> {
-    spawned.map_err(|error| Failure::new(Exit::Machine, error))
+/// A thread that is not real-time, on housekeeping's core.
+fn beside<T: Send + 'static>(
+    run: &Started,
+    name: &str,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> Result<Spawned<T>, Failure> {
+    let core = run.fitted.board.housekeeping.core;
+    on_cores(run, name, (&[core], 0, Children::Reset), body)
 }
 
-/// The thread that looks for the cameras that are not there, where there are such.
-pub(crate) fn start_looking(
-    run: &mut Running,
-    shared: &Shared,
-    wanted: Vec<Wanted>,
-) -> Result<(), Failure> {
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let board = &run.fitted.board;
-    let cores = [board.housekeeping.core];
-    let spec = spec(board, LOOKER, &cores, 0, Children::Reset);
-    let stop = Arc::clone(&shared.stop);
-    run.looking = Some(placed(spawn(spec, move |_| {
-        look_for(wanted, &stop, now_ns);
-    }))?);
-    Ok(())
-}
-
-/// One capture thread. Its streams start when the gate says so.
-fn start_capture(
-    run: &mut Running,
-    shared: &Shared,
-    core: usize,
-    station: Station,
-) -> Result<(), Failure> {
-    let board = &run.fitted.board;
-    let (ready, told) = mpsc::sync_channel(1);
-    let gate = Arc::clone(&shared.gate);
-    let cameras = u32::try_from(station.posts.len()).unwrap_or(u32::MAX);
-    let name = format!("capture{core}");
-    let spec = spec(
-        board,
-        &name,
-        &[core],
-        board.capture.fifo_priority,
+/// One capture thread. Its streams start when the start gate says so.
+fn spawn_capture(run: &mut Started, core: usize, capture: CaptureLoop) -> Result<(), Failure> {
+    let (ready, started) = mpsc::sync_channel(1);
+    let cameras = u32::try_from(capture.slots.len()).unwrap_or(u32::MAX);
+    let place = (
+        &[core][..],
+        run.fitted.board.capture.fifo_priority,
         Children::Reset,
     );
-    let thread = placed(spawn(spec, move |_| capture_thread(station, &ready, &gate)))?;
-    run.capture.push(CaptureThread {
+    let thread = on_cores(run, &format!("capture{core}"), place, move || {
+        capture_thread(capture, &ready)
+    })?;
+    run.threads.capture.push(CaptureThread {
         thread,
-        started: told,
+        started,
         cameras,
     });
     Ok(())
 }
 
-/// Time that a worker gets for each step of arming: building its model, and warming up on one camera.
-const STEP_NS: u64 = 60 * NS_PER_S;
-
-fn start_worker(run: &mut Running, shared: &Shared, seed: WorkerSeed) -> Result<(), Failure> {
-    let (ready, told) = mpsc::channel();
-    let name = seed.worker.name.clone();
-    let gate = Arc::clone(&shared.gate);
-    let spec = spec(
-        &run.fitted.board,
-        &seed.worker.name,
-        &seed.worker.cores,
-        seed.worker.fifo_priority,
-        Children::Inherit,
-    );
-    let thread = placed(spawn(spec, move |_| worker_thread(seed, &ready, &gate)))?;
-    run.workers.push(thread);
-    let found = loop {
-        match told.recv_timeout(Duration::from_nanos(STEP_NS)) {
-            Ok(Armed::Step) => {}
-            Ok(Armed::Less(warning)) => run.warnings.push(warning),
-            Ok(Armed::Ready(outcome)) => return outcome,
+/// One inference thread. Gives when it is ready.
+fn spawn_inference(run: &mut Started, description: Description) -> Result<(), Failure> {
+    let (progress, reports) = mpsc::channel();
+    let worker = description.worker.clone();
+    let place = (&*worker.cores, worker.fifo_priority, Children::Inherit);
+    let thread = on_cores(run, &worker.name, place, move || {
+        inference_thread(description, &progress)
+    })?;
+    run.threads.inference.push(thread);
+    let fault = loop {
+        match reports.recv_timeout(Duration::from_nanos(STEP_NS)) {
+            Ok(Progress::Step) => {}
+            Ok(Progress::Less(warning)) => run.warnings.push(warning),
+            Ok(Progress::Ready(outcome)) => return outcome,
             Err(RecvTimeoutError::Disconnected) => break "died; please report it".to_owned(),
             Err(RecvTimeoutError::Timeout) => {
                 let seconds = STEP_NS / NS_PER_S;
@@ -179,100 +168,33 @@ fn start_worker(run: &mut Running, shared: &Shared, seed: WorkerSeed) -> Result<
             }
         }
     };
-    Err(Failure::new(
-        Exit::Internal,
-        format!("worker {name} {found}"),
-    ))
+    let fault = format!("worker {} {fault}", worker.name);
+    Err(Failure::new(Exit::Internal, fault))
 }
 
 /// The outputs' devices tried, and their threads. Gives housekeeping's ends of them.
-fn start_outputs(run: &mut Running, board: &Board) -> Result<Vec<Teller>, Failure> {
-    let roster = Arc::new(Roster::new(board));
-    let mut tellers = Vec::new();
-    for output in &board.outputs {
-        let made = output::make(output, &roster)?;
-        let core = board.housekeeping.core;
-        let spec = spec(board, &made.name, &[core], 0, Children::Reset);
-        let body = made.body;
-        run.outputs.push(OutputAccount {
-            name: made.name,
-            kind: output.delivery.name(),
-            desk: made.desk,
-            thread: Some(placed(spawn(spec, move |_| body()))?),
-        });
-        tellers.push(made.teller);
+fn spawn_outputs(run: &mut Started) -> Result<Vec<OutputOutbox>, Failure> {
+    let mut outboxes = Vec::new();
+    for output in run.fitted.board.outputs.clone() {
+        let made = make(&output, &run.common.names)?;
+        run.outputs.push(Arc::clone(&made.outbox.state));
+        let thread = beside(run, &output.name, made.body)?;
+        run.threads.outputs.push(thread);
+        outboxes.push(made.outbox);
     }
-    Ok(tellers)
+    Ok(outboxes)
 }
 
 /// The thread that writes files, where there are such. Gives housekeeping's end of it.
-fn start_disk(run: &mut Running, board: &Board, shelf: Shelf) -> Result<Feeder, Failure> {
-    let open = shelf.open();
+fn spawn_disk(run: &mut Started, files: Files) -> Result<DiskOutbox, Failure> {
+    let names = Arc::clone(&run.common.names);
+    let sink = FileSink { files, names };
+    let open = sink.open();
     if open == [false; 3] {
-        return Ok(Feeder::none());
+        return Ok(DiskOutbox::none());
     }
-    let (feeder, writer) = disk(board, open, shelf);
-    let cores = [board.housekeeping.core];
-    let spec = spec(board, DISK, &cores, 0, Children::Reset);
-    run.disk = Some(DiskAccount {
-        ledge: feeder.ledge(),
-        thread: Some(placed(spawn(spec, move |_| writer.run(now_ns)))?),
-    });
-    Ok(feeder)
-}
-
-/// What housekeeping is told, and what it tells.
-struct Reports {
-    names: Names,
-    results: Vec<ResultReceiver>,
-    notes: Vec<NoteReceiver>,
-    alerts: Alerts,
-    disk: Feeder,
-    watchdog: Watchdog,
-}
-
-fn start_housekeeping(run: &mut Running, shared: &Shared, reports: Reports) -> Result<(), Failure> {
-    let Reports {
-        names,
-        results,
-        notes,
-        alerts,
-        disk,
-        watchdog,
-    } = reports;
-    let board = &run.fitted.board;
-    let terminal = std::io::stderr();
-    let live = if terminal.is_terminal() {
-        terminal
-            .as_fd()
-            .try_clone_to_owned()
-            .ok()
-            .map(|fd| LiveLine::new(fd.into()))
-    } else {
-        None
-    };
-    let keeping = Housekeeping {
-        names,
-        results,
-        notes,
-        bell: Arc::clone(&shared.house),
-        alerts,
-        disk,
-        live,
-        finish: Arc::clone(&run.finish),
-        counters: Arc::clone(&run.counters),
-        said: Said::new(),
-        watchdog,
-    };
-    let spec = spec(
-        board,
-        "housekeeping",
-        &[board.housekeeping.core],
-        0,
-        Children::Reset,
-    );
-    run.housekeeping = Some(placed(spawn(spec, move |_| {
-        keeping.run(now_ns, realtime_ns)
-    }))?);
-    Ok(())
+    let (outbox, writer) = disk(&run.fitted.board, open, sink);
+    run.disk = Some(Arc::clone(&outbox.counters));
+    run.threads.disk = Some(beside(run, DISK, move || writer.run(now_ns))?);
+    Ok(outbox)
 }

@@ -160,9 +160,10 @@ pub fn owner_of(pointer: *mut c_void) -> Option<&'static Arena> {
 
 /// How full every arena is, in the order in which they were made.
 pub fn reports() -> impl Iterator<Item = ArenaReport> {
+    // C1
     let count = COUNT.load(Ordering::Acquire);
     ARENAS[..count].iter().filter_map(|entry| {
-        // SAFETY: as in `owner_of`, by the acquire above (C).
+        // SAFETY: as in `owner_of`, by the acquire above (C1).
         unsafe { entry.load(Ordering::Relaxed).as_ref() }.map(Arena::report)
     })
 }
@@ -222,7 +223,7 @@ impl Arena {
         }
         std::mem::forget(region);
         entry.store(head.as_ptr(), Ordering::Relaxed);
-        // Publishes the entry (C).
+        // Publishes the entry (C1).
         COUNT.store(index + 1, Ordering::Release);
         MODE.fetch_or(mode::ARENAS, Ordering::Relaxed);
         // SAFETY: written above, never unmapped, and only shared from here on.
@@ -242,7 +243,7 @@ impl Arena {
 
     /// Makes the calling thread the owner, if there is none.
     pub(super) fn acquire(&self) -> bool {
-        // Pairs with the release in `release`: what the last owner did to the pools (O).
+        // Pairs with the release in `release`: what the last owner did to the pools (O1).
         self.owned
             .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
@@ -250,7 +251,7 @@ impl Arena {
 
     /// Gives ownership up.
     pub(super) fn release(&self) {
-        // Pairs with the acquire in `acquire` (O).
+        // Pairs with the acquire in `acquire` (O1).
         self.owned.store(false, Ordering::Release);
     }
 
@@ -336,7 +337,7 @@ impl Arena {
         loop {
             // SAFETY: the block is retired, at least as large as the link, and aligned to 16.
             unsafe { node.write(Returned { next: head.cast() }) };
-            // Publishes the link, and the last user's accesses to the block (R). The owner takes the
+            // Publishes the link, and the last user's accesses to the block (B1). The owner takes the
             // whole stack at once, so that an address which comes back is no danger.
             match self.returned.compare_exchange_weak(
                 head,
@@ -365,14 +366,14 @@ impl Arena {
                 if self.returned.load(Ordering::Relaxed).is_null() {
                     return;
                 }
-                // Pairs with the release in `free_from_elsewhere` (R).
+                // Pairs with the release in `free_from_elsewhere` (B1).
                 pools.pending = self.returned.swap(std::ptr::null_mut(), Ordering::Acquire);
             }
             let Some(node) = NonNull::new(pools.pending.cast::<Returned>()) else {
                 return;
             };
             // SAFETY: nodes of the stack are retired blocks whose link was written before they were
-            // published (R).
+            // published (B1).
             pools.pending = unsafe { node.read() }.next.cast();
             self.put_back(pools, node.cast());
         }

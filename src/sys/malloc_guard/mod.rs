@@ -324,7 +324,7 @@ pub fn register_hot() -> Result<HotThread, HeapError> {
         return Err(HeapError::AlreadyHot);
     }
     let free = |record: &Padded<Record>| {
-        // Pairs with the release in `drop`: the counts are clear (T).
+        // Pairs with the release in `drop`: the counts are clear (T1).
         record
             .taken
             .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
@@ -377,7 +377,7 @@ impl Drop for HotThread {
         let record = &HOT[self.index];
         ENDED.add(&record.counts());
         record.clear();
-        // Pairs with the acquire in `register_hot` (T).
+        // Pairs with the acquire in `register_hot` (T1).
         record.taken.store(false, Ordering::Release);
     }
 }

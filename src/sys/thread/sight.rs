@@ -1,6 +1,6 @@
 //! A thread's look at itself, cheap enough for every frame.
 
-use crate::latency::Sight;
+use crate::latency::ThreadCounters;
 use crate::sys::io::procfs;
 use nix::sched::sched_getcpu;
 use nix::sys::resource::{UsageWho, getrusage};
@@ -11,18 +11,18 @@ use std::os::unix::fs::FileExt as _;
 /// Counters of the calling thread, which are said to be those of `at_ns`: a stamp that was taken just
 /// before. One system call, about 0.3 us where an invoke takes milliseconds. Does not allocate.
 #[must_use]
-pub fn sight(at_ns: u64) -> Sight {
+pub fn sight(at_ns: u64) -> ThreadCounters {
     let core = sched_getcpu().unwrap_or_default();
     // It fails for an unknown `who` only.
     let Ok(usage) = getrusage(UsageWho::RUSAGE_THREAD) else {
-        return Sight {
+        return ThreadCounters {
             at_ns,
             core,
-            ..Sight::default()
+            ..ThreadCounters::default()
         };
     };
     let faults = usage.minor_page_faults() + usage.major_page_faults();
-    Sight {
+    ThreadCounters {
         at_ns,
         queued_ns: None,
         core,

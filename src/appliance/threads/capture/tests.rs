@@ -1,29 +1,25 @@
 //! A capture thread and its cameras, with sources that do as they are told. Nothing here waits for time.
 
-use crate::appliance::shared::camera_state::Signals;
-use crate::appliance::shared::doorbells::Bells;
-use crate::appliance::shared::messages::{Note, NoteReceiver, note_queue};
+use super::camera_slot::CameraSlot;
+use super::capture_loop::CaptureLoop;
+use crate::appliance::shared::camera_state::CameraStates;
+use crate::appliance::shared::common::Common;
+use crate::appliance::shared::doorbells::Doorbells;
+use crate::appliance::shared::drain::DrainBell;
+use crate::appliance::shared::in_flight::INFERENCE_TAP;
+use crate::appliance::shared::messages::{Note, NoteLog, NoteReceiver};
+use crate::appliance::shared::start_gate::StartGate;
 use crate::appliance::shared::stop::Stop;
-use crate::appliance::threads::capture::capture_loop::{
-    Desk, Ending, INFERENCE_TAP, Post, Station,
-};
-use crate::capture::health::duplicates::Repeats;
-use crate::capture::health::frame_rate::Pace;
 use crate::capture::health::supervisor::{Limits, Supervisor, Trouble};
-use crate::capture::health::timestamps::Continuity;
 use crate::capture::{
     Dequeue, Dequeued, FrameSource, MemoryKeeper, Readiness, SlotMemory, SourceError, StampKind,
     Traits,
 };
-use crate::frame::{
-    Colour, Encoding, FrameMeta, PixelFormat, Quantization, SlotTable, StreamFormat,
-};
-use crate::latency::{Arrivals, Waits};
+use crate::frame::{Colour, Encoding, PixelFormat, Quantization, SlotTable, StreamFormat};
 use crate::ledger::{LedgerSnapshot, LedgerView, ledger};
-use crate::ring::{Doorbell, LaneTap, LaneView, TapNeed, lane, slots_needed};
+use crate::ring::{LaneTap, LaneView, TapNeed, lane, slots_needed};
 use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::sys::clock::now_ns;
-use crate::sys::io::poll::PollSet;
 use crate::sys::thread::UsageProbe;
 use crate::units::NS_PER_S;
 use std::collections::VecDeque;
@@ -70,7 +66,7 @@ struct Scripted {
     /// Calls of `reopen`.
     opened: Arc<AtomicU64>,
     camera: usize,
-    signals: Signals,
+    states: CameraStates,
     /// Told once the list is done.
     done: Arc<Stop>,
 }
@@ -117,11 +113,11 @@ impl FrameSource for Scripted {
             Does::Frame(number) => frame(number, false),
             Does::Damaged(number) => frame(number, true),
             Does::Spoilt(number) => {
-                self.signals[self.camera].spoil();
+                self.states[self.camera].spoil();
                 frame(number, false)
             }
             Does::Sound(number) => {
-                self.signals[self.camera].sound();
+                self.states[self.camera].sound();
                 frame(number, false)
             }
             Does::Again => Dequeued {
@@ -164,7 +160,7 @@ impl FrameSource for Scripted {
     }
 }
 
-/// What is kept of a camera beside its post.
+/// What is kept of a camera beside its camera_slot.
 struct Seen {
     ledger: LedgerView,
     lane: LaneView,
@@ -181,19 +177,18 @@ impl Seen {
 
 /// One capture thread over cameras that do as these lists say. It runs until every list is done.
 struct Bench {
-    station: Station,
+    capture: CaptureLoop,
     seen: Vec<Seen>,
     notes: NoteReceiver,
 }
 
 impl Bench {
     fn new(lists: Vec<Vec<Does>>) -> Self {
-        let bells = Arc::new(Bells::new([u64::MAX]));
-        let house = Arc::new(Doorbell::new());
+        let bells = Arc::new(Doorbells::new([u64::MAX]));
         let listed = lists.iter().filter(|list| !list.is_empty()).count();
         let stop = Arc::new(Stop::new(Arc::clone(&bells), None, listed).unwrap());
-        let signals: Signals = lists.iter().map(|_| Default::default()).collect();
-        let (mut posts, mut seen) = (Vec::new(), Vec::new());
+        let states: CameraStates = lists.iter().map(|_| Default::default()).collect();
+        let (mut cameras, mut seen) = (Vec::new(), Vec::new());
         for (camera, list) in (0..).zip(lists) {
             let tap = TapNeed {
                 capacity: 1,
@@ -202,7 +197,7 @@ impl Bench {
             };
             let slots = u16::try_from(slots_needed(4, &[tap])).unwrap();
             let (producer, taps) = lane(camera, SlotTable::on_heap(slots, 8), 4, &[tap]).unwrap();
-            let (capture, _, view) = ledger();
+            let (books, _, view) = ledger();
             let opened = Arc::new(AtomicU64::new(0));
             seen.push(Seen {
                 ledger: view,
@@ -210,50 +205,33 @@ impl Bench {
                 taps,
                 opened: Arc::clone(&opened),
             });
-            posts.push(Post {
-                camera,
-                source: Box::new(Scripted {
-                    does: list.into(),
-                    held: VecDeque::new(),
-                    last: None,
-                    gone: false,
-                    opened,
-                    camera: usize::from(camera),
-                    signals: Arc::clone(&signals),
-                    done: Arc::clone(&stop),
-                }),
-                producer,
-                supervisor: Supervisor::new(Limits::new(60 * NS_PER_S), now_ns()),
-                continuity: Continuity::new(0),
-                repeats: Repeats::new(),
-                ledger: capture,
-                meta: FrameMeta::of(&FORMAT).unwrap(),
-                frame_bytes: 8,
-                signals: Arc::clone(&signals),
-                arrivals: Arrivals::new(0),
-                pace: Pace::new(0, Traits::default()),
-                spoilt: 0,
-                troubled: false,
-                poll_failed: false,
-                ending: Ending::Lasts,
-                may_be_absent: false,
-            });
+            let source = Scripted {
+                does: list.into(),
+                held: VecDeque::new(),
+                last: None,
+                gone: false,
+                opened,
+                camera: usize::from(camera),
+                states: Arc::clone(&states),
+                done: Arc::clone(&stop),
+            };
+            let (limits, states) = (Limits::new(60 * NS_PER_S), Arc::clone(&states));
+            let slot = CameraSlot::new(Box::new(source), producer, books, states, limits);
+            cameras.push(slot.unwrap());
         }
-        let (notes_in, notes) = note_queue();
-        let station = Station {
-            posts,
-            bells,
-            house,
+        let common = Common {
+            names: Arc::default(),
             stop,
-            desk: Desk {
-                notes: notes_in,
-                notes_lost: 0,
-            },
-            polled: PollSet::new(),
-            waits: Waits::default(),
+            gate: Arc::new(StartGate::new()),
+            bells,
+            housekeeping: Arc::new(DrainBell::new()),
+            cameras: states,
+            deadlines: Arc::new([]),
         };
+        let (notes_in, notes) = NoteLog::new();
+        let capture = CaptureLoop::new(cameras, common, notes_in);
         Self {
-            station,
+            capture,
             seen,
             notes,
         }
@@ -261,8 +239,8 @@ impl Bench {
 
     /// Runs to the end of the lists. What each camera's ledger says then.
     fn run(&mut self) -> Vec<LedgerSnapshot> {
-        self.station.start().expect("every stream starts");
-        self.station.run(&mut UsageProbe::open());
+        self.capture.start().expect("every stream starts");
+        self.capture.run(&mut UsageProbe::open());
         let snapshots: Vec<_> = self.seen.iter().map(Seen::snapshot).collect();
         for snapshot in &snapshots {
             assert!(snapshot.identity_holds(), "{snapshot:?}");
@@ -300,7 +278,7 @@ fn a_camera_that_gives_the_same_frame_for_ever_is_started_again_and_named_so() {
     let list = std::iter::once(Does::Frame(7)).chain(again).collect();
     let mut bench = Bench::new(vec![list]);
     let ledger = bench.run()[0];
-    // After the restart the frame is the first of a stream, which is judged, and no repetition.
+    // After the restart the frame is the first of a stream, which is inferred, and no repetition.
     assert_eq!((ledger.driver_frames, ledger.repeated_sequence), (41, 39));
     assert_eq!((ledger.dropped.stale, ledger.streams), (39, 2));
     assert_eq!(bench.troubles(), [(0, Trouble::Frozen)]);
@@ -323,7 +301,7 @@ fn a_camera_whose_pictures_cannot_be_decoded_is_started_again_and_back_with_the_
     assert_eq!((streams, notes.len()), (1, 0), "{notes:?}");
 
     let mut list: Vec<Does> = spoilt(0..50).collect();
-    // Nobody has judged these yet: the camera is not back.
+    // Nobody has inferred these yet: the camera is not back.
     list.extend((50..70).map(Does::Frame));
     let (streams, notes) = bench(list.clone());
     assert_eq!(streams, 2);
@@ -401,7 +379,7 @@ fn impatient(list: Vec<Does>) -> Bench {
         longest_rest_ns: 1,
         ..Limits::new(60 * NS_PER_S)
     };
-    bench.station.posts[0].supervisor = Supervisor::new(limits, now_ns());
+    bench.capture.slots[0].supervisor = Supervisor::new(limits, now_ns());
     bench
 }
 
@@ -409,10 +387,10 @@ fn impatient(list: Vec<Does>) -> Bench {
 fn a_device_that_is_not_found_again_has_its_port_reset() {
     use Does::{Fails, Frame};
     let mut bench = impatient(vec![Frame(0), Fails(nix::libc::ENODEV), Frame(0)]);
-    bench.station.posts[0].supervisor.set_in_port(true);
+    bench.capture.slots[0].supervisor.set_in_port(true);
     let ledger = bench.run()[0];
     assert_eq!((ledger.driver_frames, ledger.streams), (2, 2));
-    let counts = bench.station.posts[0].supervisor.counts();
+    let counts = bench.capture.slots[0].supervisor.counts();
     assert_eq!((counts.resets, counts.reopens), (1, 1), "{counts:?}");
     // Four times in vain, then after the reset.
     assert_eq!(bench.seen[0].opened.load(Ordering::Relaxed), 5);
@@ -425,7 +403,7 @@ fn a_camera_that_came_late_has_its_port_reset_as_one_that_was_there() {
     let list = [&appears[..], &[Fails(nix::libc::ENODEV), Frame(0)]].concat();
     let mut bench = impatient(list);
     assert_eq!(bench.run()[0].driver_frames, 3);
-    let counts = bench.station.posts[0].supervisor.counts();
+    let counts = bench.capture.slots[0].supervisor.counts();
     assert_eq!((counts.resets, counts.reopens), (1, 2), "{counts:?}");
     // Once when it appeared, three times in vain, and after the reset.
     assert_eq!(bench.seen[0].opened.load(Ordering::Relaxed), 5);

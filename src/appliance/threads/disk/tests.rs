@@ -1,5 +1,5 @@
-use crate::appliance::shared::messages::Told;
-use crate::appliance::threads::disk::disk::{EVENTS_QUEUED, Shelve, disk};
+use crate::appliance::shared::messages::Reported;
+use crate::appliance::threads::disk::disk::{EVENTS_QUEUED, Sink, disk};
 use crate::event::Event;
 use crate::postprocess::Detection;
 use crate::profile::{self, Board};
@@ -54,18 +54,18 @@ impl Still {
     }
 }
 
-impl Shelve for Still {
+impl Sink for Still {
     fn record(&mut self, result: &FrameResult, _: u64) -> Option<Result<(), Error>> {
         self.write("record", result.sequence)
     }
-    fn list(&mut self, result: &FrameResult, _: u64) -> Option<Result<(), Error>> {
+    fn result_line(&mut self, result: &FrameResult, _: u64) -> Option<Result<(), Error>> {
         if result.detections.is_empty() {
             return None;
         }
         self.write("line", result.sequence)
     }
-    fn tell(&mut self, told: &Told) -> Option<Result<(), Error>> {
-        self.write("event", told.event.sequence)
+    fn event_line(&mut self, reported: &Reported) -> Option<Result<(), Error>> {
+        self.write("event", reported.event.sequence)
     }
     fn sync(&self) -> Result<(), Error> {
         self.syncs.fetch_add(1, Ordering::Relaxed);
@@ -79,28 +79,28 @@ fn a_disk_that_stands_still_loses_records_and_lines_counts_them_and_holds_up_nob
     let (go_on, stands) = channel();
     let (wrote, written) = channel();
     let syncs = Arc::new(AtomicUsize::new(0));
-    let shelf = Still {
+    let sink = Still {
         reached,
         go_on: stands,
         wrote,
         syncs: Arc::clone(&syncs),
     };
-    let (mut feeder, writer) = disk(&demo(), [true; 3], shelf);
-    let ledge = feeder.ledge();
+    let (mut outbox, writer) = disk(&demo(), [true; 3], sink);
+    let counters = Arc::clone(&outbox.counters);
     let thread = std::thread::spawn(move || writer.run(|| 0));
-    feeder.keep(&result(0, true), 0);
-    feeder.ring();
+    outbox.keep(&result(0, true), 0);
+    outbox.ring();
     at_a_write.recv().unwrap();
     // This would not return if the disk could hold it up. Every second result shows something.
     for sequence in 1..=100 {
-        feeder.keep(&result(sequence, sequence % 2 == 1), 0);
+        outbox.keep(&result(sequence, sequence % 2 == 1), 0);
     }
     for sequence in 0..EVENTS_QUEUED as u64 + 44 {
-        feeder.tell(&event(2, sequence), 0);
+        outbox.report(&event(2, sequence), 0);
     }
-    feeder.ring();
+    outbox.ring();
     drop(go_on);
-    ledge.finish();
+    counters.deliveries.drain.finish();
     thread.join().unwrap();
     // Nothing is synced before there is time for it, and the end syncs.
     assert_eq!(syncs.load(Ordering::Relaxed), 1);
@@ -115,7 +115,7 @@ fn a_disk_that_stands_still_loses_records_and_lines_counts_them_and_holds_up_nob
     assert_eq!(of("line"), [0, 1, 3, 5, 7, 9, 11, 13, 15]);
     let first_events = 0..EVENTS_QUEUED as u64;
     assert_eq!(of("event"), first_events.collect::<Vec<_>>());
-    let found: Vec<_> = ledge
+    let found: Vec<_> = counters
         .accounts()
         .iter()
         .map(|file| (file.argument, file.failed, file.lost))
@@ -126,20 +126,20 @@ fn a_disk_that_stands_still_loses_records_and_lines_counts_them_and_holds_up_nob
         ("--events", 0, 44),
     ];
     assert_eq!(found, expected);
-    assert_eq!((ledge.lost_of(2), ledge.lost_of(0)), (44, 0));
+    assert_eq!((counters.lost_of(2), counters.lost_of(0)), (44, 0));
 }
 
 #[test]
 fn what_a_disk_that_never_moves_again_was_told_of_is_lost() {
     struct Untouched;
-    impl Shelve for Untouched {
+    impl Sink for Untouched {
         fn record(&mut self, _: &FrameResult, _: u64) -> Option<Result<(), Error>> {
             None
         }
-        fn list(&mut self, _: &FrameResult, _: u64) -> Option<Result<(), Error>> {
+        fn result_line(&mut self, _: &FrameResult, _: u64) -> Option<Result<(), Error>> {
             None
         }
-        fn tell(&mut self, _: &Told) -> Option<Result<(), Error>> {
+        fn event_line(&mut self, _: &Reported) -> Option<Result<(), Error>> {
             None
         }
         fn sync(&self) -> Result<(), Error> {
@@ -147,60 +147,60 @@ fn what_a_disk_that_never_moves_again_was_told_of_is_lost() {
         }
     }
     // Its thread has never come to run.
-    let (mut feeder, _writer) = disk(&demo(), [true, false, true], Untouched);
+    let (mut outbox, _writer) = disk(&demo(), [true, false, true], Untouched);
     for sequence in 0..5 {
-        feeder.keep(&result(sequence, true), 0);
-        feeder.tell(&event(1, sequence), 0);
+        outbox.keep(&result(sequence, true), 0);
+        outbox.report(&event(1, sequence), 0);
     }
-    let accounts = feeder.ledge().accounts();
+    let accounts = outbox.counters.accounts();
     let lost: Vec<_> = accounts.iter().map(|f| (f.argument, f.lost)).collect();
     assert_eq!(lost, [("--record", 5), ("--events", 5)]);
-    assert_eq!(feeder.ledge().lost_of(1), 5);
+    assert_eq!(outbox.counters.lost_of(1), 5);
 }
 
 #[test]
 fn a_write_that_fails_is_counted_for_its_file_and_an_event_for_its_rule() {
     struct Full;
-    impl Shelve for Full {
+    impl Sink for Full {
         fn record(&mut self, _: &FrameResult, _: u64) -> Option<Result<(), Error>> {
             Some(Err(Error::from_raw_os_error(ENOSPC)))
         }
-        fn list(&mut self, _: &FrameResult, _: u64) -> Option<Result<(), Error>> {
+        fn result_line(&mut self, _: &FrameResult, _: u64) -> Option<Result<(), Error>> {
             Some(Ok(()))
         }
-        fn tell(&mut self, _: &Told) -> Option<Result<(), Error>> {
+        fn event_line(&mut self, _: &Reported) -> Option<Result<(), Error>> {
             Some(Err(Error::from_raw_os_error(ENOSPC)))
         }
         fn sync(&self) -> Result<(), Error> {
             Err(Error::from_raw_os_error(ENOSPC))
         }
     }
-    let (mut feeder, writer) = disk(&demo(), [true; 3], Full);
+    let (mut outbox, writer) = disk(&demo(), [true; 3], Full);
     for sequence in 0..3 {
-        feeder.keep(&result(sequence, true), 0);
-        feeder.tell(&event(0, sequence), 0);
+        outbox.keep(&result(sequence, true), 0);
+        outbox.report(&event(0, sequence), 0);
     }
-    let ledge = feeder.ledge();
-    ledge.finish();
+    let counters = Arc::clone(&outbox.counters);
+    counters.deliveries.drain.finish();
     writer.run(|| 0);
-    let accounts = ledge.accounts();
+    let accounts = counters.accounts();
     let found: Vec<_> = accounts.iter().map(|f| (f.failed, f.lost)).collect();
     // Three records, and the sync at the end.
     assert_eq!(found, [(4, 0), (0, 0), (3, 0)]);
-    assert_eq!(ledge.lost_of(0), 3);
+    assert_eq!(counters.lost_of(0), 3);
 }
 
 #[test]
 fn a_recording_is_synced_at_every_tick_however_much_there_is_to_write() {
     struct Slow(Arc<AtomicUsize>);
-    impl Shelve for Slow {
+    impl Sink for Slow {
         fn record(&mut self, _: &FrameResult, _: u64) -> Option<Result<(), Error>> {
             Some(Ok(()))
         }
-        fn list(&mut self, _: &FrameResult, _: u64) -> Option<Result<(), Error>> {
+        fn result_line(&mut self, _: &FrameResult, _: u64) -> Option<Result<(), Error>> {
             None
         }
-        fn tell(&mut self, _: &Told) -> Option<Result<(), Error>> {
+        fn event_line(&mut self, _: &Reported) -> Option<Result<(), Error>> {
             None
         }
         fn sync(&self) -> Result<(), Error> {
@@ -209,11 +209,11 @@ fn a_recording_is_synced_at_every_tick_however_much_there_is_to_write() {
         }
     }
     let syncs = Arc::new(AtomicUsize::new(0));
-    let (mut feeder, writer) = disk(&demo(), [true, false, false], Slow(Arc::clone(&syncs)));
+    let (mut outbox, writer) = disk(&demo(), [true, false, false], Slow(Arc::clone(&syncs)));
     for sequence in 0..16 {
-        feeder.keep(&result(sequence, false), 0);
+        outbox.keep(&result(sequence, false), 0);
     }
-    feeder.ledge().finish();
+    outbox.counters.deliveries.drain.finish();
     // Each look at the clock finds a quarter of a second gone.
     let now = std::cell::Cell::new(0);
     writer.run(|| now.replace(now.get() + crate::appliance::threads::disk::disk::SYNC_NS / 2));

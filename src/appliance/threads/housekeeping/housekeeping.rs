@@ -1,39 +1,31 @@
-//! The thread that is not real-time: rules, log lines and the live line, and who is told of results and events: outputs,
+//! The thread that is not real-time: rules, log lines and the live line, and who gets results and events: outputs,
 //! and the disk. It formats into fixed buffers and waits for nobody.
 
-use crate::appliance::report::proof;
+use super::live_line::LiveLine;
+use super::note_words::{Frequency, log_note, log_overdue};
+use super::rules::Rules;
+use crate::appliance::report::events::Events;
+use crate::appliance::shared::common::Common;
 use crate::appliance::shared::invoke_deadline::Watchdog;
-use crate::appliance::shared::messages::{NoteReceiver, ResultReceiver, Said};
-use crate::appliance::shared::names::Names;
-use crate::appliance::threads::disk::disk::Feeder;
-use crate::appliance::threads::housekeeping::rules::Alerts;
-use crate::latency::{Histogram, Stage};
+use crate::appliance::shared::messages::{NoteReceiver, ResultReceiver};
+use crate::appliance::threads::disk::disk::DiskOutbox;
 use crate::record::FrameResult;
-use crate::ring::{Doorbell, Waiting};
-use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering};
-use crate::sys::io::poll::takes_bytes;
-use crate::units::{NS_PER_MS, NS_PER_S};
-use std::fmt::Write as _;
-use std::fs::File;
-use std::io::Write as _;
-use std::os::fd::AsFd as _;
+use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::units::NS_PER_MS;
 
 /// Longest time between two looks at the clock.
 const TICK_NS: u64 = 500 * NS_PER_MS;
 
 /// What housekeeping needs, all of it made at arming.
 pub(crate) struct Housekeeping {
-    pub(crate) names: Names,
+    pub(crate) common: Common,
     pub(crate) results: Vec<ResultReceiver>,
     pub(crate) notes: Vec<NoteReceiver>,
-    pub(crate) bell: Arc<Doorbell>,
-    pub(crate) alerts: Alerts,
-    pub(crate) disk: Feeder,
+    pub(crate) rules: Rules,
+    pub(crate) disk: DiskOutbox,
     pub(crate) live: Option<LiveLine>,
-    /// Set when every hot thread has ended: what is in the queues then is all there will be.
-    pub(crate) finish: Arc<AtomicBool>,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) said: Said,
+    pub(crate) frequency: Frequency,
     pub(crate) watchdog: Watchdog,
 }
 
@@ -49,32 +41,27 @@ pub(crate) struct Counters {
 }
 
 impl Housekeeping {
-    /// Runs until `finish` is set and the queues are empty. Gives the account of its events.
-    pub(crate) fn run(
-        mut self,
-        now_ns: impl Fn() -> u64,
-        utc_ns: impl Fn() -> u64,
-    ) -> proof::Events {
+    /// Runs until nothing more comes and the queues are empty. Gives the account of its events.
+    pub(crate) fn run(mut self, now_ns: impl Fn() -> u64, utc_ns: impl Fn() -> u64) -> Events {
+        let bell = Arc::clone(&self.common.housekeeping);
         let mut next_tick_ns = now_ns() + TICK_NS;
         loop {
-            // Read before the queues are emptied: what came before the flag is then seen.
-            let finishing = self.finish.load(Ordering::Acquire);
+            let is_finishing = bell.is_finishing();
             self.drain(&now_ns, &utc_ns);
             let now = now_ns();
             if now >= next_tick_ns {
                 next_tick_ns = now + TICK_NS;
                 self.tick(now);
             }
-            if finishing {
+            if is_finishing {
                 break;
             }
-            self.bell.wait(Waiting::Park, next_tick_ns, &now_ns);
-            self.bell.take();
+            bell.wait(next_tick_ns, &now_ns);
         }
         if let Some(live) = &mut self.live {
             live.clear();
         }
-        self.alerts.account()
+        self.rules.account(&self.common.names)
     }
 
     fn drain(&mut self, now_ns: &impl Fn() -> u64, utc_ns: &impl Fn() -> u64) {
@@ -86,10 +73,10 @@ impl Housekeeping {
             // At once: its queues are to hold what one result makes.
             self.disk.ring();
         }
-        for index in 0..self.notes.len() {
-            while let Some(note) = self.notes[index].dequeue() {
-                if let Some(times) = self.said.again(&note) {
-                    self.names.log(note, times);
+        for queue in &mut self.notes {
+            while let Some(note) = queue.dequeue() {
+                if let Some(times) = self.frequency.count(&note) {
+                    log_note(&self.common.names, note, times);
                 }
             }
         }
@@ -105,15 +92,15 @@ impl Housekeeping {
     }
 
     fn take(&mut self, result: &FrameResult, now_ns: u64, utc_ns: u64) {
+        let detections = result.detections.len() as u64;
         self.counters.results.fetch_add(1, Ordering::Relaxed);
         self.counters
             .detections
-            .fetch_add(result.detections.len() as u64, Ordering::Relaxed);
+            .fetch_add(detections, Ordering::Relaxed);
         let live = &mut self.live;
         let clear = || live.iter_mut().for_each(LiveLine::clear);
-        let now = (now_ns, utc_ns);
-        self.alerts
-            .take(result, &self.names, now, &mut self.disk, clear);
+        let (names, now) = (&self.common.names, (now_ns, utc_ns));
+        self.rules.take(result, names, now, &mut self.disk, clear);
         self.disk.keep(result, utc_ns);
         if let Some(live) = &mut self.live
             && result.step == 0
@@ -123,128 +110,29 @@ impl Housekeeping {
     }
 
     fn tick(&mut self, now_ns: u64) {
-        let (names, counters) = (&self.names, &self.counters);
+        let (names, counters) = (&self.common.names, &self.counters);
         self.watchdog.look(now_ns, |overdue| {
             counters.overdue.fetch_add(1, Ordering::Relaxed);
-            names.log_overdue(overdue);
+            log_overdue(names, overdue);
         });
         if let Some(live) = &mut self.live {
-            live.show(&self.names, self.alerts.last_rule());
-        }
-    }
-}
-
-/// Back to the line's start, empty it, and cut it at the right edge: DECAWM off.
-const LINE_START: &str = "\r\x1b[K\x1b[?7l";
-/// Lines wrap again: DECAWM on.
-const WRAP: &[u8] = b"\x1b[?7h";
-
-/// One line on the terminal, rewritten in place.
-pub(crate) struct LiveLine {
-    terminal: File,
-    text: heapless::String<256>,
-    window: Histogram,
-    results: u64,
-    total: u64,
-    newest: Option<FrameResult>,
-    shown: bool,
-}
-
-impl LiveLine {
-    /// A line on this terminal.
-    pub(crate) fn new(terminal: File) -> Self {
-        Self {
-            terminal,
-            text: heapless::String::new(),
-            window: Histogram::new(),
-            results: 0,
-            total: 0,
-            newest: None,
-            shown: false,
-        }
-    }
-
-    fn take(&mut self, result: &FrameResult) {
-        self.results += 1;
-        self.total += 1;
-        self.window
-            .record(Stage::CaptureToResult.of(&result.stamps));
-        self.newest = Some(result.clone());
-    }
-
-    fn show(&mut self, names: &Names, last_rule: Option<&str>) {
-        #[allow(clippy::cast_precision_loss)] // for reading
-        let ms = |ns: u64| ns as f64 / 1e6;
-        self.text.clear();
-        // A line that is too long ends early; nothing depends on it.
-        let rate = self.results * NS_PER_S / TICK_NS;
-        let _ = write!(
-            self.text,
-            "{LINE_START}  {} judged, {rate}/s, age P50 {:.1} ms, worst {:.1} ms",
-            self.total,
-            ms(self.window.quantile_ns(0.5)),
-            ms(self.window.quantile_ns(1.0)),
-        );
-        if let Some(newest) = &self.newest {
-            let _ = write!(self.text, " | {}", names.camera(newest.camera));
-            match newest.detections.first() {
-                Some(seen) => {
-                    let label = names.labels(newest.model).get(usize::from(seen.class));
-                    let _ = write!(
-                        self.text,
-                        ": {} {:.2} at {:.0},{:.0} ({} in view)",
-                        label.map_or("?", String::as_str),
-                        seen.score,
-                        seen.x_px,
-                        seen.y_px,
-                        newest.detections.len()
-                    );
-                }
-                None => {
-                    let _ = self.text.push_str(": nothing in view");
-                }
-            }
-        }
-        if let Some(rule) = last_rule {
-            let _ = write!(self.text, " | last event {rule}");
-        }
-        self.write();
-        self.shown = true;
-        self.window.reset();
-        self.results = 0;
-    }
-
-    fn clear(&mut self) {
-        if self.shown {
-            self.text.clear();
-            let _ = self.text.push_str("\r\x1b[K");
-            self.write();
-            self.shown = false;
-        }
-    }
-
-    /// A terminal that went away or was stopped costs the line only.
-    fn write(&mut self) {
-        if takes_bytes(self.terminal.as_fd()) {
-            let _ = self.terminal.write_all(self.text.as_bytes());
-            let _ = self.terminal.write_all(WRAP);
+            live.show(names, self.rules.last_rule(names), TICK_NS);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Counters, Housekeeping};
-    use crate::appliance::shared::messages::{ResultReceiver, Said, Told, queue_of};
+    use super::{Counters, Frequency, Housekeeping, Rules, Watchdog};
+    use crate::appliance::shared::common::Common;
+    use crate::appliance::shared::messages::{Reported, ResultReceiver, queue_of};
     use crate::appliance::shared::names::Names;
-    use crate::appliance::threads::disk::disk::{Feeder, Shelve, disk};
-    use crate::appliance::threads::housekeeping::rules::Alerts;
+    use crate::appliance::threads::disk::disk::{DiskOutbox, Sink, disk};
     use crate::latency::Stamps;
     use crate::postprocess::Detection;
     use crate::profile::{self, Board};
     use crate::record::FrameResult;
-    use crate::ring::Doorbell;
-    use crate::sync::{Arc, AtomicBool, Ordering};
+    use crate::sync::{Arc, Ordering};
     use crate::units::NS_PER_MS;
     use std::io::Error;
 
@@ -271,19 +159,20 @@ mod tests {
     }
 
     /// Housekeeping over these results, all there will be.
-    fn keeping(board: &Board, results: Vec<ResultReceiver>, disk: Feeder) -> Housekeeping {
+    fn keeping(board: &Board, results: Vec<ResultReceiver>, disk: DiskOutbox) -> Housekeeping {
+        let names = Arc::new(Names::of(board));
+        let common = Common::new(board, names, None).unwrap();
+        common.housekeeping.finish();
         Housekeeping {
-            watchdog: crate::appliance::shared::invoke_deadline::Watchdog::default(),
-            names: Names::default(),
+            common,
             results,
             notes: Vec::new(),
-            bell: Arc::new(Doorbell::new()),
-            alerts: Alerts::new(board, &[(1920, 1080)], Vec::new()).unwrap(),
+            rules: Rules::new(board, &[(1920, 1080)], Vec::new()).unwrap(),
             disk,
             live: None,
-            finish: Arc::new(AtomicBool::new(true)),
             counters: Arc::new(Counters::default()),
-            said: Said::new(),
+            frequency: Frequency::new(),
+            watchdog: Watchdog::default(),
         }
     }
 
@@ -294,12 +183,12 @@ mod tests {
         let board = profile::read("boards/demo.toml", &format!("{demo}{second}")).unwrap();
         let (one, two) = (queue_of(16), queue_of(16));
         let mut senders = [one.0, two.0];
-        // Each worker judges every second frame.
+        // Each worker infers every second frame.
         for frame in 0..8 {
             let sender = &mut senders[usize::from(frame % 2)];
             sender.enqueue(falling(frame)).unwrap();
         }
-        let keeping = keeping(&board, vec![one.1, two.1], Feeder::none());
+        let keeping = keeping(&board, vec![one.1, two.1], DiskOutbox::none());
         let account = keeping.run(|| 0, || 0);
         assert_eq!(account.results_late, 0);
         assert_eq!((account.tracks, account.rules[0].fired), (1, 1));
@@ -325,27 +214,27 @@ mod tests {
             sender.enqueue(result).unwrap();
         }
         // A disk whose thread never runs.
-        let (feeder, _still) = disk(&board, [true; 3], Nowhere);
-        let ledge = feeder.ledge();
-        let keeping = keeping(&board, vec![results], feeder);
+        let (outbox, _still) = disk(&board, [true; 3], Nowhere);
+        let written = Arc::clone(&outbox.counters);
+        let keeping = keeping(&board, vec![results], outbox);
         let counters = Arc::clone(&keeping.counters);
         let account = keeping.run(|| 0, || 0);
         assert_eq!(counters.results.load(Ordering::Relaxed), 40);
         assert_eq!((account.tracks, account.rules[0].fired), (1, 1));
-        let lost: Vec<u64> = ledge.accounts().iter().map(|file| file.lost).collect();
+        let lost: Vec<u64> = written.accounts().iter().map(|file| file.lost).collect();
         assert_eq!(lost, [40, 40, 1]);
     }
 
     struct Nowhere;
 
-    impl Shelve for Nowhere {
+    impl Sink for Nowhere {
         fn record(&mut self, _: &FrameResult, _: u64) -> Option<Result<(), Error>> {
             None
         }
-        fn list(&mut self, _: &FrameResult, _: u64) -> Option<Result<(), Error>> {
+        fn result_line(&mut self, _: &FrameResult, _: u64) -> Option<Result<(), Error>> {
             None
         }
-        fn tell(&mut self, _: &Told) -> Option<Result<(), Error>> {
+        fn event_line(&mut self, _: &Reported) -> Option<Result<(), Error>> {
             None
         }
         fn sync(&self) -> Result<(), Error> {

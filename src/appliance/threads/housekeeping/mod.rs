@@ -2,4 +2,6 @@
 
 #[allow(clippy::module_inception)]
 pub(crate) mod housekeeping;
+pub(crate) mod live_line;
+pub(crate) mod note_words;
 pub(crate) mod rules;

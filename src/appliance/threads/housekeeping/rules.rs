@@ -1,109 +1,92 @@
 //! Rules at work: results go in, and each event goes to the outputs, to the disk, to the log, and into the account.
 //!
-//! It runs in housekeeping, not in the workers: several workers may judge the frames of one camera, and
+//! They run in housekeeping, not in the workers: several workers may infer the frames of one camera, and
 //! tracks want them in the order of their capture. What it costs is one wake-up of that thread between
 //! result and event, which stands in each event's age.
 
-pub(crate) use crate::appliance::shared::event_line::Rules;
-
-use crate::appliance::report::proof;
+use crate::appliance::report::events::{Events, RuleAccount};
+use crate::appliance::shared::event_line::EventLine;
 use crate::appliance::shared::messages::EVENT_BYTES;
 use crate::appliance::shared::names::Names;
-use crate::appliance::threads::disk::disk::Feeder;
-use crate::appliance::threads::output::output::Teller;
-use crate::event::{Event, Judged, Watch};
+use crate::appliance::threads::disk::disk::DiskOutbox;
+use crate::appliance::threads::output::output::OutputOutbox;
+use crate::event::{Observation, Watch};
 use crate::limits::queue_room;
 use crate::profile::Board;
 use crate::record::FrameResult;
-use crate::sync::Arc;
 
-/// The rules of a board, with who is told.
-pub(crate) struct Alerts {
+/// The rules of a board, with who gets their events.
+pub(crate) struct Rules {
     watch: Watch,
-    rules: Arc<Rules>,
-    outputs: Vec<Teller>,
-    last: Option<Event>,
+    outputs: Vec<OutputOutbox>,
+    /// The rule of the newest event.
+    last: Option<u16>,
 }
 
-impl Alerts {
+impl Rules {
     /// The rules of a board whose cameras' pictures have these sizes.
     ///
     /// # Errors
-    /// The rule that refers to what the board does not have, by name.
+    /// The rule that refers to what the board does not have, by its place in the profile.
     pub(crate) fn new(
         board: &Board,
         sizes_px: &[(u32, u32)],
-        outputs: Vec<Teller>,
-    ) -> Result<Self, String> {
-        let name_of = |index: usize| board.rules.get(index).map(|rule| rule.name.clone());
+        outputs: Vec<OutputOutbox>,
+    ) -> Result<Self, usize> {
         Ok(Self {
-            watch: Watch::new(board, sizes_px).map_err(|rule| name_of(rule).unwrap_or_default())?,
-            rules: Arc::new(Rules::of(board)),
+            watch: Watch::new(board, sizes_px)?,
             outputs,
             last: None,
         })
     }
 
-    /// The rules as they are told of.
-    pub(crate) fn rules(&self) -> Arc<Rules> {
-        Arc::clone(&self.rules)
-    }
-
-    /// Takes in one result, and tells what follows from it: the outputs first, then the disk, then the log.
-    /// Allocates nothing, and waits for none of them. `said` is called before the first line of the log.
+    /// Takes in one result, and reports what follows from it: to the outputs first, then to the disk, then to the
+    /// log. Allocates nothing, and waits for none of them. `before_log` is called before each line of the log.
     pub(crate) fn take(
         &mut self,
         result: &FrameResult,
         names: &Names,
         (now_ns, utc_ns): (u64, u64),
-        disk: &mut Feeder,
-        mut said: impl FnMut(),
+        disk: &mut DiskOutbox,
+        mut before_log: impl FnMut(),
     ) {
-        let judged = Judged {
+        let observation = Observation {
             camera: result.camera,
             model: result.model,
             sequence: result.sequence,
             capture_ns: result.stamps.capture_ns,
             detections: &result.detections,
         };
-        let Self {
-            watch,
-            rules,
-            outputs,
-            last,
-        } = self;
-        watch.take(&judged, now_ns, |event| {
+        let (outputs, last) = (&mut self.outputs, &mut self.last);
+        self.watch.take(&observation, now_ns, |event| {
             for output in outputs.iter_mut() {
-                output.tell(event, utc_ns);
+                output.report(event, utc_ns);
             }
-            disk.tell(event, utc_ns);
-            if let Some(line) = rules.line(event, names, utc_ns) {
-                said();
+            disk.report(event, utc_ns);
+            if let Some(line) = EventLine::of(event, names, utc_ns) {
+                before_log();
                 line.log();
             }
-            *last = Some(*event);
+            *last = Some(event.rule);
         });
     }
 
     /// Name of the rule of the newest event.
-    pub(crate) fn last_rule(&self) -> Option<&str> {
-        let rule = self.rules.get(self.last?.rule)?;
-        Some(&rule.name)
+    pub(crate) fn last_rule<'a>(&self, names: &'a Names) -> Option<&'a str> {
+        Some(&names.rule(self.last?)?.name)
     }
 
     /// What became of everything, but for what files and outputs lost.
-    pub(crate) fn account(&self) -> proof::Events {
+    pub(crate) fn account(&self, names: &Names) -> Events {
         let counts = self.watch.counts();
-        proof::Events {
+        let rules = names.rules.iter().zip(self.watch.rules());
+        Events {
             tracks: counts.tracks.tracks,
             tracks_refused: counts.tracks.refused,
             boxes_unsound: counts.tracks.unsound,
             results_late: counts.late,
-            rules: self
-                .rules
-                .iter()
-                .zip(self.watch.rules())
-                .map(|(rule, counts)| proof::RuleAccount {
+            rules: rules
+                .map(|(rule, counts)| RuleAccount {
                     name: rule.name.clone(),
                     kind: rule.kind,
                     fired: counts.fired,

@@ -1,111 +1,99 @@
 //! A frame that a worker has claimed ends in one column of the ledger, whatever becomes of it.
 
-use crate::appliance::shared::camera_state::Signal;
-use crate::appliance::shared::invoke_deadline::Pulse;
-use crate::appliance::threads::inference::cascade::KeptSlot;
+use crate::appliance::shared::in_flight::InFlight;
+use crate::appliance::shared::invoke_deadline::InvokeDeadline;
 use crate::ledger::{Outcome, WorkerLedger};
-use crate::ring::Lease;
 
-/// A claimed frame. It ends in one column, as a failed one if judging it panics; a frame whose model does
-/// not return in time is refused by housekeeping (`pulse`).
-pub(crate) struct Claimed<'view> {
-    ledger: &'view WorkerLedger,
-    pub(crate) signal: &'view Signal,
-    pub(crate) pulse: &'view Pulse,
-    given_back: bool,
-    begun: bool,
-    settled: bool,
+/// A claimed frame. It ends in one column, as a failed one if inferring it panics; a frame whose model does
+/// not return in time is refused by housekeeping (`invoke_deadline`).
+pub(crate) struct Claimed<'run> {
+    ledger: &'run WorkerLedger,
+    pub(crate) in_flight: &'run InFlight,
+    pub(crate) deadline: &'run InvokeDeadline,
+    is_counted: bool,
 }
 
-impl<'view> Claimed<'view> {
+impl<'run> Claimed<'run> {
     pub(crate) const fn new(
-        ledger: &'view WorkerLedger,
-        signal: &'view Signal,
-        pulse: &'view Pulse,
+        ledger: &'run WorkerLedger,
+        in_flight: &'run InFlight,
+        deadline: &'run InvokeDeadline,
     ) -> Self {
         Self {
             ledger,
-            signal,
-            pulse,
-            given_back: false,
-            begun: false,
-            settled: false,
+            in_flight,
+            deadline,
+            is_counted: false,
         }
     }
 
-    pub(crate) fn slot_given_back(&mut self) {
-        self.given_back = true;
-        self.signal.judging();
+    /// The frame was given up while its model ran, and housekeeping has counted it.
+    pub(crate) const fn given_up(&mut self) {
+        self.is_counted = true;
     }
 
-    /// The slot goes back when what is given is dropped, at the latest when the frame's further models are done.
-    pub(crate) fn slot_goes_back<'frame>(&mut self, lease: Lease<'frame>) -> KeptSlot<'frame>
-    where
-        'view: 'frame,
-    {
-        self.given_back = true;
-        KeptSlot::new(lease, self.signal)
+    /// Counts the frame; `false` when it was given up and counted then.
+    pub(crate) fn end(mut self, outcome: Outcome) -> bool {
+        self.count(outcome)
     }
 
-    /// The model begins.
-    pub(crate) fn model_begins(&mut self, camera: u16, now_ns: u64) {
-        self.begun = true;
-        self.pulse.begin(camera, now_ns);
-    }
-
-    /// Counts the frame; `false` when it was given up while its model ran, and counted then.
-    pub(crate) fn ends(mut self, outcome: Outcome) -> bool {
-        self.settle(outcome)
-    }
-
-    fn settle(&mut self, outcome: Outcome) -> bool {
-        self.settled = true;
-        if self.begun && !self.pulse.end() {
+    fn count(&mut self, outcome: Outcome) -> bool {
+        if std::mem::replace(&mut self.is_counted, true) {
             return false;
         }
         self.ledger.count(outcome, 1);
-        if self.given_back {
-            self.signal.judged();
-        }
+        self.in_flight.count();
         true
     }
 }
 
 impl Drop for Claimed<'_> {
     fn drop(&mut self) {
-        if !self.settled {
-            self.settle(Outcome::Failed);
+        // Of a model that panicked the deadline still runs.
+        if !self.is_counted && self.deadline.end() {
+            self.count(Outcome::Failed);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Claimed, Outcome, Pulse, Signal};
+    use super::{Claimed, InFlight, InvokeDeadline, Outcome};
     use crate::ledger::ledger;
 
     #[test]
     fn a_claimed_frame_ends_in_one_column_even_if_its_model_panics_and_is_in_flight_if_it_hangs() {
         let (mut capture, worker, view) = ledger();
-        let (signal, pulse) = (Signal::default(), Pulse::default());
-        for number in 0..3 {
+        let (in_flight, deadline) = (InFlight::default(), InvokeDeadline::default());
+        for number in 0..4 {
             capture.frame(number);
         }
-        assert!(Claimed::new(&worker, &signal, &pulse).ends(Outcome::Inferred));
+        let claim = || Claimed::new(&worker, &in_flight, &deadline);
+        let inferred = claim();
+        in_flight.release();
+        assert!(inferred.end(Outcome::Inferred));
         let dies = std::panic::catch_unwind(|| {
-            let mut claimed = Claimed::new(&worker, &signal, &pulse);
-            claimed.slot_given_back();
+            let _claimed = claim();
+            in_flight.release();
+            deadline.begin(0, 0, 1);
             panic!("in the model");
         });
         assert!(dies.is_err());
-        let mut hangs = Claimed::new(&worker, &signal, &pulse);
-        hangs.slot_given_back();
-        let snapshot = view.snapshot(|| u64::try_from(signal.being_judged()).unwrap());
+        let mut late = claim();
+        in_flight.release();
+        late.given_up();
+        // As housekeeping counts it.
+        worker.count(Outcome::Refused, 1);
+        in_flight.count();
+        assert!(!late.end(Outcome::Inferred));
+        let hangs = claim();
+        in_flight.release();
+        let snapshot = view.snapshot(|| in_flight.of(0));
         assert_eq!((snapshot.inferred, snapshot.dropped.failed), (1, 1));
-        assert_eq!(snapshot.in_flight, 1);
+        assert_eq!((snapshot.dropped.refused, snapshot.in_flight), (1, 1));
         assert!(snapshot.identity_holds(), "{snapshot:?}");
-        assert!(hangs.ends(Outcome::Stale));
-        let snapshot = view.snapshot(|| u64::try_from(signal.being_judged()).unwrap());
+        assert!(hangs.end(Outcome::Stale));
+        let snapshot = view.snapshot(|| in_flight.of(0));
         assert_eq!((snapshot.dropped.stale, snapshot.in_flight), (1, 0));
         assert!(snapshot.identity_holds(), "{snapshot:?}");
     }

@@ -1,349 +1,118 @@
-//! The inference thread: whose frame is next, claim it, have it judged.
+//! The inference thread's loop: whose frame is next, claim it, infer it, send what came of it.
 
+use super::cascade::{CascadeStep, Round, run_cascade};
+use super::claimed::Claimed;
+use super::description::ResultOutbox;
+use super::infer::Pass;
+use super::inputs::Inputs;
+use super::model::Model;
+use super::observer::Observer;
 use crate::appliance::prepare::jpeg::Buffers;
-use crate::appliance::shared::camera_state::Signals;
-use crate::appliance::shared::invoke_deadline::Pulses;
-use crate::appliance::shared::messages::{Inference, Note, NoteSender, ResultSender};
-use crate::appliance::shared::stop::Stop;
-use crate::appliance::threads::inference::cascade::{self, Further, Round, Turn};
-use crate::appliance::threads::inference::claimed::Claimed;
-use crate::appliance::threads::inference::infer::{Judge, Judged};
-use crate::decode::Jpeg;
-use crate::infer::{Allowance, Choice, Engine, Scheduler, Seen};
-use crate::latency::{
-    AgeOfKnowledge, Coming, Disturbance, Histogram, Looks, Observed, Remarks, Sight,
-    StageHistograms, Tail, Usual,
-};
-use crate::ledger::{Outcome, WorkerLedger};
-use crate::postprocess::Decoder;
-use crate::preprocess::Plan;
+use crate::appliance::shared::common::Common;
+use crate::appliance::shared::messages::{Inference, Note};
+use crate::infer::Engine;
+use crate::latency::Wakeup;
+use crate::ledger::Outcome;
 use crate::record::FrameResult;
-use crate::ring::{Doorbell, LaneTap, Waiting};
-use crate::sync::Arc;
 use crate::sys::clock::now_ns;
 use crate::sys::malloc_guard::HotThread;
-use crate::sys::thread::{RunQueue, UsageProbe, sight};
-use crate::units::NS_PER_MS;
-
-/// Longest wait between two looks at the stop flag.
-const LOOK_NS: u64 = 250 * NS_PER_MS;
-
-/// One camera, as a worker sees it.
-pub(crate) struct View {
-    pub(crate) tap: LaneTap,
-    pub(crate) plan: Plan,
-    /// Of the further models, in their order.
-    pub(crate) plans: Vec<Plan>,
-    /// Where its frames are compressed.
-    pub(crate) jpeg: Option<Jpeg>,
-    pub(crate) ledger: WorkerLedger,
-    pub(crate) max_age_ns: u64,
-    pub(crate) interval_ns: u64,
-    /// Other workers judge its frames as well.
-    pub(crate) shared: bool,
-    pub(crate) allowance: Allowance,
-    pub(crate) stages: StageHistograms,
-    pub(crate) age: AgeOfKnowledge,
-    pub(crate) inter_result: Histogram,
-    pub(crate) usual: Usual,
-}
-
-impl View {
-    /// Bytes of what one worker measures of one camera.
-    pub(crate) const fn measured_bytes() -> u64 {
-        StageHistograms::bytes() + AgeOfKnowledge::bytes() + Histogram::bytes() + Usual::bytes()
-    }
-}
+use crate::sys::thread::UsageProbe;
 
 /// Everything that one worker owns, made at arming on its own thread.
 pub(crate) struct Worker<E> {
+    /// Its place in the profile.
     pub(crate) index: u16,
-    pub(crate) engine: E,
-    pub(crate) decoder: Decoder,
-    /// Its model's place in the profile.
-    pub(crate) model: u16,
-    /// The models that judge a frame after that one, in their order.
-    pub(crate) further: Vec<Further<E>>,
-    /// By camera; none for one that it does not judge.
-    pub(crate) views: Vec<Option<View>>,
+    pub(crate) inputs: Inputs,
+    pub(crate) own: Model<E>,
+    /// The models that infer a frame after that one, in their order.
+    pub(crate) cascade: Vec<CascadeStep<E>>,
     pub(crate) buffers: Buffers,
-    pub(crate) scheduler: Scheduler,
-    /// Workers of the same cameras and this one.
-    pub(crate) alike: u64,
-    pub(crate) signals: Signals,
-    pub(crate) pulses: Pulses,
-    pub(crate) bell: Arc<Doorbell>,
-    /// Other workers wait at the same bell.
-    pub(crate) shared_bell: bool,
-    pub(crate) waiting: Waiting,
-    pub(crate) stop: Arc<Stop>,
-    pub(crate) results: ResultSender,
-    pub(crate) notes: NoteSender,
-    pub(crate) house: Arc<Doorbell>,
-    pub(crate) tally: Tally,
-    /// What was seen while it is made.
-    pub(crate) work: Work,
+    pub(crate) observer: Observer,
+    pub(crate) outbox: ResultOutbox,
+    pub(crate) common: Common,
     /// The result being made: large, and therefore made in place.
     pub(crate) result: FrameResult,
 }
 
-/// What a worker leaves behind.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) tail: Tail,
-    /// When the watch began and ended for this worker.
-    pub(crate) watched_ns: (u64, u64),
-    /// Its counters after the last result.
-    last: Sight,
-    pub(crate) results_lost: u64,
-    pub(crate) notes_lost: u64,
-    /// Values and boxes of its own model that cannot be.
-    pub(crate) values_refused: u64,
-}
-
 impl<E: Engine> Worker<E> {
-    /// Judges frames until the run is over.
-    pub(crate) fn run(&mut self, probe: &mut UsageProbe, queue: &RunQueue, hot: &HotThread) {
-        let mut pending = 0;
-        self.tally.watched_ns.0 = now_ns();
-        self.tally.last = look(queue, self.tally.watched_ns.0);
-        while !self.stop.is_asked() {
+    /// Infers frames until the run is over.
+    pub(crate) fn run(&mut self, probe: &mut UsageProbe, hot: &HotThread) {
+        self.inputs.began_ns = now_ns();
+        self.observer.start_over(self.inputs.began_ns);
+        while !self.common.stop.is_asked() {
             probe.sample();
-            let Some((camera, coming)) = self.next(&mut pending) else {
-                continue;
-            };
-            pending &= !(1 << camera);
-            if self.shared_bell && pending != 0 {
-                self.bell.ring(pending);
-                pending = 0;
-            }
-            self.serve(camera, coming, queue, hot);
-        }
-        self.tally.watched_ns.1 = now_ns();
-    }
-
-    /// The camera whose frame is next, of those that have one in `pending` or ring while the worker waits for
-    /// it; `None` after some time without.
-    fn next(&mut self, pending: &mut u64) -> Option<(usize, Coming)> {
-        let free_ns = now_ns();
-        let mut awake_ns = None;
-        let mut until_ns = (*pending == 0).then(|| free_ns.saturating_add(LOOK_NS));
-        loop {
-            if let Some(until_ns) = until_ns {
-                self.bell.wait(self.waiting, until_ns, now_ns);
-                awake_ns = Some(now_ns());
-            }
-            *pending |= self.bell.take();
-            let now = awake_ns.unwrap_or(free_ns);
-            *pending = self.allowed(*pending, now);
-            match self
-                .scheduler
-                .next(*pending, now, |camera| self.seen(camera))
-            {
-                Some(Choice::Take(camera)) => {
-                    let coming = Coming {
-                        free_ns,
-                        awake_ns,
-                        // Before the claim: a frame that is claimed is not older than this stamp's.
-                        rung_ns: self.signals[camera].rung_ns(),
-                    };
-                    return Some((camera, coming));
-                }
-                Some(Choice::WaitUntil(wait_ns)) if !self.stop.is_asked() => {
-                    until_ns = Some(wait_ns);
-                }
-                Some(Choice::WaitUntil(_)) | None => {
-                    *pending = 0;
-                    return None;
-                }
+            if let Some((camera, wakeup)) = self.inputs.next(&self.common) {
+                self.serve(camera, wakeup, hot);
             }
         }
+        self.inputs.ended_ns = now_ns();
     }
 
-    /// What the scheduler knows of a camera's frames. Where several workers judge them, those that come are
-    /// another's as likely, and none is waited for.
-    fn seen(&self, camera: usize) -> Seen {
-        let (Some(signal), Some(Some(view))) = (self.signals.get(camera), self.views.get(camera))
-        else {
-            return Seen::default();
-        };
-        let expected_ns = match signal.rung_ns() {
-            0 => 0,
-            _ if view.shared => 0,
-            rung_ns => rung_ns.saturating_add(view.interval_ns),
-        };
-        let may_be_taken = view.allowance.allows(expected_ns, signal.due_ns());
-        Seen {
-            newest_ns: signal.newest_ns(),
-            expected_ns: if may_be_taken { expected_ns } else { 0 },
-            // Before the first one, nobody has waited yet.
-            served_ns: signal.served_ns().max(self.tally.watched_ns.0),
-        }
-    }
-
-    /// The cameras of `pending` whose frames may be judged now. Another one's frame waits in its ring: the
-    /// next one that comes pushes it out and rings again.
-    fn allowed(&self, pending: u64, now: u64) -> u64 {
-        let mut allowed = pending;
-        for (camera, (view, signal)) in self.views.iter().zip(&*self.signals).enumerate() {
-            // The bit of a camera without a view never comes: this bell is not rung for it.
-            let Some(view) = view else {
-                continue;
-            };
-            // What is too old takes no time, and its slot may be waited for.
-            let stale = now.saturating_sub(signal.newest_ns()) > view.max_age_ns;
-            if !stale && !view.allowance.allows(now, signal.due_ns()) {
-                allowed &= !(1 << camera);
-            }
-        }
-        allowed
-    }
-
-    fn serve(&mut self, camera: usize, coming: Coming, queue: &RunQueue, hot: &HotThread) {
-        let Some(Some(view)) = self.views.get_mut(camera) else {
+    fn serve(&mut self, camera: usize, wakeup: Wakeup, hot: &HotThread) {
+        let began_ns = self.inputs.began_ns;
+        let (Some(Some(camera)), Some(state)) = (
+            self.inputs.cameras.get_mut(camera),
+            self.common.cameras.get(camera),
+        ) else {
             return;
         };
-        let ledger = &view.ledger;
-        // This reader never keeps a lease across calls, so the lease it may have is free.
-        let Ok(Some(lease)) = view.tap.claim_newest(|_| ledger.count(Outcome::Stale, 1)) else {
+        let Some(lease) = camera.input.claim() else {
             return;
         };
         let lease_ns = now_ns();
-        let signal = &self.signals[camera];
-        signal.serve(lease_ns);
-        if lease_ns.saturating_sub(lease.header().capture_ns) <= view.max_age_ns {
-            signal.next_due(view.allowance.next_due_ns(lease_ns, signal.due_ns()));
+        state.serve(lease_ns);
+        if lease_ns.saturating_sub(lease.header().capture_ns) <= camera.input.max_age_ns {
+            let allowance = &camera.input.allowance;
+            state.next_due(allowance.next_due_ns(lease_ns, state.due_ns()));
         }
-        let mut claimed = Claimed::new(ledger, signal, &self.pulses[usize::from(self.index)]);
-        let judge = Judge {
-            claimed: &mut claimed,
-            index: self.index,
-            model: self.model,
-            engine: &mut self.engine,
-            decoder: &mut self.decoder,
-            further: &mut self.further,
-            plan: &view.plan,
-            plans: &view.plans,
-            jpeg: view.jpeg.as_ref(),
-            usual: &view.usual,
-            stop: &self.stop,
-            hot,
-            queue,
-            notes: &mut self.notes,
-            notes_lost: &mut self.tally.notes_lost,
-            values_refused: &mut self.tally.values_refused,
-            coming,
-            last: &self.tally.last,
-            work: &mut self.work,
-            result: &mut self.result,
-        };
-        let (judged, held) = judge.judge(lease, lease_ns, view.max_age_ns, &mut self.buffers);
-        let own = claimed.ends(match judged {
-            Judged::Inferred => Outcome::Inferred,
-            Judged::Stale => Outcome::Stale,
-            Judged::Damaged => Outcome::Damaged,
-            Judged::Failed => Outcome::Failed,
-            Judged::Refused => Outcome::Refused,
-        });
+        let deadline = &self.common.deadlines[usize::from(self.index)];
         let of = Inference {
             worker: self.index,
             step: 0,
-            camera: self.result.camera,
+            camera: lease.header().camera,
         };
-        if !own {
-            if self.notes.enqueue(Note::WorkerBack { of }).is_err() {
-                self.tally.notes_lost += 1;
-            }
+        let mut claimed = Claimed::new(&camera.input.ledger, &state.in_flight, deadline);
+        let mut pass = Pass {
+            of,
+            camera,
+            state,
+            claimed: &mut claimed,
+            own: &mut self.own,
+            cascade: &mut self.cascade,
+            observer: &mut self.observer,
+            notes: &mut self.outbox.notes,
+            result: &mut self.result,
+            stop: &self.common.stop,
+            hot,
+        };
+        let inferred = pass.infer(lease, (lease_ns, wakeup), &mut self.buffers);
+        let outcome = inferred
+            .as_ref()
+            .map_or_else(|outcome| *outcome, |_| Outcome::Inferred);
+        if !claimed.end(outcome) {
+            self.outbox.note(Note::WorkerBack { of });
             return;
         }
-        match judged {
-            Judged::Inferred => {
-                let stamps = &self.result.stamps;
-                let work = &mut self.work;
-                work.looks.done(look(queue, stamps.result_ns));
-                view.stages.record(stamps);
-                if let Some(known_ns) = signal.learn(stamps.capture_ns) {
-                    // Nothing was known since the watch began.
-                    let known_ns = known_ns.max(self.tally.watched_ns.0);
-                    view.age
-                        .learned(known_ns, stamps.capture_ns, stamps.result_ns);
-                }
-                if let Some(spacing_ns) = signal.since_result(stamps.result_ns) {
-                    view.inter_result.record(spacing_ns);
-                }
-                self.tally
-                    .tail
-                    .record(&mut view.usual, stamps, || Observed {
-                        camera: self.result.camera,
-                        sequence: self.result.sequence,
-                        stamps: *stamps,
-                        remarks: work.remarks,
-                        coming,
-                        waiting: work.waiting,
-                        working: work.looks,
-                    });
-                self.tally.last = *work.looks.last();
-                if self.results.enqueue(self.result.clone()).is_err() {
-                    self.tally.results_lost += 1;
-                }
-                self.house.ring(1);
-                if !self.further.is_empty() {
-                    let round = Round {
-                        first: &self.result,
-                        pulse: &self.pulses[usize::from(self.index)],
-                        hot,
-                    };
-                    let tally = &mut self.tally;
-                    let (notes, results) = (&mut self.notes, &mut self.results);
-                    let mut note = |note: Note, lost: &mut u64| {
-                        *lost += u64::from(notes.enqueue(note).is_err());
-                    };
-                    cascade::take_turns(&mut self.further, &mut view.plans, held, &round, |turn| {
-                        let lost = &mut tally.notes_lost;
-                        match turn {
-                            Turn::Gave(result) => {
-                                let sent = results.enqueue(result.clone());
-                                tally.results_lost += u64::from(sent.is_err());
-                            }
-                            Turn::Failed { step, error } => {
-                                let of = Inference { step, ..of };
-                                note(Note::FurtherFailed { of, error }, lost);
-                            }
-                            Turn::Back { step } => {
-                                let of = Inference { step, ..of };
-                                note(Note::WorkerBack { of }, lost);
-                            }
-                            Turn::Refused { step, values } => {
-                                let of = Inference { step, ..of };
-                                note(Note::OutputRefused { of, values }, lost);
-                            }
-                        }
-                    });
-                    self.house.ring(1);
-                    // Whatever disturbed them has not kept the next frame waiting.
-                    self.tally.last = look(queue, now_ns());
-                }
-                let took_ns = now_ns().saturating_sub(lease_ns);
-                self.scheduler.learn(took_ns / self.alike);
-            }
-            Judged::Stale | Judged::Damaged | Judged::Failed | Judged::Refused => {}
+        let Ok(held) = inferred else {
+            return;
+        };
+        camera.measured.record(state, &self.result.stamps, began_ns);
+        self.observer.done(&mut camera.baseline, &self.result);
+        self.outbox.send(&self.result);
+        self.common.housekeeping.ring();
+        if !self.cascade.is_empty() {
+            let round = Round {
+                first: &self.result,
+                deadline,
+                hot,
+            };
+            let plans = camera.plans.get_mut(1..).unwrap_or_default();
+            run_cascade(&mut self.cascade, plans, held, &round, &mut self.outbox);
+            self.common.housekeeping.ring();
+            self.observer.cascade_done();
         }
-    }
-}
-
-/// What a worker saw while it judged a frame.
-#[derive(Debug, Default)]
-pub(crate) struct Work {
-    pub(crate) remarks: Remarks,
-    pub(crate) waiting: Disturbance,
-    pub(crate) looks: Looks,
-}
-
-/// A thread's counters with its time in line for its core: some 1.3 us, so not while a frame waits that is
-/// not slow already.
-pub(crate) fn look(queue: &RunQueue, now: u64) -> Sight {
-    Sight {
-        queued_ns: queue.waited_ns(),
-        ..sight(now)
+        let took_ns = now_ns().saturating_sub(lease_ns);
+        let workers = self.inputs.bell.workers.max(1) as u64;
+        self.inputs.scheduler.learn(took_ns / workers);
     }
 }

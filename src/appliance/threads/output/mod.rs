@@ -4,5 +4,6 @@ pub(crate) mod gpio;
 #[allow(clippy::module_inception)]
 pub(crate) mod output;
 pub(crate) mod serial;
+pub(crate) mod state;
 #[cfg(test)]
 pub(crate) mod tests;

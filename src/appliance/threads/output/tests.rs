@@ -1,8 +1,11 @@
-use crate::appliance::shared::messages::queue_of;
-use crate::appliance::threads::output::gpio::relay_events;
-use crate::appliance::threads::output::output::{Desk, Roster, Teller};
-use crate::appliance::threads::output::serial::write_lines;
-use crate::event::output::{Link, Outlet, Port, Relay, Switch, Wire};
+use super::gpio::switch_on_events;
+use super::output::OutputOutbox;
+use super::serial::write_lines;
+use super::state::OutputState;
+use crate::appliance::shared::messages::Reported;
+use crate::appliance::shared::names::{Names, RuleNames};
+use crate::appliance::shared::outbox::{Inbox, outbox};
+use crate::event::output::{GpioDriver, Link, Port, Switch, SwitchPort, Wire};
 use crate::event::{Event, Phase};
 use crate::profile::GpioMode;
 use crate::sync::{Arc, AtomicUsize, Ordering};
@@ -17,12 +20,28 @@ fn event(rule: u16, phase: Phase) -> Event {
     }
 }
 
-fn roster() -> Roster {
-    Roster {
-        rules: vec![("one".into(), "enter"), ("two".into(), "presence")],
-        cameras: Vec::new(),
-        labels: Vec::new(),
+fn names() -> Names {
+    let rule = |name: &str, kind| RuleNames {
+        name: name.into(),
+        kind,
+        place: None,
+    };
+    Names {
+        rules: vec![rule("one", "enter"), rule("two", "presence")],
+        ..Names::default()
     }
+}
+
+/// Both ends of an output of these rules with room for so many events.
+fn ends(values: usize, rules: u64) -> (OutputOutbox, Inbox<Reported>) {
+    let state = Arc::new(OutputState::new());
+    let (events, inbox) = outbox(values, &state.deliveries);
+    let outbox = OutputOutbox {
+        events,
+        state,
+        rules,
+    };
+    (outbox, inbox)
 }
 
 /// A device that hangs in its driver at each write until the test lets it go on.
@@ -51,40 +70,35 @@ impl Wire for Receiver<()> {
 #[test]
 fn an_output_that_hangs_in_its_device_loses_its_own_events_and_holds_up_nobody() {
     let (go_on, hangs) = channel();
-    let (queue, receiver) = queue_of(16);
-    let desk = Arc::new(Desk::new());
-    let of_thread = Arc::clone(&desk);
+    let (mut outbox, inbox) = ends(16, 0b01);
+    let state = Arc::clone(&outbox.state);
+    let of_thread = Arc::clone(&state);
     let link = Link::new(Hanging(Some(hangs)));
     let thread = std::thread::spawn(move || {
-        write_lines("stuck", link, receiver, &of_thread, &roster());
+        write_lines("stuck", link, inbox, &of_thread, &names());
     });
-    let mut teller = Teller {
-        queue,
-        desk: Arc::clone(&desk),
-        rules: 0b01,
-    };
     // This would not return if the output could hold it up.
     for _ in 0..100 {
-        teller.tell(&event(0, Phase::Once), 0);
-        teller.tell(&event(1, Phase::Begin), 0);
+        outbox.report(&event(0, Phase::Once), 0);
+        outbox.report(&event(1, Phase::Begin), 0);
     }
-    assert_eq!(desk.account_of(0), (0, 100));
-    assert_eq!(desk.account_of(1), (0, 0), "not for this output");
+    assert_eq!(state.account_of(0), (0, 100));
+    assert_eq!(state.account_of(1), (0, 0), "not for this output");
     for _ in 0..5 {
         go_on.send(()).unwrap();
     }
     drop(go_on);
-    desk.finish();
+    state.deliveries.drain.finish();
     thread.join().unwrap();
-    assert_eq!(desk.account_of(0), (5, 95));
-    assert_eq!(desk.troubles().1, 1);
+    assert_eq!(state.account_of(0), (5, 95));
+    assert_eq!(state.opened.load(Ordering::Relaxed), 1);
 }
 
 /// Tells what it is told.
 #[derive(Clone)]
 pub(crate) struct Lamp(pub(crate) Sender<bool>);
 
-impl Outlet for Lamp {
+impl SwitchPort for Lamp {
     type Switch = Self;
     fn open(&mut self) -> Result<Self, Errno> {
         Ok(self.clone())
@@ -103,33 +117,28 @@ impl Switch for Lamp {
 #[test]
 fn a_level_follows_its_states_even_where_the_queue_is_full_and_ends_off() {
     let (lamp, seen) = channel();
-    let (queue, receiver) = queue_of(1);
-    let desk = Arc::new(Desk::new());
-    let mut teller = Teller {
-        queue,
-        desk: Arc::clone(&desk),
-        rules: u64::MAX,
-    };
+    let (mut outbox, inbox) = ends(1, u64::MAX);
+    let state = Arc::clone(&outbox.state);
     // The thread is not there yet: the queue is full when the last end comes.
     for _ in 0..40 {
-        teller.tell(&event(1, Phase::Begin), 0);
-        teller.tell(&event(0, Phase::Begin), 0);
-        teller.tell(&event(1, Phase::End), 0);
+        outbox.report(&event(1, Phase::Begin), 0);
+        outbox.report(&event(0, Phase::Begin), 0);
+        outbox.report(&event(1, Phase::End), 0);
     }
-    let of_thread = Arc::clone(&desk);
+    let of_thread = Arc::clone(&state);
     let thread = std::thread::spawn(move || {
-        let relay = Relay::new(Lamp(lamp), GpioMode::Level);
-        relay_events("lamp", relay, receiver, &of_thread);
+        let driver = GpioDriver::new(Lamp(lamp), GpioMode::Level);
+        switch_on_events("lamp", driver, inbox, &of_thread);
     });
     assert_eq!(seen.recv(), Ok(true), "rule 0 still holds");
-    teller.tell(&event(0, Phase::End), 0);
+    outbox.report(&event(0, Phase::End), 0);
     assert_eq!(seen.recv(), Ok(false));
-    teller.tell(&event(1, Phase::Begin), 0);
+    outbox.report(&event(1, Phase::Begin), 0);
     assert_eq!(seen.recv(), Ok(true));
-    desk.finish();
+    state.deliveries.drain.finish();
     assert_eq!(seen.recv(), Ok(false), "the run is over");
     thread.join().unwrap();
-    let (sent, lost) = desk.account_of(1);
+    let (sent, lost) = state.account_of(1);
     assert!(lost > 0 && sent > 0, "{sent} {lost}");
 }
 
@@ -171,18 +180,13 @@ fn end_with(moves: usize) -> ((u64, u64), usize) {
         queued: Arc::clone(&queued),
         moves: Arc::new(AtomicUsize::new(moves)),
     };
-    let (queue, receiver) = queue_of(16);
-    let desk = Arc::new(Desk::new());
-    let mut teller = Teller {
-        queue,
-        desk: Arc::clone(&desk),
-        rules: 1,
-    };
-    teller.tell(&event(0, Phase::Once), 0);
-    teller.tell(&event(0, Phase::Once), 0);
-    desk.finish();
-    write_lines("slow", Link::new(port), receiver, &desk, &roster());
-    (desk.account_of(0), queued.load(Ordering::Relaxed))
+    let (mut outbox, inbox) = ends(16, 1);
+    let state = Arc::clone(&outbox.state);
+    outbox.report(&event(0, Phase::Once), 0);
+    outbox.report(&event(0, Phase::Once), 0);
+    state.deliveries.drain.finish();
+    write_lines("slow", Link::new(port), inbox, &state, &names());
+    (state.account_of(0), queued.load(Ordering::Relaxed))
 }
 
 #[test]

@@ -1,63 +1,43 @@
-//! The models that judge a frame after the worker's own: the whole picture, or the boxes of one before them.
+//! The models that infer a frame after the worker's own: the whole picture, or the boxes of one before them.
 //!
 //! What holds, whatever they do:
 //! - The frame is in its column of the ledger before the first of them begins. One that fails, or does not
 //!   return in time, gives no result of that frame, and takes nothing from the others.
 //! - The frame's slot is held until nobody wants a part of its picture any more, and not for one inference
-//!   longer. A picture that was decoded is the worker's own, and its slot has gone back long since.
+//!   longer. A picture that was decoded is the worker's own, and its slot went back when it was copied.
 //! - A model looks into no more boxes of a frame than its profile allows, the strongest ones; how many were
 //!   left out is counted. Nothing is allocated.
 
-use crate::appliance::shared::camera_state::Signal;
-use crate::appliance::shared::invoke_deadline::Pulse;
-use crate::infer::{Engine, EngineError, outputs_of};
+use super::description::ResultOutbox;
+use super::model::{Model, NoResult};
+use crate::appliance::shared::in_flight::HeldSlot;
+use crate::appliance::shared::invoke_deadline::InvokeDeadline;
+use crate::appliance::shared::messages::{Inference, InferenceError, Note};
+use crate::infer::Engine;
 use crate::latency::{Histogram, Stamps};
 use crate::limits::MAX_BOXES;
-use crate::postprocess::{Decoder, Detection, Detections, merge};
+use crate::postprocess::{Detection, Detections, merge};
 use crate::preprocess::Plan;
 use crate::profile;
 use crate::record::FrameResult;
-use crate::ring::Lease;
 use crate::sys::clock::now_ns;
 use crate::sys::malloc_guard::HotThread;
 
-/// A frame's slot that goes back when this is dropped, and is then counted as judged without one.
-pub(crate) struct KeptSlot<'frame> {
-    lease: Option<Lease<'frame>>,
-    signal: &'frame Signal,
-}
-
-impl<'frame> KeptSlot<'frame> {
-    pub(crate) const fn new(lease: Lease<'frame>, signal: &'frame Signal) -> Self {
-        Self {
-            lease: Some(lease),
-            signal,
-        }
-    }
-}
-
-impl Drop for KeptSlot<'_> {
-    fn drop(&mut self) {
-        drop(self.lease.take());
-        self.signal.judging();
-    }
-}
-
 /// The picture of a frame, for as long as a model may want a part of it.
-pub(crate) enum Held<'frame> {
+pub(crate) enum HeldPicture<'frame> {
     /// Nobody wants it.
     Nothing,
     /// It lies in its slot.
-    Slot(KeptSlot<'frame>),
+    Slot(HeldSlot<'frame>),
     /// It was decoded.
     Decoded(&'frame [u8]),
 }
 
-impl Held<'_> {
+impl HeldPicture<'_> {
     fn bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Nothing => None,
-            Self::Slot(slot) => slot.lease.as_ref().map(Lease::payload),
+            Self::Slot(slot) => Some(slot.lease.payload()),
             Self::Decoded(picture) => Some(picture),
         }
     }
@@ -67,34 +47,10 @@ impl Held<'_> {
     }
 }
 
-/// Why a further model gave no result of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FurtherError {
-    /// The engine's step that failed.
-    Engine(EngineError),
-    /// The frame is shorter than its format says.
-    Picture,
-    /// An output has not the size it had at arming.
-    Outputs,
-    /// The model called malloc for more than its arena has.
-    Arena,
-}
-
-impl std::fmt::Display for FurtherError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Engine(error) => error.fmt(f),
-            Self::Picture => f.write_str("a frame is shorter than its format says"),
-            Self::Outputs => f.write_str("an output has another size than at arming"),
-            Self::Arena => f.write_str("it asked malloc for more than malloc-arena-kib"),
-        }
-    }
-}
-
 /// The boxes that a model looks into.
 #[derive(Clone, Debug)]
 pub(crate) struct Boxes {
-    /// Whose they are: 0 for the worker's own model, n for the n-th further one.
+    /// Whose they are: 0 for the worker's own model, n for the n-th of the cascade.
     pub(crate) source: usize,
     /// Classes that are looked into; every one where there is none.
     pub(crate) classes: Vec<u16>,
@@ -141,9 +97,9 @@ impl Boxes {
     }
 }
 
-/// What one further model did.
+/// What one model of a cascade did.
 #[derive(Debug, Default)]
-pub(crate) struct Account {
+pub(crate) struct CascadeAccount {
     /// Frames that it gave a result of.
     pub(crate) frames: u64,
     /// Frames that it gave none of.
@@ -154,8 +110,6 @@ pub(crate) struct Account {
     pub(crate) left_out: u64,
     /// Boxes that show nothing of what the camera's view shows.
     pub(crate) unseen: u64,
-    /// Values and boxes that cannot be.
-    pub(crate) values_refused: u64,
     /// Of one part of the picture to its tensor.
     pub(crate) preprocess: Histogram,
     /// Of each inference.
@@ -166,171 +120,177 @@ pub(crate) struct Account {
     pub(crate) capture_to_result: Histogram,
 }
 
-impl Account {
-    /// Bytes of what is measured of one further model.
+impl CascadeAccount {
+    /// Bytes of what is measured of one model.
     pub(crate) const fn bytes() -> u64 {
         4 * Histogram::bytes()
     }
 }
 
-/// A model that judges a frame after the worker's own.
-pub(crate) struct Further<E> {
-    /// Its place in the profile.
-    pub(crate) model: u16,
-    pub(crate) engine: E,
-    pub(crate) decoder: Decoder,
+/// A model that infers a frame after the worker's own.
+pub(crate) struct CascadeStep<E> {
+    pub(crate) model: Model<E>,
     /// Where it looks; at the whole picture where there are none.
     pub(crate) boxes: Option<Boxes>,
-    /// It tells where in the picture something is.
+    /// Its detections have places in the picture; those of a classifier have not.
     pub(crate) has_places: bool,
     /// Overlap above which of two boxes of one class, found in two boxes, the weaker is suppressed.
     pub(crate) iou_threshold: f32,
-    pub(crate) account: Account,
+    pub(crate) account: CascadeAccount,
     /// What was found in one box.
     pub(crate) found: Detections,
     /// The result being made: large, and therefore made in place.
     pub(crate) result: FrameResult,
 }
 
-/// What comes of a further model's turn.
-pub(crate) enum Turn<'a> {
-    /// Its result.
-    Gave(&'a FrameResult),
-    /// None.
-    Failed { step: u16, error: FurtherError },
-    /// It has returned after it was given up: none either.
-    Back { step: u16 },
-    /// So many output values were not finite.
-    Refused { step: u16, values: u32 },
-}
-
-/// What all turns of one frame need.
+/// What all models of a cascade need of one frame.
 pub(crate) struct Round<'a> {
     /// What the worker's own model made of the frame.
     pub(crate) first: &'a FrameResult,
-    pub(crate) pulse: &'a Pulse,
+    pub(crate) deadline: &'a InvokeDeadline,
     pub(crate) hot: &'a HotThread,
 }
 
-/// Times of one turn, summed up over its boxes.
+/// Times of one model, summed up over its boxes.
 #[derive(Clone, Copy, Default)]
 struct Spent {
     preprocess_ns: u64,
     invoke_ns: u64,
 }
 
-/// Why a turn ended early.
-enum Ended {
-    Failed(FurtherError),
-    GivenUp,
-}
-
-impl From<FurtherError> for Ended {
-    fn from(error: FurtherError) -> Self {
-        Self::Failed(error)
-    }
-}
-
-/// Lets each further model have its turn on a frame. `plans` are those of the frame's camera; models that see the
-/// whole picture have their tensors already.
-pub(crate) fn take_turns<E: Engine>(
-    all: &mut [Further<E>],
+/// Runs each model of the cascade on a frame. `plans` are those of the frame's camera; models that see the whole
+/// picture have their tensors already.
+pub(crate) fn run_cascade<E: Engine>(
+    steps: &mut [CascadeStep<E>],
     plans: &mut [Plan],
-    mut held: Held<'_>,
+    mut held: HeldPicture<'_>,
     round: &Round<'_>,
-    mut tell: impl FnMut(Turn<'_>),
+    outbox: &mut ResultOutbox,
 ) {
     for (index, plan) in plans.iter_mut().enumerate() {
-        let Some((before, rest)) = all.split_at_mut_checked(index) else {
+        let Some((before, [own, later @ ..])) = steps.split_at_mut_checked(index) else {
             return;
         };
-        let Some((own, later)) = rest.split_first_mut() else {
-            return;
-        };
-        let found = |source: usize| match source.checked_sub(1) {
-            None => &round.first.detections,
-            Some(further) => before
-                .get(further)
-                .map_or(&round.first.detections, |of| &of.result.detections),
+        let found = |source: usize| {
+            let step = source.checked_sub(1).and_then(|step| before.get(step));
+            step.map_or(&round.first.detections, |step| &step.result.detections)
         };
         // Whether a later one wants a part of the picture, or may want one once this one has found something.
-        let wanted = later.iter().filter_map(|later| later.boxes.as_ref());
-        let wanted = wanted
-            .filter(|boxes| boxes.source > index || boxes.of(found(boxes.source)).next().is_some())
-            .count()
-            > 0;
-        let step = u16::try_from(index + 1).unwrap_or(u16::MAX);
+        let mut wanted = later.iter().filter_map(|later| later.boxes.as_ref());
+        let is_wanted = wanted
+            .any(|boxes| boxes.source > index || boxes.of(found(boxes.source)).next().is_some());
         let theirs = own.boxes.as_ref().map(|boxes| found(boxes.source));
-        own.begin(round.first, step);
-        let began_ns = own.result.stamps.lease_ns;
-        let spent = own.turn(plan, theirs, wanted, &mut held, round, &mut tell);
-        own.end(began_ns, spent, &mut tell);
+        let number = u16::try_from(index + 1).unwrap_or(u16::MAX);
+        own.run(plan, (number, theirs, is_wanted), &mut held, round, outbox);
     }
 }
 
-impl<E: Engine> Further<E> {
-    fn begin(&mut self, first: &FrameResult, step: u16) {
+impl<E: Engine> CascadeStep<E> {
+    /// One frame, and what comes of it. `theirs` are the detections into whose boxes this model looks.
+    fn run(
+        &mut self,
+        plan: &mut Plan,
+        (step, theirs, is_wanted): (u16, Option<&Detections>, bool),
+        held: &mut HeldPicture<'_>,
+        round: &Round<'_>,
+        outbox: &mut ResultOutbox,
+    ) {
+        let first = round.first;
+        let of = Inference {
+            worker: first.worker,
+            step,
+            camera: first.camera,
+        };
+        let began_ns = now_ns();
         let result = &mut self.result;
         result.camera = first.camera;
         result.worker = first.worker;
-        result.model = self.model;
+        result.model = self.model.place;
         result.step = step;
         result.sequence = first.sequence;
         result.driver_sequence = first.driver_sequence;
-        result.stamps = Stamps {
-            capture_ns: first.stamps.capture_ns,
-            dequeue_ns: first.stamps.dequeue_ns,
-            lease_ns: now_ns(),
-            ..Stamps::default()
-        };
         result.detections.clear();
         result.summaries.clear();
-    }
-
-    /// One frame. `theirs` are the detections into whose boxes it looks.
-    fn turn(
-        &mut self,
-        plan: &mut Plan,
-        theirs: Option<&Detections>,
-        wanted: bool,
-        held: &mut Held<'_>,
-        round: &Round<'_>,
-        tell: &mut impl FnMut(Turn<'_>),
-    ) -> Result<Spent, Ended> {
-        let mut spent = Spent::default();
-        let (Some(boxes), Some(theirs)) = (&self.boxes, theirs) else {
-            if !wanted {
-                held.release();
+        let spent = match (self.boxes.is_some(), theirs) {
+            (true, Some(theirs)) => {
+                self.look_into(theirs, plan, (of, is_wanted), held, round, outbox)
             }
-            self.infer(plan, round, &mut spent, tell)?;
-            std::mem::swap(&mut self.result.detections, &mut self.found);
-            self.result.summaries.clone_from(self.decoder.summaries());
-            return Ok(spent);
+            _ => self.look_at_whole(plan, (of, is_wanted), held, round, outbox),
         };
-        let camera_px = plan.mapping().camera_px();
-        let mut parts: heapless::Vec<(u16, [u32; 4]), MAX_BOXES> = heapless::Vec::new();
-        for (number, seen) in boxes.of(theirs) {
-            let Some(part) = boxes.part(seen, camera_px) else {
-                self.account.unseen += 1;
-                continue;
-            };
-            if parts.len() >= boxes.most || parts.push((number, part)).is_err() {
-                self.account.left_out += 1;
+        match spent {
+            Ok(spent) => {
+                let preprocessed_ns = began_ns + spent.preprocess_ns;
+                self.result.stamps = Stamps {
+                    lease_ns: began_ns,
+                    preprocessed_ns,
+                    invoked_ns: preprocessed_ns + spent.invoke_ns,
+                    result_ns: now_ns(),
+                    ..first.stamps
+                };
+                self.account.frames += 1;
+                let stamps = &self.result.stamps;
+                self.account
+                    .capture_to_result
+                    .record(stamps.result_ns.saturating_sub(stamps.capture_ns));
+                outbox.send(&self.result);
+            }
+            Err(why) => {
+                // Nobody looks into its boxes.
+                self.result.detections.clear();
+                self.account.failed += 1;
+                outbox.note(match why {
+                    NoResult::Failed(error) => Note::NoResult { of, error },
+                    NoResult::GivenUp => Note::WorkerBack { of },
+                });
             }
         }
+    }
+
+    fn look_at_whole(
+        &mut self,
+        plan: &Plan,
+        (of, is_wanted): (Inference, bool),
+        held: &mut HeldPicture<'_>,
+        round: &Round<'_>,
+        outbox: &mut ResultOutbox,
+    ) -> Result<Spent, NoResult> {
+        if !is_wanted {
+            held.release();
+        }
+        let invoke_ns = self.infer(plan, of, round, outbox)?;
+        std::mem::swap(&mut self.result.detections, &mut self.found);
+        let summaries = self.model.decoder.summaries();
+        self.result.summaries.clone_from(summaries);
+        Ok(Spent {
+            preprocess_ns: 0,
+            invoke_ns,
+        })
+    }
+
+    fn look_into(
+        &mut self,
+        theirs: &Detections,
+        plan: &mut Plan,
+        (of, is_wanted): (Inference, bool),
+        held: &mut HeldPicture<'_>,
+        round: &Round<'_>,
+        outbox: &mut ResultOutbox,
+    ) -> Result<Spent, NoResult> {
+        let mut spent = Spent::default();
+        let parts = self.parts(theirs, plan.mapping().camera_px());
         let last = parts.len().wrapping_sub(1);
-        if parts.is_empty() && !wanted {
+        if parts.is_empty() && !is_wanted {
             held.release();
         }
         for (index, (number, part)) in parts.iter().enumerate() {
             let began_ns = now_ns();
             let aimed = plan.aim(*part);
-            let picture = held.bytes().ok_or(FurtherError::Picture)?;
+            let picture = held.bytes().ok_or(InferenceError::Picture)?;
             if aimed.is_ok() {
-                plan.run(picture, self.engine.input_bytes())
-                    .map_err(|_| FurtherError::Picture)?;
+                plan.run(picture, self.model.engine.input_bytes())
+                    .map_err(|_| InferenceError::Picture)?;
             }
-            if index == last && !wanted {
+            if index == last && !is_wanted {
                 held.release();
             }
             if aimed.is_err() {
@@ -342,7 +302,7 @@ impl<E: Engine> Further<E> {
             spent.preprocess_ns += took_ns;
             self.account.preprocess.record(took_ns);
             self.account.boxes += 1;
-            self.infer(plan, round, &mut spent, tell)?;
+            spent.invoke_ns += self.infer(plan, of, round, outbox)?;
             for seen in &mut self.found {
                 seen.within = *number;
                 if !self.has_places {
@@ -354,76 +314,54 @@ impl<E: Engine> Further<E> {
         Ok(spent)
     }
 
-    /// One inference on the tensor that is there, and what it found.
+    /// The parts of the picture that this model looks into, each with the number of its box.
+    fn parts(&mut self, theirs: &Detections, camera_px: [f32; 2]) -> Parts {
+        let mut parts = Parts::new();
+        let Some(boxes) = &self.boxes else {
+            return parts;
+        };
+        for (number, seen) in boxes.of(theirs) {
+            let Some(part) = boxes.part(seen, camera_px) else {
+                self.account.unseen += 1;
+                continue;
+            };
+            if parts.len() >= boxes.most || parts.push((number, part)).is_err() {
+                self.account.left_out += 1;
+            }
+        }
+        parts
+    }
+
+    /// One inference on the tensor that is there, and what it found. Gives how long the model ran.
     fn infer(
         &mut self,
         plan: &Plan,
+        of: Inference,
         round: &Round<'_>,
-        spent: &mut Spent,
-        tell: &mut impl FnMut(Turn<'_>),
-    ) -> Result<(), Ended> {
-        let before = round.hot.counts();
-        let (camera, step) = (self.result.camera, self.result.step);
-        let began_ns = now_ns();
-        round.pulse.begin_step(camera, step, began_ns);
-        let invoked = self.engine.invoke();
-        let invoked_ns = now_ns();
-        if !round.pulse.end() {
-            return Err(Ended::GivenUp);
-        }
-        invoked.map_err(FurtherError::Engine)?;
+        outbox: &mut ResultOutbox,
+    ) -> Result<u64, NoResult> {
+        let (before, began_ns) = (round.hot.counts(), now_ns());
+        let invoked_ns = self
+            .model
+            .invoke(of, round.deadline, round.hot, &before, began_ns)?;
         let took_ns = invoked_ns.saturating_sub(began_ns);
-        spent.invoke_ns += took_ns;
         self.account.invoke.record(took_ns);
-        let drawn = round.hot.counts().since(&before);
-        if drawn.arena_overdrawn + drawn.arena_refused > 0 {
-            return Err(FurtherError::Arena.into());
-        }
-        let outputs = outputs_of(&self.engine);
-        let decoded = self
-            .decoder
-            .decode(&outputs, plan.mapping(), &mut self.found);
-        drop(outputs);
+        let decoded = self.model.decode(plan, &mut self.found);
         self.account
             .postprocess
             .record(now_ns().saturating_sub(invoked_ns));
-        let stats = decoded.map_err(|_| FurtherError::Outputs)?;
-        if stats.refused > 0 {
-            let values = stats.refused;
-            self.account.values_refused += u64::from(values);
-            tell(Turn::Refused { step, values });
+        let values = decoded?;
+        if values > 0 {
+            outbox.note(Note::OutputRefused { of, values });
         }
-        Ok(())
-    }
-
-    fn end(&mut self, began_ns: u64, turn: Result<Spent, Ended>, tell: &mut impl FnMut(Turn<'_>)) {
-        let step = self.result.step;
-        match turn {
-            Ok(spent) => {
-                let stamps = &mut self.result.stamps;
-                stamps.preprocessed_ns = began_ns + spent.preprocess_ns;
-                stamps.invoked_ns = stamps.preprocessed_ns + spent.invoke_ns;
-                stamps.result_ns = now_ns();
-                self.account.frames += 1;
-                self.account
-                    .capture_to_result
-                    .record(stamps.result_ns.saturating_sub(stamps.capture_ns));
-                tell(Turn::Gave(&self.result));
-            }
-            Err(ended) => {
-                // Nobody looks into its boxes.
-                self.result.detections.clear();
-                self.account.failed += 1;
-                tell(match ended {
-                    Ended::Failed(error) => Turn::Failed { step, error },
-                    Ended::GivenUp => Turn::Back { step },
-                });
-            }
-        }
+        Ok(took_ns)
     }
 }
 
-/// What has no place in the picture is where its part is.
+/// Boxes by their number, with the part of the picture that each covers.
+type Parts = heapless::Vec<(u16, [u32; 4]), MAX_BOXES>;
+
+/// A detection without a place of its own is where its part of the picture is.
 #[allow(clippy::cast_precision_loss)] // Sides of pictures are exact in single precision.
 const fn place(seen: &mut Detection, [x, y, width, height]: [u32; 4]) {
     seen.x_px = x as f32;

@@ -1,10 +1,11 @@
-//! Further models with fixed outputs: what they look into, what becomes of their failures, and when the slot goes back.
+//! Cascades of models with fixed outputs: what they look into, what becomes of their failures, and when the slot goes back.
 
-use crate::appliance::shared::camera_state::Signal;
-use crate::appliance::shared::invoke_deadline::Pulse;
-use crate::appliance::threads::inference::cascade::{
-    Account, Boxes, Further, FurtherError, Held, KeptSlot, Round, Turn, take_turns,
-};
+use super::{Boxes, CascadeAccount, CascadeStep, HeldPicture, Round, run_cascade};
+use crate::appliance::shared::in_flight::InFlight;
+use crate::appliance::shared::invoke_deadline::InvokeDeadline;
+use crate::appliance::shared::messages::{InferenceError, Note};
+use crate::appliance::threads::inference::description::ResultOutbox;
+use crate::appliance::threads::inference::model::Model;
 use crate::frame::{Colour, FrameMeta, PixelFormat, SlotTable, StreamFormat};
 use crate::infer::{Engine, EngineError, FixedEngine, TensorInfo, TensorType};
 use crate::postprocess::{Decoder, Detection, Detections, Settings};
@@ -54,11 +55,11 @@ impl Engine for Yes {
     }
 }
 
-fn further(
+fn step(
     boxes: Option<Boxes>,
     failing_every: u64,
     lane: Option<LaneView>,
-) -> (Further<Yes>, Plan) {
+) -> (CascadeStep<Yes>, Plan) {
     let tensor = |shape: &[usize]| TensorInfo {
         name: "t".into(),
         shape: shape.to_vec(),
@@ -82,18 +83,21 @@ fn further(
         view: profile::View::default(),
     };
     let plan = Plan::movable(&FORMAT, fixed.input(), &preparation).unwrap();
-    let model = Further {
-        model: 7,
-        decoder: Decoder::new(&settings, fixed.input(), fixed.outputs()).unwrap(),
-        engine: Yes {
-            fixed,
-            lane,
-            held: Vec::new(),
+    let model = CascadeStep {
+        model: Model {
+            place: 7,
+            decoder: Decoder::new(&settings, fixed.input(), fixed.outputs()).unwrap(),
+            engine: Yes {
+                fixed,
+                lane,
+                held: Vec::new(),
+            },
+            values_refused: 0,
         },
         boxes,
         has_places: false,
         iou_threshold: 1.0,
-        account: Account::default(),
+        account: CascadeAccount::default(),
         found: Detections::new(),
         result: FrameResult::default(),
     };
@@ -132,47 +136,52 @@ fn first(classes: &[u16]) -> FrameResult {
 }
 
 /// What came of one turn: the result's detections as box and left edge, or the failure.
-type Came = Result<Vec<(u16, f32)>, FurtherError>;
+type Came = Result<Vec<(u16, f32)>, InferenceError>;
 
-fn turns(
-    all: Vec<(Further<Yes>, Plan)>,
+fn run(
+    all: Vec<(CascadeStep<Yes>, Plan)>,
     first: &FrameResult,
-    held: Held<'_>,
-) -> (Vec<Further<Yes>>, Vec<Came>) {
+    held: HeldPicture<'_>,
+) -> (Vec<CascadeStep<Yes>>, Vec<Came>) {
     let hot = malloc_guard::register_hot().unwrap();
-    let pulse = Pulse::default();
+    let deadline = InvokeDeadline::default();
     let round = Round {
         first,
-        pulse: &pulse,
+        deadline: &deadline,
         hot: &hot,
     };
-    let (mut models, mut plans): (Vec<_>, Vec<_>) = all.into_iter().unzip();
-    let mut came = Vec::new();
-    take_turns(&mut models, &mut plans, held, &round, |turn| match turn {
-        Turn::Gave(result) => {
-            assert_eq!((result.camera, result.worker, result.sequence), (3, 2, 11));
-            assert_eq!(usize::from(result.step), came.len() + 1);
-            let seen = result.detections.iter();
-            came.push(Ok(seen.map(|seen| (seen.within, seen.x_px)).collect()));
-        }
-        Turn::Failed { step, error } => {
-            assert_eq!(usize::from(step), came.len() + 1);
-            came.push(Err(error));
-        }
-        Turn::Back { .. } | Turn::Refused { .. } => panic!("neither late nor refused"),
-    });
-    (models, came)
+    let (mut steps, mut plans): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+    let (mut outbox, mut results, mut notes) = ResultOutbox::new(16);
+    run_cascade(&mut steps, &mut plans, held, &round, &mut outbox);
+    let mut came: Vec<Option<Came>> = steps.iter().map(|_| None).collect();
+    while let Some(result) = results.dequeue() {
+        assert_eq!((result.camera, result.worker, result.sequence), (3, 2, 11));
+        let seen = result.detections.iter();
+        let seen = seen.map(|seen| (seen.within, seen.x_px)).collect();
+        let before = came[usize::from(result.step) - 1].replace(Ok(seen));
+        assert!(before.is_none(), "one result of each model");
+    }
+    while let Some(note) = notes.dequeue() {
+        let Note::NoResult { of, error } = note else {
+            panic!("neither late nor refused");
+        };
+        assert_eq!((of.camera, of.worker), (3, 2));
+        let before = came[usize::from(of.step) - 1].replace(Err(error));
+        assert!(before.is_none(), "no result, and one note");
+    }
+    let came = came.into_iter().map(|came| came.expect("each has run"));
+    (steps, came.collect())
 }
 
 #[test]
 fn the_strongest_boxes_of_the_classes_asked_for_are_looked_into_and_the_others_counted() {
     let picture = vec![0; 64 * 48];
     let all = vec![
-        further(Some(into(0, &[1], 2)), 0, None),
-        further(Some(into(0, &[], 16)), 0, None),
+        step(Some(into(0, &[1], 2)), 0, None),
+        step(Some(into(0, &[], 16)), 0, None),
     ];
     let first = first(&[0, 1, 1, 0, 1, 1]);
-    let (models, came) = turns(all, &first, Held::Decoded(&picture));
+    let (models, came) = run(all, &first, HeldPicture::Decoded(&picture));
     assert_eq!(came[0], Ok(vec![(2, 8.0), (3, 16.0)]));
     let account = &models[0].account;
     assert_eq!((account.boxes, account.left_out, account.frames), (2, 2, 1));
@@ -192,8 +201,8 @@ fn a_box_beside_the_picture_is_not_looked_into_and_counted() {
     let mut first = first(&[0, 0, 0]);
     first.detections[0].x_px = -20.0;
     first.detections[1].width_px = f32::NAN;
-    let all = vec![further(Some(into(0, &[], 4)), 0, None)];
-    let (models, came) = turns(all, &first, Held::Decoded(&picture));
+    let all = vec![step(Some(into(0, &[], 4)), 0, None)];
+    let (models, came) = run(all, &first, HeldPicture::Decoded(&picture));
     assert_eq!(came, [Ok(vec![(3, 16.0)])]);
     assert_eq!((models[0].account.boxes, models[0].account.unseen), (1, 2));
 }
@@ -203,12 +212,12 @@ fn one_that_fails_gives_no_result_and_no_boxes_and_the_others_have_their_turns()
     let picture = vec![0; 64 * 48];
     let all = vec![
         // The second of its three boxes.
-        further(Some(into(0, &[], 4)), 2, None),
-        further(Some(into(1, &[], 4)), 0, None),
-        further(None, 0, None),
+        step(Some(into(0, &[], 4)), 2, None),
+        step(Some(into(1, &[], 4)), 0, None),
+        step(None, 0, None),
     ];
-    let (models, came) = turns(all, &first(&[0, 0, 0]), Held::Decoded(&picture));
-    let failed = FurtherError::Engine(EngineError::Invoke);
+    let (models, came) = run(all, &first(&[0, 0, 0]), HeldPicture::Decoded(&picture));
+    let failed = InferenceError::Engine(EngineError::Invoke);
     assert_eq!(came, [Err(failed), Ok(vec![]), Ok(vec![(0, 0.0)])]);
     let of = |index: usize| (models[index].account.frames, models[index].account.failed);
     assert_eq!([of(0), of(1), of(2)], [(0, 1), (1, 0), (1, 0)]);
@@ -219,16 +228,16 @@ fn one_that_fails_gives_no_result_and_no_boxes_and_the_others_have_their_turns()
 fn what_is_found_in_a_box_may_be_looked_into() {
     let picture = vec![0; 64 * 48];
     let all = vec![
-        further(Some(into(0, &[1], 4)), 0, None),
-        further(Some(into(1, &[], 4)), 0, None),
+        step(Some(into(0, &[1], 4)), 0, None),
+        step(Some(into(1, &[], 4)), 0, None),
     ];
-    let (_, came) = turns(all, &first(&[0, 1]), Held::Decoded(&picture));
+    let (_, came) = run(all, &first(&[0, 1]), HeldPicture::Decoded(&picture));
     // The first one's only detection is where the second box is.
     assert_eq!(came, [Ok(vec![(2, 8.0)]), Ok(vec![(1, 8.0)])]);
 }
 
 /// Slots that are held while each model runs, and after all.
-fn held_during(first: &FrameResult, chain: &[Option<Boxes>]) -> (Vec<Vec<u32>>, i64) {
+fn held_during(first: &FrameResult, chain: &[Option<Boxes>]) -> (Vec<Vec<u32>>, u64) {
     let need = TapNeed {
         capacity: 1,
         readers: 1,
@@ -243,17 +252,20 @@ fn held_during(first: &FrameResult, chain: &[Option<Boxes>]) -> (Vec<Vec<u32>>, 
     let filled = producer.fill(slot, &meta).unwrap();
     producer.publish(filled);
     let lease = taps[0].claim_newest(|_| {}).unwrap().unwrap();
-    let signal = Signal::default();
-    let held = Held::Slot(KeptSlot::new(lease, &signal));
+    let in_flight = InFlight::default();
+    let held = HeldPicture::Slot(in_flight.hold(lease));
     let models = chain
         .iter()
-        .map(|boxes| further(boxes.clone(), 0, Some(producer.view())));
-    let (models, came) = turns(models.collect(), first, held);
+        .map(|boxes| step(boxes.clone(), 0, Some(producer.view())));
+    let (models, came) = run(models.collect(), first, held);
     assert!(came.iter().all(Result::is_ok), "{came:?}");
     assert_eq!(producer.view().live(0), 0, "it has gone back");
     (
-        models.into_iter().map(|model| model.engine.held).collect(),
-        signal.being_judged(),
+        models
+            .into_iter()
+            .map(|step| step.model.engine.held)
+            .collect(),
+        in_flight.of(0),
     )
 }
 
@@ -261,8 +273,8 @@ fn held_during(first: &FrameResult, chain: &[Option<Boxes>]) -> (Vec<Vec<u32>>, 
 fn the_slot_goes_back_before_the_last_inference_that_wants_a_part_of_the_picture() {
     let boxes = |source| Some(into(source, &[], 4));
     let three = first(&[0, 0, 0]);
-    let (held, judged) = held_during(&three, &[boxes(0)]);
-    assert_eq!((held, judged), (vec![vec![1, 1, 0]], 1));
+    let (held, released) = held_during(&three, &[boxes(0)]);
+    assert_eq!((held, released), (vec![vec![1, 1, 0]], 1));
     let (held, _) = held_during(&three, &[boxes(0), None, boxes(0), None]);
     assert_eq!(held, [vec![1; 3], vec![1], vec![1, 1, 0], vec![0]]);
     // Nobody has found anything to look into.

@@ -2,10 +2,10 @@
 
 /// One thread's counters at one moment, read by the thread itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sight {
+pub struct ThreadCounters {
     /// When it was read, CLOCK_MONOTONIC.
     pub at_ns: u64,
-    /// Time that the thread had stood in line for its core, ready to run, where that was read.
+    /// Time that the thread had waited in the run queue, ready to run, where that was read.
     pub queued_ns: Option<u64>,
     /// The core that it ran on.
     pub core: usize,
@@ -17,7 +17,7 @@ pub struct Sight {
     pub involuntary_switches: u64,
 }
 
-impl Sight {
+impl ThreadCounters {
     /// What happened from here until `later`.
     #[must_use]
     pub fn until(&self, later: &Self) -> Disturbance {
@@ -49,7 +49,7 @@ pub struct Disturbance {
     pub voluntary_switches: u64,
     /// Times that it was pushed off its core.
     pub involuntary_switches: u64,
-    /// Time that it stood in line for its core, ready to run, where that is known.
+    /// Time that it waited in the run queue, ready to run, where that is known.
     pub queued_ns: Option<u64>,
 }
 
@@ -57,7 +57,7 @@ pub struct Disturbance {
 mod tests {
     use super::*;
 
-    const BEFORE: Sight = Sight {
+    const BEFORE: ThreadCounters = ThreadCounters {
         at_ns: 1_000,
         queued_ns: Some(400),
         core: 1,
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn what_happened_is_the_difference_of_two_looks() {
-        let after = Sight {
+        let after = ThreadCounters {
             at_ns: 9_000,
             queued_ns: Some(2_400),
             involuntary_switches: 4,
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn time_in_line_that_was_not_read_twice_is_not_known() {
-        let after = Sight {
+        let after = ThreadCounters {
             queued_ns: None,
             core: 2,
             page_faults: 9,

@@ -9,13 +9,13 @@ const STILL_NS: u64 = NS_PER_S;
 
 /// The wait of one line.
 #[derive(Debug)]
-pub struct Patience {
+pub struct DrainTimeout {
     last_ns: u64,
     still_ns: u64,
     gone_bytes: u64,
 }
 
-impl Patience {
+impl DrainTimeout {
     /// The wait begins.
     #[must_use]
     pub const fn new(now_ns: u64, gone_bytes: u64) -> Self {
@@ -38,18 +38,18 @@ impl Patience {
 
 #[cfg(test)]
 mod tests {
-    use super::{Patience, STILL_NS, WHOLE_NS};
+    use super::{DrainTimeout, STILL_NS, WHOLE_NS};
 
     #[test]
     fn a_line_on_which_nothing_moves_gets_a_second_and_a_slow_one_five() {
-        let mut patience = Patience::new(7, 100);
-        assert!(patience.lasts(7, 100));
-        assert!(patience.lasts(7 + STILL_NS - 1, 100));
-        assert!(!patience.lasts(7 + STILL_NS, 100));
-        let mut patience = Patience::new(0, 100);
+        let mut timeout = DrainTimeout::new(7, 100);
+        assert!(timeout.lasts(7, 100));
+        assert!(timeout.lasts(7 + STILL_NS - 1, 100));
+        assert!(!timeout.lasts(7 + STILL_NS, 100));
+        let mut timeout = DrainTimeout::new(0, 100);
         let mut gone_bytes = 100;
         let mut now_ns = 0;
-        while patience.lasts(now_ns, gone_bytes) {
+        while timeout.lasts(now_ns, gone_bytes) {
             gone_bytes += 1;
             now_ns += STILL_NS - 1;
         }

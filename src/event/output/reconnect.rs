@@ -11,7 +11,7 @@ pub(super) const LONGEST_PAUSE_NS: u64 = 30 * NS_PER_S;
 
 /// One device. Due at once in the beginning.
 #[derive(Debug)]
-pub(super) struct Reopened<T> {
+pub(super) struct Reconnect<T> {
     open: Option<T>,
     at_ns: u64,
     pause_ns: u64,
@@ -21,7 +21,7 @@ pub(super) struct Reopened<T> {
     opened: u64,
 }
 
-impl<T> Reopened<T> {
+impl<T> Reconnect<T> {
     pub(super) const fn new() -> Self {
         Self {
             open: None,

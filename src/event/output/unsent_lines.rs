@@ -5,12 +5,12 @@ const LINES: usize = 256;
 
 /// The lines handed over last.
 #[derive(Debug)]
-pub struct Trail {
+pub struct UnsentLines {
     /// Rule and bytes of each.
     lines: heapless::Deque<(u16, usize), LINES>,
 }
 
-impl Default for Trail {
+impl Default for UnsentLines {
     fn default() -> Self {
         Self {
             lines: heapless::Deque::new(),
@@ -18,7 +18,7 @@ impl Default for Trail {
     }
 }
 
-impl Trail {
+impl UnsentLines {
     /// A line of a rule was handed over whole.
     pub fn note(&mut self, rule: u16, bytes: usize) {
         if self.lines.is_full() {
@@ -43,15 +43,15 @@ impl Trail {
 
 #[cfg(test)]
 mod tests {
-    use super::{LINES, Trail};
+    use super::{LINES, UnsentLines};
 
     #[test]
     fn a_line_is_still_queued_while_its_last_byte_is() {
-        let mut trail = Trail::default();
+        let mut unsent = UnsentLines::default();
         for (rule, bytes) in [(1, 10), (2, 20), (3, 30)] {
-            trail.note(rule, bytes);
+            unsent.note(rule, bytes);
         }
-        let of_last = |bytes| trail.of_last(bytes).collect::<Vec<_>>();
+        let of_last = |bytes| unsent.of_last(bytes).collect::<Vec<_>>();
         assert!(of_last(0).is_empty());
         assert_eq!(of_last(1), [3]);
         assert_eq!(of_last(30), [3]);
@@ -61,11 +61,11 @@ mod tests {
 
     #[test]
     fn the_oldest_lines_are_forgotten() {
-        let mut trail = Trail::default();
+        let mut unsent = UnsentLines::default();
         for rule in 0..300 {
-            trail.note(rule, 1);
+            unsent.note(rule, 1);
         }
-        let queued: Vec<u16> = trail.of_last(1000).collect();
+        let queued: Vec<u16> = unsent.of_last(1000).collect();
         assert_eq!(queued.len(), LINES);
         assert_eq!((queued[0], queued[LINES - 1]), (299, 44));
     }

@@ -90,7 +90,7 @@ fn a_model_that_returns_late_loses_its_frame_and_judges_again() {
     let log = given_up(&output, &proof);
     assert!(
         log.contains(
-            "worker plugged, model plugged, camera bars: it has returned, and the worker judges frames again"
+            "worker plugged, model plugged, camera bars: it has returned, and the worker infers frames again"
         ),
         "{log}"
     );

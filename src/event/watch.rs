@@ -103,7 +103,7 @@ impl Watch {
         })
     }
 
-    /// Takes in one result, and tells the events that follow: by rule, then by track. `now_ns` says how old
+    /// Takes in one result, and reports the events that follow: by rule, then by track. `now_ns` says how old
     /// they are. Allocates nothing.
     pub fn take(
         &mut self,

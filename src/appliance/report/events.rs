@@ -1,4 +1,4 @@
-//! Events in the proof: what each rule told, and who did not hear it.
+//! Events in the proof: what each rule reported, and who did not get it.
 
 use serde::Serialize;
 use std::fmt::{self, Formatter};
@@ -44,11 +44,11 @@ pub struct RuleAccount {
     pub name: String,
     /// Its kind.
     pub kind: &'static str,
-    /// Events told; the end of a state is one.
+    /// Events reported; the end of a state is one.
     pub fired: u64,
     /// Events that `cool-down-ms` held back.
     pub suppressed: u64,
-    /// Times that an event was told and not written to the file of events, or not taken by an output.
+    /// Times that an event was reported and not written to the file of events, or not taken by an output.
     pub lost: u64,
 }
 

@@ -42,7 +42,7 @@ pub struct Proof {
     pub run_ms: f64,
     /// Detections over all inferred frames.
     pub detections: u64,
-    /// What the rules told.
+    /// What the rules reported.
     pub events: Events,
     /// Results that housekeeping did not take in time; they are in the ledger as inferred.
     pub results_lost: u64,

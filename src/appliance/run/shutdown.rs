@@ -37,7 +37,7 @@ const STOP_NS: u64 = 10 * NS_PER_S;
 /// A run that is over.
 #[derive(Debug)]
 pub struct Ended {
-    /// What it did, as far as it can be told.
+    /// What it did, as far as that is known.
     pub proof: Proof,
     /// A thread died or did not end: the proof lacks what it measured.
     pub failure: Option<Failure>,

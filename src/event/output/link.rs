@@ -29,7 +29,7 @@ pub trait Wire {
     /// Waits until it may take bytes again, at most so long.
     fn wait(&self, timeout_ns: u64);
 
-    /// Bytes that it took and has yet to send; 0 where it does not tell.
+    /// Bytes that it took and has yet to send; 0 where that is not known.
     fn unsent(&self) -> usize;
 }
 

@@ -15,6 +15,6 @@ mod unsent_lines;
 pub use drain_timeout::DrainTimeout;
 pub use link::{Link, LinkCounts, Port, Wire};
 pub use next::{Next, may_come};
-pub use sentence::{SENTENCE_BYTES, Sentence, Words, sentence};
+pub use sentence::{Sentence, Words, sentence};
 pub use switch::{GpioCounts, GpioDriver, Switch, SwitchPort};
 pub use unsent_lines::UnsentLines;

@@ -1,4 +1,4 @@
-//! Which lines a device still has in its queue, told from how many bytes it has.
+//! Which lines a device still has in its queue, as far as the number of its bytes shows.
 
 /// Lines that are remembered. A serial device queues a page, 4096 bytes: some 120 of the shortest lines.
 const LINES: usize = 256;

@@ -46,7 +46,7 @@ pub(crate) struct CameraSlot {
     pub(crate) pace: Pace,
     /// Pictures in a row that workers could not decode, as far as the supervisor has heard.
     pub(crate) spoilt: u64,
-    /// It was said that this camera is in trouble.
+    /// It was logged that this camera is in trouble.
     pub(crate) troubled: bool,
     /// The last poll named an error of this camera's descriptor.
     pub(crate) poll_failed: bool,

@@ -1,9 +1,11 @@
-//! Dependencies point one way: this reads every `use` line and path of `src` and fails when a module
-//! reaches to its right.
+//! Dependencies point one way: this reads every `use` line and path of `src` and fails when a module reaches to its
+//! right, in the crate or within `appliance`, and when files name each other in a circle.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+#[path = "layers/source.rs"]
+mod source;
+
+use source::Tree;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Modules from left to right; those of one row must not reach each other, unless `HANDED_OVER` says so.
 const ROWS: &[&[&str]] = &[
@@ -43,104 +45,223 @@ const HANDED_OVER: &[(&str, &str)] = &[
     ("event", "postprocess"),
 ];
 
-fn row_of(module: &str) -> Option<usize> {
-    ROWS.iter().position(|row| row.contains(&module))
-}
+/// The same within `appliance`.
+const APPLIANCE_ROWS: &[&[&str]] = &[
+    &["exit"],
+    &["report", "shared"],
+    &["prepare"],
+    &["threads"],
+    &["start"],
+    &["run", "commands"],
+];
 
-fn allowed(from: &str, to: &str) -> bool {
-    if from == to || HANDED_OVER.contains(&(from, to)) {
+/// The same within its threads: housekeeping holds the ends of outputs and disk, and `sizes` knows them all.
+const THREAD_ROWS: &[&[&str]] = &[
+    &["hot"],
+    &["capture", "inference", "disk", "output"],
+    &["housekeeping"],
+    &["sizes"],
+];
+
+/// Where circles of files are known that are to be opened. One is known if all its files lie there.
+const KNOWN_CIRCLES: &[&str] = &[
+    "bench/",
+    "frame/",
+    "postprocess/",
+    "preprocess/",
+    "profile/",
+    "resources/",
+    "ring/",
+    "sys/",
+];
+
+fn allowed(rows: &[&[&str]], handed_over: &[(&str, &str)], from: &str, to: &str) -> bool {
+    if from == to || handed_over.contains(&(from, to)) {
         return true;
     }
+    let row_of = |module| rows.iter().position(|row| row.contains(&module));
     match (row_of(from), row_of(to)) {
         (Some(from), Some(to)) => to < from,
         _ => false,
     }
 }
 
-fn rust_files(dir: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            rust_files(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
+/// What reaches the wrong way among the modules below `folder`, and how many arrows there are. Test code counts as well.
+fn wrong_ways(
+    tree: &Tree,
+    folder: &[&str],
+    rows: &[&[&str]],
+    handed_over: &[(&str, &str)],
+) -> (Vec<String>, usize) {
+    let mut wrong = Vec::new();
+    let mut arrows = BTreeMap::new();
+    for (path, source) in &tree.files {
+        let Some([from, ..]) = source.module.below(folder) else {
+            continue;
+        };
+        if from == "main" {
+            continue;
+        }
+        assert!(
+            rows.iter().any(|row| row.contains(&from.as_str())),
+            "{path} has no row in this test"
+        );
+        for named in tree.names(source, true) {
+            let Some([to, ..]) = named.below(folder) else {
+                continue;
+            };
+            // An item of the folder itself, which hands its modules' items on.
+            let to = match tree.home(&named, 8) {
+                Some(home) => match home.below(folder) {
+                    Some([to, ..]) => to.clone(),
+                    _ => continue,
+                },
+                None => to.clone(),
+            };
+            if !allowed(rows, handed_over, from, &to) {
+                wrong.push(format!("{path}: {from} reaches {to}"));
+            }
+            *arrows.entry((from.clone(), to)).or_insert(0) += 1;
         }
     }
+    (wrong, arrows.len())
 }
 
-/// The top-level modules that a source text names by `crate::`. Test code counts as well.
-fn reaches(text: &str) -> Vec<String> {
-    text.lines()
-        .map(|line| line.split("//").next().unwrap_or(""))
-        .flat_map(|line| line.split("crate::").skip(1))
-        .flat_map(|rest| {
-            let list = rest
-                .strip_prefix('{')
-                .map(|inner| inner.split('}').next().unwrap_or(""));
-            match list {
-                Some(inner) => inner.split(',').map(str::to_owned).collect(),
-                None => vec![rest.to_owned()],
-            }
-        })
-        .map(|path| {
-            path.trim()
-                .chars()
-                .take_while(|c| c.is_ascii_lowercase() || *c == '_')
-                .collect()
-        })
-        .filter(|name: &String| !name.is_empty())
-        .collect()
+fn tree() -> Tree {
+    Tree::read(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
 }
 
 #[test]
 fn no_module_reaches_to_its_right() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    rust_files(&src, &mut files);
-    let mut wrong = Vec::new();
-    let mut edges: BTreeMap<(String, String), usize> = BTreeMap::new();
-    for file in files {
-        let inside = file.strip_prefix(&src).unwrap();
-        let first = inside
-            .components()
-            .next()
-            .unwrap()
-            .as_os_str()
-            .to_string_lossy();
-        let from = first.trim_end_matches(".rs").to_owned();
-        if from == "lib" || from == "main" {
-            continue;
-        }
+    let tree = tree();
+    let rows: [(&[&str], &[&[&str]], &[_], usize); 3] = [
+        (&[], ROWS, HANDED_OVER, 40),
+        (&["appliance"], APPLIANCE_ROWS, &[], 15),
+        (&["appliance", "threads"], THREAD_ROWS, &[], 3),
+    ];
+    for (folder, rows, handed_over, least) in rows {
+        let (wrong, arrows) = wrong_ways(&tree, folder, rows, handed_over);
         assert!(
-            row_of(&from).is_some(),
-            "{} has no row in this test",
-            inside.display()
+            arrows > least,
+            "this test sees too few dependencies below {folder:?} to mean anything: {arrows}"
         );
-        for to in reaches(&fs::read_to_string(&file).unwrap()) {
-            if !allowed(&from, &to) {
-                wrong.push(format!("{}: {from} reaches {to}", inside.display()));
-            }
-            *edges.entry((from.clone(), to)).or_default() += 1;
+        assert!(
+            wrong.is_empty(),
+            "dependencies point one way:\n{}",
+            wrong.join("\n")
+        );
+    }
+}
+
+#[test]
+fn no_files_name_each_other_in_a_circle() {
+    let tree = tree();
+    let arrows = tree.arrows();
+    let count: usize = arrows.values().map(BTreeSet::len).sum();
+    assert!(count > 500, "this test sees too few arrows: {count}");
+    let circles = tree.circles();
+    let lies = |circle: &BTreeSet<&str>, folder| circle.iter().all(|file| file.starts_with(folder));
+    let is_new =
+        |circle: &&BTreeSet<&str>| !KNOWN_CIRCLES.iter().any(|folder| lies(circle, folder));
+    let mut faults = Vec::new();
+    for circle in circles.iter().filter(is_new) {
+        for file in circle {
+            let others: Vec<_> = arrows[file].intersection(circle).collect();
+            faults.push(format!("{file} names items of {others:?}"));
         }
+        faults.push(String::new());
     }
     assert!(
-        edges.len() > 10,
-        "this test sees too few dependencies to mean anything: {edges:?}"
+        faults.is_empty(),
+        "circles of files:\n{}",
+        faults.join("\n")
     );
-    assert!(
-        wrong.is_empty(),
-        "dependencies point one way:\n{}",
-        wrong.join("\n")
-    );
+    for folder in KNOWN_CIRCLES {
+        let is_there = circles.iter().any(|circle| lies(circle, folder));
+        assert!(is_there, "there is no circle in {folder} any more");
+    }
 }
 
 #[test]
 fn a_module_that_reaches_the_wrong_way_is_seen() {
-    let found = reaches("use crate::appliance::Options;\nlet x = crate::cli::main();");
-    assert_eq!(found, ["appliance", "cli"]);
-    assert!(!allowed("ring", "appliance"));
-    assert!(!allowed("capture", "sys"));
-    assert!(!allowed("infer", "preprocess"));
+    let mut tree = Tree::default();
+    let text = "use crate::appliance::Options;\nlet x = crate::cli::main();";
+    tree.add("ring.rs", &["ring"], text);
+    tree.add("appliance/mod.rs", &["appliance"], "pub use run::Options;");
+    tree.add(
+        "appliance/run.rs",
+        &["appliance", "run"],
+        "pub struct Options;",
+    );
+    tree.add("cli.rs", &["cli"], "use crate::{frame, sys::clock};");
+    tree.add("frame.rs", &["frame"], "");
+    tree.add(
+        "sys.rs",
+        &["sys"],
+        "// use crate::cli;\nlet x = \"crate::cli\";",
+    );
+    let (wrong, _) = wrong_ways(&tree, &[], ROWS, HANDED_OVER);
+    let expected = [
+        "ring.rs: ring reaches appliance",
+        "ring.rs: ring reaches cli",
+    ];
+    assert_eq!(wrong, expected);
+    let allowed = |from, to| allowed(ROWS, HANDED_OVER, from, to);
+    assert!(!allowed("capture", "sys") && !allowed("infer", "preprocess"));
     assert!(allowed("sys", "capture"));
-    assert_eq!(reaches("use crate::{frame, sys::clock};"), ["frame", "sys"]);
+}
+
+#[test]
+fn a_circle_is_seen_by_whichever_way_its_files_name_each_other() {
+    let circles = |files: &[(&str, &[&str], &str)]| {
+        let mut tree = Tree::default();
+        for (file, module, text) in files {
+            tree.add(file, module, text);
+        }
+        let owned =
+            |circle: &BTreeSet<&str>| circle.iter().map(|file| (*file).to_owned()).collect();
+        tree.circles().iter().map(owned).collect::<Vec<Vec<_>>>()
+    };
+    let one = "pub struct One(super::two::Two);";
+    // By a `use` line, by a path, by a module's name, through a parent that hands the item on.
+    for two in [
+        "use super::one::One; pub struct Two;",
+        "pub struct Two(crate::one::One);",
+        "use crate::one; pub struct Two(one::One);",
+        "use super::{other, one::{self as first}}; pub struct Two(first::One);",
+        "use super::One; pub struct Two;",
+        "pub struct Two(super::One);",
+    ] {
+        let files: &[(&str, &[&str], &str)] = &[
+            ("lib.rs", &[], "mod one; mod two; pub use one::One;"),
+            ("one.rs", &["one"], one),
+            ("two.rs", &["two"], two),
+        ];
+        assert_eq!(circles(files), [["one.rs", "two.rs"]], "{two}");
+    }
+    // A child that uses its parent is none, where the parent only declares it and hands its items on.
+    let child = "use super::Parent; pub struct Child(Parent);";
+    for (parent, is_circle) in [
+        ("mod child; pub use child::Child; pub struct Parent;", false),
+        (
+            "mod child; pub use child::Child; pub struct Parent(Box<Child>);",
+            true,
+        ),
+        ("mod child; pub struct Parent(Box<child::Child>);", true),
+        (
+            "mod child; use child::Child; pub struct Parent(Box<Child>);",
+            true,
+        ),
+        ("mod child; pub struct Parent; // child::Child", false),
+        (
+            "mod child; pub struct Parent;\n#[cfg(test)]\nmod tests { use super::child::Child; }",
+            false,
+        ),
+    ] {
+        let files: &[(&str, &[&str], &str)] = &[
+            ("a/mod.rs", &["a"], parent),
+            ("a/child.rs", &["a", "child"], child),
+        ];
+        assert_eq!(!circles(files).is_empty(), is_circle, "{parent}");
+    }
 }

@@ -95,7 +95,7 @@ fn given_up(output: &Output, proof: &Value) -> String {
 
 #[test]
 fn a_model_that_returns_late_loses_its_frame_and_judges_again() {
-    let words = "worker plugged, model plugged, camera bars: it has returned, and the worker judges frames again";
+    let words = "worker plugged, model plugged, camera bars: it has returned, and the worker infers frames again";
     let (output, proof) = run("nap", Some(words));
     let log = given_up(&output, &proof);
     assert!(log.contains(words), "{log}");

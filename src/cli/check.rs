@@ -19,7 +19,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for warning in fitted.warnings() {
         let _ = writeln!(text, "warning: {warning}");
     }
-    super::print(&text)?;
+    super::print::print(&text)?;
     // The table first: a refusal is easier to mend with the figures in view.
     if let Some(refusal) = fitted.refusal() {
         return Err(refusal);
@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match appliance::open_cameras(&fitted.board) {
         Ok(formats) => {
             for (camera, format) in fitted.board.cameras.iter().zip(formats) {
-                super::print(&format!("camera {}: {format}\n", camera.name))?;
+                super::print::print(&format!("camera {}: {format}\n", camera.name))?;
             }
         }
         Err(failure) => faults.push(failure),
@@ -48,7 +48,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let messages: Vec<_> = faults.into_iter().map(|fault| fault.message).collect();
         return Err(Failure::new(exit, messages.join("\npinsight: ")));
     }
-    super::print(&format!("board {} fits this machine\n", fitted.board.name))
+    super::print::print(&format!("board {} fits this machine\n", fitted.board.name))
 }
 
 /// Prints what was found, or keeps the fault.
@@ -59,7 +59,7 @@ fn tell(of: &str, found: Result<Found, Failure>, faults: &mut Vec<Failure>) -> R
             for warning in found.warnings {
                 let _ = writeln!(text, "warning: {warning}");
             }
-            super::print(&text)?;
+            super::print::print(&text)?;
         }
         Err(failure) => faults.push(failure),
     }

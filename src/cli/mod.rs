@@ -3,6 +3,7 @@
 
 mod check;
 mod output;
+mod print;
 mod probe;
 mod results;
 mod run;
@@ -11,6 +12,7 @@ mod snapshot;
 use crate::appliance::{Exit, Failure};
 use crate::sys::service::termination::{exit_now, log_panics};
 use clap::{Parser, Subcommand};
+use print::complain;
 use std::process::ExitCode;
 
 const EXIT_CODES: &str = "\
@@ -92,25 +94,6 @@ fn command() -> Exit {
             complain(&format_args!("pinsight: {message}\n"));
             exit
         }
-    }
-}
-
-/// Writes to standard error. A full disk behind it, or a reader that went away, must not end the program, as
-/// `eprintln!` would.
-fn complain(text: &impl std::fmt::Display) {
-    use std::io::Write as _;
-    let _ = write!(std::io::stderr().lock(), "{text}");
-}
-
-/// Writes to standard output. A reader that went away (`| head`) is not a failure.
-fn print(text: &impl std::fmt::Display) -> Result<(), Failure> {
-    use std::io::Write as _;
-    match write!(std::io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(
-            Exit::Storage,
-            format!("standard output: {error}"),
-        )),
-        _ => Ok(()),
     }
 }
 

@@ -17,5 +17,5 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let done = appliance::try_output(&arguments.board, &arguments.name)?;
-    super::print(&format!("output {}: {done}\n", arguments.name))
+    super::print::print(&format!("output {}: {done}\n", arguments.name))
 }

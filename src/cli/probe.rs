@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     show_cameras(&mut text, &cameras, arguments.formats);
     outputs::show_chips(&mut text, &gpio::chips());
     outputs::show_serial(&mut text, &serial::devices());
-    super::print(&text)
+    super::print::print(&text)
 }
 
 /// Writes a profile, and says what is in it.
@@ -92,7 +92,7 @@ fn write(path: &Path, force: bool, topology: &Topology, cameras: &[Camera]) -> R
     } else {
         "a place for a model: its file is not here, put it beside the profile"
     };
-    super::print(&format!(
+    super::print::print(&format!(
         "{shown}: {cameras}, {model}\nnext: pinsight check --board {shown}\n"
     ))
 }

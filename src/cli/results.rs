@@ -43,7 +43,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         "board {}, pinsight {}: {} records whole, {} damaged, {} cells empty",
         reading.header.board, reading.header.version, summary.valid, summary.damaged, summary.empty
     );
-    super::print(&text)?;
+    super::print::print(&text)?;
     if summary.damaged > 0 {
         // One torn record is what a power cut may cost; the reader is told, and the rest is good.
         log::warn!(

@@ -16,7 +16,7 @@ pub(super) struct Arguments {
     /// Stop after N seconds of watching
     #[arg(long, value_name = "N", conflicts_with = "frames", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     seconds: Option<u64>,
-    /// Stop after N judged frames
+    /// Stop after N results
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     frames: Option<u64>,
     /// Write the proof as JSON; - is standard output, and the table then goes to standard error
@@ -82,16 +82,16 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     })?;
     // Shown whether it can be written or not, and written whether it can be shown or not.
     let mut shown = if taken {
-        super::complain(&proof);
+        super::print::complain(&proof);
         Ok(())
     } else {
-        super::print(&proof)
+        super::print::print(&proof)
     };
     if let Some(path) = proof_file {
         let json = serde_json::to_vec_pretty(&proof)
             .map_err(|error| Failure::new(Exit::Internal, format!("proof: {error}")))?;
         let written = if proof_on_stdout {
-            super::print(&format_args!("{}\n", String::from_utf8_lossy(&json)))
+            super::print::print(&format_args!("{}\n", String::from_utf8_lossy(&json)))
         } else {
             std::fs::write(&path, json).map_err(|error| {
                 Failure::new(Exit::Storage, format!("proof {}: {error}", path.display()))
@@ -101,7 +101,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     if let Some(failure) = failure {
         if let Err(beside) = shown {
-            super::complain(&format_args!("pinsight: {}\n", beside.message));
+            super::print::complain(&format_args!("pinsight: {}\n", beside.message));
         }
         return Err(failure);
     }

@@ -50,7 +50,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .picture
         .save_with_format(out, ImageFormat::Png)
         .map_err(|error| Failure::new(Exit::Storage, format!("{}: {error}", out.display())))?;
-    super::print(&format!(
+    super::print::print(&format!(
         "camera {}: {}; frame {} is in {}{}{}\n",
         arguments.camera,
         snapshot.format,
@@ -96,7 +96,7 @@ fn clip(arguments: &Arguments, kind: ClipKind) -> Result<(), Failure> {
     let clip = appliance::clip(&arguments.board, &arguments.camera, arguments.frames, kind)?;
     std::fs::write(out, &clip.stream)
         .map_err(|error| Failure::new(Exit::Storage, format!("{}: {error}", out.display())))?;
-    super::print(&format!(
+    super::print::print(&format!(
         "camera {}: {}; {} frames are in {}, {} were lost between them\n",
         arguments.camera,
         clip.format,

@@ -1,9 +1,9 @@
 //! Detections over time into events: tracks, zones and lines, and rules over them.
 //!
-//! Answers for: which detections of successive frames are one thing, and what of its way is worth telling.
-//! Does not answer for: what a detection is (`postprocess`), or who is told (`appliance`). Knows no clock:
-//! time is the capture stamp of the frames that were judged. While a camera gives no frames, nothing is
-//! known, and nothing is told.
+//! Answers for: which detections of successive frames are one thing, and what of its way is worth an event.
+//! Does not answer for: what a detection is (`postprocess`), or who gets its events (`appliance`). Knows no clock:
+//! time is the capture stamp of the frames that were inferred. While a camera gives no frames, nothing is
+//! known, and nothing is reported.
 //!
 //! ```text
 //! detections ─ assign ─► tracks (kalman) ─► rules: zone or line, debounce, cool-down ─► events
@@ -23,7 +23,7 @@ mod watch_tests;
 pub use kalman::Bounds;
 pub use rule::RuleCounts;
 pub use tracker::{Counts, Gone, Settings, Track, Tracker};
-pub use watch::{Judged, Watch, WatchCounts};
+pub use watch::{Observation, Watch, WatchCounts};
 
 use crate::profile::Direction;
 
@@ -51,7 +51,7 @@ impl Phase {
     }
 }
 
-/// What a rule tells. Small and `Copy`: it is handed to every output by value.
+/// What a rule reports. Small and `Copy`: it is handed to every output by value.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Event {
     /// Index of the rule in the profile.

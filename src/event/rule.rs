@@ -26,9 +26,9 @@ pub(super) enum Place {
     },
 }
 
-/// What a rule tells, with its numbers in nanoseconds.
+/// What a rule reports, with its numbers in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum Reports {
     Enter,
     Leave,
     Dwell { dwell_ns: u64 },
@@ -47,7 +47,7 @@ struct Known {
     inside: bool,
     /// When it came in.
     inside_ns: u64,
-    /// Its stay was long enough, and told.
+    /// Its stay was long enough, and reported.
     dwelt: bool,
     /// Since when it was seen on the other side, and not for long enough yet.
     turning_ns: Option<u64>,
@@ -60,7 +60,7 @@ struct Known {
 /// What became of a rule's events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RuleCounts {
-    /// Events told. The end of a state counts as well.
+    /// Events reported. The end of a state counts as well.
     pub fired: u64,
     /// Events that came within `cool-down-ms` of the one before.
     pub suppressed: u64,
@@ -69,7 +69,7 @@ pub struct RuleCounts {
 /// One rule.
 #[derive(Debug)]
 pub(super) struct Rule {
-    told: Told,
+    reports: Reports,
     place: Place,
     /// Classes that it looks at; empty for all.
     classes: Box<[u16]>,
@@ -88,14 +88,14 @@ pub(super) struct Rule {
     pub(super) counts: RuleCounts,
 }
 
-/// Where a rule that tells of states is with it.
+/// Where a rule that reports states is with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// It does not hold.
     Off,
     /// It holds, and that waits for the cool-down's end.
     Held,
-    /// It holds, and that was told.
+    /// It holds, and that was reported.
     On,
 }
 
@@ -104,7 +104,7 @@ enum State {
 pub(super) struct Frame {
     /// An event of the rule, without what is particular.
     pub(super) event: Event,
-    /// Nothing was judged for longer than a track is remembered.
+    /// Nothing was inferred for longer than a track is remembered.
     pub(super) gap: bool,
 }
 
@@ -113,16 +113,16 @@ impl Rule {
     pub(super) fn new(rule: &profile::Rule, place: Place) -> Self {
         let ns = |ms: u64| ms * NS_PER_MS;
         Self {
-            told: match rule.kind {
-                RuleKind::Enter { .. } => Told::Enter,
-                RuleKind::Leave { .. } => Told::Leave,
-                RuleKind::Dwell { dwell_ms, .. } => Told::Dwell {
+            reports: match rule.kind {
+                RuleKind::Enter { .. } => Reports::Enter,
+                RuleKind::Leave { .. } => Reports::Leave,
+                RuleKind::Dwell { dwell_ms, .. } => Reports::Dwell {
                     dwell_ns: ns(dwell_ms),
                 },
-                RuleKind::Cross { .. } => Told::Cross,
-                RuleKind::Count { at_least, .. } => Told::Count { at_least },
-                RuleKind::Presence { .. } => Told::Presence,
-                RuleKind::Absence { absent_ms, .. } => Told::Absence {
+                RuleKind::Cross { .. } => Reports::Cross,
+                RuleKind::Count { at_least, .. } => Reports::Count { at_least },
+                RuleKind::Presence { .. } => Reports::Presence,
+                RuleKind::Absence { absent_ms, .. } => Reports::Absence {
                     absent_ns: ns(absent_ms),
                 },
             },
@@ -151,16 +151,21 @@ impl Rule {
         (size_of::<Self>() + size_of::<[Known; MAX_TRACKS]>()) as u64
     }
 
-    /// Looks at what a tracker has just been told, and tells the events that follow.
-    pub(super) fn look(&mut self, tracker: &Tracker, frame: &Frame, tell: &mut impl FnMut(&Event)) {
+    /// Looks at what a tracker has just taken in, and reports the events that follow.
+    pub(super) fn look(
+        &mut self,
+        tracker: &Tracker,
+        frame: &Frame,
+        report: &mut impl FnMut(&Event),
+    ) {
         let now_ns = tracker.now_ns();
         for gone in tracker.gone() {
-            self.forget(gone, frame, now_ns, tell);
+            self.forget(gone, frame, now_ns, report);
         }
         for (place, track) in tracker.tracks() {
             let of_class = self.classes.is_empty() || self.classes.contains(&track.class);
             if of_class && track.seen_ns == now_ns {
-                self.see(place, track, frame, tell);
+                self.see(place, track, frame, report);
             }
         }
         if self.members > 0 {
@@ -169,18 +174,18 @@ impl Rule {
             // Nobody looked during the gap: what was not seen then was not absent.
             self.empty_ns = Some(now_ns);
         }
-        let holds = match self.told {
-            Told::Count { at_least } => self.members >= at_least,
-            Told::Presence => self.members > 0,
-            Told::Absence { absent_ns } => self
+        let holds = match self.reports {
+            Reports::Count { at_least } => self.members >= at_least,
+            Reports::Presence => self.members > 0,
+            Reports::Absence { absent_ns } => self
                 .empty_ns
                 .is_some_and(|since_ns| now_ns - since_ns >= absent_ns),
             _ => return,
         };
-        self.hold(holds, frame, now_ns, tell);
+        self.hold(holds, frame, now_ns, report);
     }
 
-    fn see(&mut self, place: usize, track: &Track, frame: &Frame, tell: &mut impl FnMut(&Event)) {
+    fn see(&mut self, place: usize, track: &Track, frame: &Frame, report: &mut impl FnMut(&Event)) {
         let now_ns = track.seen_ns;
         let counts = track.best_score >= self.min_score
             && now_ns.saturating_sub(track.born_ns) >= self.min_age_ns;
@@ -216,7 +221,7 @@ impl Rule {
                         direction: Some(way),
                         ..event
                     };
-                    self.moment(event, now_ns, tell);
+                    self.moment(event, now_ns, report);
                 }
                 return;
             }
@@ -235,19 +240,19 @@ impl Rule {
         }
         let members = self.members;
         let event = Event { members, ..event };
-        match self.told {
-            Told::Enter if turned && inside => self.moment(event, now_ns, tell),
-            Told::Leave if turned && !inside => self.moment(event, now_ns, tell),
-            Told::Dwell { dwell_ns } if inside && !known.dwelt && stay_ns >= dwell_ns => {
+        match self.reports {
+            Reports::Enter if turned && inside => self.moment(event, now_ns, report),
+            Reports::Leave if turned && !inside => self.moment(event, now_ns, report),
+            Reports::Dwell { dwell_ns } if inside && !known.dwelt && stay_ns >= dwell_ns => {
                 known.dwelt = true;
-                self.moment(event, now_ns, tell);
+                self.moment(event, now_ns, report);
             }
             _ => {}
         }
     }
 
     /// A track is lost: it leaves.
-    fn forget(&mut self, gone: &Gone, frame: &Frame, now_ns: u64, tell: &mut impl FnMut(&Event)) {
+    fn forget(&mut self, gone: &Gone, frame: &Frame, now_ns: u64, report: &mut impl FnMut(&Event)) {
         let Some(known) = self.known.get_mut(gone.place).filter(|k| k.id == gone.id) else {
             return;
         };
@@ -257,31 +262,31 @@ impl Rule {
             return;
         }
         self.members -= 1;
-        if self.told == Told::Leave {
+        if self.reports == Reports::Leave {
             let event = Event {
                 track: gone.id,
                 class: gone.class,
                 members: self.members,
                 ..frame.event
             };
-            self.moment(event, now_ns, tell);
+            self.moment(event, now_ns, report);
         }
     }
 
-    /// The rule has something to tell, unless it told something just before.
-    fn moment(&mut self, event: Event, now_ns: u64, tell: &mut impl FnMut(&Event)) {
+    /// The rule has something to report, unless it reported something just before.
+    fn moment(&mut self, event: Event, now_ns: u64, report: &mut impl FnMut(&Event)) {
         if self.is_cooling(now_ns) {
             self.counts.suppressed += 1;
             return;
         }
         self.last_fired_ns = Some(now_ns);
         self.counts.fired += 1;
-        tell(&event);
+        report(&event);
     }
 
-    /// The rule's state holds or not. A beginning within the cool-down is told at its end, if the state
+    /// The rule's state holds or not. A beginning within the cool-down is reported at its end, if the state
     /// holds until then.
-    fn hold(&mut self, holds: bool, frame: &Frame, now_ns: u64, tell: &mut impl FnMut(&Event)) {
+    fn hold(&mut self, holds: bool, frame: &Frame, now_ns: u64, report: &mut impl FnMut(&Event)) {
         let phase = match (holds, self.state) {
             (true, State::Off | State::Held) if !self.is_cooling(now_ns) => {
                 self.state = State::On;
@@ -304,7 +309,7 @@ impl Rule {
             (true, _) => return,
         };
         self.counts.fired += 1;
-        tell(&Event {
+        report(&Event {
             phase,
             members: self.members,
             ..frame.event
@@ -316,10 +321,10 @@ impl Rule {
             .is_some_and(|last_ns| now_ns - last_ns < self.cool_down_ns)
     }
 
-    /// Whether it tells of states.
+    /// Whether it reports states.
     pub(super) const fn span(&self) -> Span {
-        match self.told {
-            Told::Count { .. } | Told::Presence | Told::Absence { .. } => Span::State,
+        match self.reports {
+            Reports::Count { .. } | Reports::Presence | Reports::Absence { .. } => Span::State,
             _ => Span::Moment,
         }
     }

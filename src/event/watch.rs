@@ -2,7 +2,7 @@
 //!
 //! # Order
 //! The results of one camera by one model are taken in the order of their frames. Several workers may
-//! judge them, so a result can come after that of a later frame: it is counted as late and changes
+//! infer them, so a result can come after that of a later frame: it is counted as late and changes
 //! nothing. Time therefore never goes back, and the events of one sequence of results are always the same.
 
 use super::rule::{Frame, Place, Rule, RuleCounts};
@@ -12,9 +12,9 @@ use crate::postprocess::Detection;
 use crate::profile::geometry::Point;
 use crate::profile::{self, Board, RuleKind, Span};
 
-/// One judged frame.
+/// One inferred frame.
 #[derive(Clone, Copy, Debug)]
-pub struct Judged<'a> {
+pub struct Observation<'a> {
     /// Index of the camera in the profile.
     pub camera: u16,
     /// Index of the model in the profile.
@@ -103,44 +103,52 @@ impl Watch {
         })
     }
 
-    /// Takes in one result, and tells the events that follow: by rule, then by track. `now_ns` says how old
+    /// Takes in one result, and reports the events that follow: by rule, then by track. `now_ns` says how old
     /// they are. Allocates nothing.
-    pub fn take(&mut self, judged: &Judged<'_>, now_ns: u64, mut tell: impl FnMut(&Event)) {
+    pub fn take(
+        &mut self,
+        observed: &Observation<'_>,
+        now_ns: u64,
+        mut report: impl FnMut(&Event),
+    ) {
         let of = self
             .followed
             .iter_mut()
-            .find(|of| (of.camera, of.model) == (judged.camera, judged.model));
+            .find(|of| (of.camera, of.model) == (observed.camera, observed.model));
         let Some(of) = of else {
             return;
         };
-        if of.last_sequence.is_some_and(|last| judged.sequence <= last) {
+        if of
+            .last_sequence
+            .is_some_and(|last| observed.sequence <= last)
+        {
             of.late += 1;
             return;
         }
         let before_ns = of.tracker.now_ns();
         let gap = of.last_sequence.is_some()
-            && judged.capture_ns.saturating_sub(before_ns) > self.lost_after_ns;
-        of.last_sequence = Some(judged.sequence);
+            && observed.capture_ns.saturating_sub(before_ns) > self.lost_after_ns;
+        of.last_sequence = Some(observed.sequence);
         of.tracker
-            .update(judged.capture_ns, judged.detections, &mut self.last_id);
+            .update(observed.capture_ns, observed.detections, &mut self.last_id);
         for number in &of.rules {
             let Some(rule) = self.rules.get_mut(usize::from(*number)) else {
                 continue;
             };
             let event = Event {
                 rule: *number,
-                camera: judged.camera,
-                model: judged.model,
+                camera: observed.camera,
+                model: observed.model,
                 phase: match rule.span() {
                     Span::Moment => Phase::Once,
                     Span::State => Phase::Begin,
                 },
-                sequence: judged.sequence,
-                capture_ns: judged.capture_ns,
-                age_ns: now_ns.saturating_sub(judged.capture_ns),
+                sequence: observed.sequence,
+                capture_ns: observed.capture_ns,
+                age_ns: now_ns.saturating_sub(observed.capture_ns),
                 ..Event::default()
             };
-            rule.look(&of.tracker, &Frame { event, gap }, &mut tell);
+            rule.look(&of.tracker, &Frame { event, gap }, &mut report);
         }
     }
 

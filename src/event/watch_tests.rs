@@ -1,4 +1,4 @@
-use super::{Event, Judged, Phase, Watch};
+use super::{Event, Observation, Phase, Watch};
 use crate::postprocess::Detection;
 use crate::profile::{self, Board, Direction};
 use crate::units::NS_PER_MS;
@@ -66,7 +66,7 @@ impl Scene {
     }
 
     fn show(&mut self, detections: &[Detection]) {
-        let judged = Judged {
+        let judged = Observation {
             camera: 0,
             model: 0,
             sequence: self.frame,
@@ -267,7 +267,7 @@ fn while_the_camera_gives_nothing_nobody_is_absent() {
 fn a_result_that_comes_after_that_of_a_later_frame_changes_nothing() {
     let mut scene = Scene::new(EVERY_KIND);
     scene.walk([(190.0, 100.0), (195.0, 100.0)]);
-    let late = Judged {
+    let late = Observation {
         camera: 0,
         model: 0,
         sequence: 1,
@@ -281,7 +281,7 @@ fn a_result_that_comes_after_that_of_a_later_frame_changes_nothing() {
     assert_eq!(scene.watch.counts().tracks.tracks, 1);
     // Another model's, and another camera's: no rule looks at them.
     for (camera, model) in [(1, 0), (0, 1)] {
-        let other = Judged {
+        let other = Observation {
             camera,
             model,
             sequence: 9,
@@ -349,7 +349,7 @@ fn places_are_stretched_to_a_picture_of_another_size() {
         height_px: 10.0,
         ..Detection::default()
     };
-    let judged = Judged {
+    let judged = Observation {
         camera: 0,
         model: 0,
         sequence: 0,

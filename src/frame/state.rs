@@ -148,6 +148,7 @@ impl SlotState {
                 return Err(StateError::NotLive { tap, word });
             }
             let next = word | u32::from(how.bit()) << shift;
+            // L1
             match self
                 .0
                 .compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed)

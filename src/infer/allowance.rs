@@ -1,28 +1,28 @@
-//! How often, and when, frames of one camera may be judged. Pure: time is an argument.
+//! How often, and when, frames of one camera may be inferred. Pure: time is an argument.
 
 /// One camera's allowance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Allowance {
-    /// Time from one judged frame to the next, on average; 0 for any.
+    /// Time from one inferred frame to the next, on average; 0 for any.
     pub gap_ns: u64,
     /// A frame may come so much too early: half a frame interval, so that the rate is kept on average and not
     /// halved by a hair.
     pub slack_ns: u64,
-    /// Frames are judged in the first so many nanoseconds of each period.
+    /// Frames are inferred in the first so many nanoseconds of each period.
     pub on_ns: u64,
     /// Length of the period, counted from the clock's zero; 0 for always.
     pub period_ns: u64,
 }
 
 impl Allowance {
-    /// Whether a frame may be judged at `now_ns`, where the next one is due at `due_ns`.
+    /// Whether a frame may be inferred at `now_ns`, where the next one is due at `due_ns`.
     #[must_use]
     pub const fn allows(&self, now_ns: u64, due_ns: u64) -> bool {
         let on = self.period_ns == 0 || now_ns % self.period_ns < self.on_ns;
         on && (self.gap_ns == 0 || now_ns.saturating_add(self.slack_ns) >= due_ns)
     }
 
-    /// When the next frame is due, after one was judged at `now_ns` that was due at `due_ns`. Time in which
+    /// When the next frame is due, after one was inferred at `now_ns` that was due at `due_ns`. Time in which
     /// there was no frame is not made up for.
     #[must_use]
     pub fn next_due_ns(&self, now_ns: u64, due_ns: u64) -> u64 {
@@ -38,7 +38,7 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    /// Frames judged of a camera with one every 33.3 ms, for ten seconds without frames 100 to 200.
+    /// Frames inferred of a camera with one every 33.3 ms, for ten seconds without frames 100 to 200.
     fn judged(allowance: Allowance) -> Vec<u64> {
         let mut due = 0;
         (0..300_u64)

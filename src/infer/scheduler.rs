@@ -8,8 +8,8 @@
 //!
 //! Where the time of an inference and the cameras' interval are in a bad proportion, the same cameras are
 //! the fresh ones again and again, and the others are left with old frames at their deadlines. A worker that
-//! stands still for a moment falls into step with another camera: so it does, when a frame that is about to
-//! come is worth the wait.
+//! waits for a short time gets another camera's frame while it is fresh: it waits for an expected frame where that
+//! gains more than the wait costs.
 
 use crate::limits::MAX_CAMERAS;
 use std::cmp::Reverse;

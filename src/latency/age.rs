@@ -1,4 +1,4 @@
-//! How old is what we know: the age of the newest judged frame, at every moment of a run.
+//! How old is what we know: the age of the newest inferred frame, at every moment of a run.
 //!
 //! The time from capture to result is known of frames that gave a result. A ring that keeps the newest
 //! frame makes that figure blind to a stall: the frames of those seconds are evicted, the first one after
@@ -8,7 +8,7 @@
 //! wait, they never come. So what a stall does is measured itself:
 //!
 //! ```text
-//! age  ▲       peak             peak      at any moment, the age of the newest judged frame:
+//! age  ▲       peak             peak      at any moment, the age of the newest inferred frame:
 //!      │      ╱│               ╱│         now - its capture stamp. It grows as time does, and a
 //!      │    ╱  │             ╱  │         result brings it down to that result's own latency
 //!      │  ╱    │  ╱│       ╱    │         (the trough). A stall is a peak as high as the stall,
@@ -37,7 +37,7 @@ use super::{Histogram, Summary};
 
 /// The ages of what is known of one camera, or of several together. All memory is taken when it is made.
 #[derive(Clone, Debug, Default)]
-pub struct AgeOfKnowledge {
+pub struct AgeOfInformation {
     troughs: Histogram,
     peaks: Histogram,
     /// Time that all rises took together.
@@ -56,7 +56,7 @@ enum End {
     Peak,
 }
 
-impl AgeOfKnowledge {
+impl AgeOfInformation {
     /// Nothing known, no time passed.
     #[must_use]
     pub fn new() -> Self {
@@ -74,7 +74,7 @@ impl AgeOfKnowledge {
         self.end(End::Trough, 0);
     }
 
-    /// At `result_ns` a frame captured at `capture_ns` was judged. Until then the newest judged frame was
+    /// At `result_ns` a frame captured at `capture_ns` was inferred. Until then the newest inferred frame was
     /// that of `known_ns`, or the watch began then.
     ///
     /// A frame that is no newer than what is known tells nothing, and must not be recorded.
@@ -83,7 +83,7 @@ impl AgeOfKnowledge {
         self.end(End::Trough, result_ns.saturating_sub(capture_ns));
     }
 
-    /// The watch ended at `end_ns`, with the frame of `known_ns` as the newest judged one.
+    /// The watch ended at `end_ns`, with the frame of `known_ns` as the newest inferred one.
     pub fn ended(&mut self, known_ns: u64, end_ns: u64) {
         self.end(End::Peak, end_ns.saturating_sub(known_ns));
     }
@@ -208,8 +208,8 @@ mod tests {
     const INTERVAL: u64 = 33 * NS_PER_MS;
 
     /// Feeds a run that begins at 0 and has these (capture, result) pairs, and ends at `end_ns`.
-    fn run(results: &[(u64, u64)], end_ns: u64) -> AgeOfKnowledge {
-        let mut age = AgeOfKnowledge::new();
+    fn run(results: &[(u64, u64)], end_ns: u64) -> AgeOfInformation {
+        let mut age = AgeOfInformation::new();
         let mut known = 0;
         age.began();
         for &(capture, result) in results {
@@ -296,7 +296,7 @@ mod tests {
             })
             .collect();
         let alone = run(&results, 201 * INTERVAL);
-        let mut halves = [AgeOfKnowledge::new(), AgeOfKnowledge::new()];
+        let mut halves = [AgeOfInformation::new(), AgeOfInformation::new()];
         let mut known = 0;
         halves[0].began();
         for (n, &(capture, result)) in results.iter().enumerate() {
@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     fn nothing_watched_is_all_zero() {
-        let summary = AgeOfKnowledge::new().summary();
+        let summary = AgeOfInformation::new().summary();
         assert_eq!((summary.p50, summary.max, summary.count), (0, 0, 0));
     }
 

@@ -1,6 +1,6 @@
 //! How a camera's frames arrive at its capture thread, and what kept the late ones.
 
-use super::sight::Sight;
+use super::thread_counters::ThreadCounters;
 use super::{Histogram, RunningQuantile, late};
 
 /// What the capture thread noticed of one frame: bits that travel in its header.
@@ -60,20 +60,20 @@ impl std::ops::BitOr for Remarks {
 /// What a capture thread's own counters were at its last two waits for frames: evidence for late ones.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Waits {
-    last: Sight,
-    before: Sight,
+    last: ThreadCounters,
+    before: ThreadCounters,
 }
 
 impl Waits {
     /// The thread has done its work, and goes to wait.
-    pub const fn waiting(&mut self, sight: Sight) {
+    pub const fn waiting(&mut self, counters: ThreadCounters) {
         self.before = self.last;
-        self.last = sight;
+        self.last = counters;
     }
 
     /// The newest counters that are not younger than a frame of `capture_ns`; of an old frame, the older
     /// ones.
-    const fn since(&self, capture_ns: u64) -> &Sight {
+    const fn since(&self, capture_ns: u64) -> &ThreadCounters {
         if self.last.at_ns <= capture_ns {
             &self.last
         } else {
@@ -99,7 +99,7 @@ pub struct Arrivals {
     interval_ns: u64,
     last_capture_ns: Option<u64>,
     spacing: Histogram,
-    usual: RunningQuantile,
+    baseline: RunningQuantile,
 }
 
 impl Arrivals {
@@ -110,7 +110,7 @@ impl Arrivals {
             interval_ns,
             last_capture_ns: None,
             spacing: Histogram::new(),
-            usual: RunningQuantile::median(),
+            baseline: RunningQuantile::median(),
         }
     }
 
@@ -136,7 +136,7 @@ impl Arrivals {
         &mut self,
         arrival: &Arrival,
         waits: &Waits,
-        look: impl FnOnce() -> Sight,
+        look: impl FnOnce() -> ThreadCounters,
     ) -> Remarks {
         let spacing_ns = self
             .last_capture_ns
@@ -151,9 +151,9 @@ impl Arrivals {
             Remarks::default().and(Remarks::DRIVER_GAP, arrival.numbers_missing || spaced);
 
         let taking_ns = arrival.dequeue_ns.saturating_sub(arrival.capture_ns);
-        let usual_ns = self.usual.value_ns();
-        let known = self.usual.count() > 0;
-        self.usual.record(taking_ns);
+        let usual_ns = self.baseline.value_ns();
+        let known = self.baseline.count() > 0;
+        self.baseline.record(taking_ns);
         if !known || !late(taking_ns, usual_ns) {
             return remarks;
         }
@@ -179,7 +179,7 @@ mod tests {
     struct Thread {
         arrivals: Arrivals,
         waits: Waits,
-        sight: Sight,
+        counters: ThreadCounters,
         now_ns: u64,
     }
 
@@ -187,7 +187,7 @@ mod tests {
         let mut thread = Thread {
             arrivals: Arrivals::new(INTERVAL),
             waits: Waits::default(),
-            sight: Sight::default(),
+            counters: ThreadCounters::default(),
             now_ns: 0,
         };
         for _ in 0..50 {
@@ -207,14 +207,14 @@ mod tests {
                 dequeue_ns: self.now_ns + taking_ns,
                 numbers_missing: false,
             };
-            let sight = Sight {
+            let counters = ThreadCounters {
                 at_ns: arrival.dequeue_ns,
-                ..self.sight
+                ..self.counters
             };
-            let remarks = self.arrivals.arrived(&arrival, &self.waits, || sight);
-            self.waits.waiting(Sight {
+            let remarks = self.arrivals.arrived(&arrival, &self.waits, || counters);
+            self.waits.waiting(ThreadCounters {
                 at_ns: arrival.dequeue_ns + 10 * NS_PER_US,
-                ..sight
+                ..counters
             });
             remarks
         }
@@ -272,10 +272,10 @@ mod tests {
 
     #[test]
     fn what_happened_to_the_capture_thread_since_it_went_to_wait_is_remarked() {
-        let happens: [fn(&mut Sight); 3] = [
-            |sight| sight.page_faults += 1,
-            |sight| sight.core += 1,
-            |sight| sight.involuntary_switches += 2,
+        let happens: [fn(&mut ThreadCounters); 3] = [
+            |counters| counters.page_faults += 1,
+            |counters| counters.core += 1,
+            |counters| counters.involuntary_switches += 2,
         ];
         let remarks = [
             Remarks::PAGE_FAULT,
@@ -284,7 +284,7 @@ mod tests {
         ];
         for (happens, remark) in happens.into_iter().zip(remarks) {
             let mut thread = steady();
-            happens(&mut thread.sight);
+            happens(&mut thread.counters);
             assert_eq!(
                 thread.frame(INTERVAL, 5 * NS_PER_MS),
                 Remarks::LATE | remark
@@ -299,10 +299,10 @@ mod tests {
         let mut thread = steady();
         // Another camera's restart took until 4 ms after this frame's capture; its trouble counts too.
         let restarted_ns = thread.now_ns + INTERVAL + 4 * NS_PER_MS;
-        thread.sight.page_faults += 1;
-        thread.waits.waiting(Sight {
+        thread.counters.page_faults += 1;
+        thread.waits.waiting(ThreadCounters {
             at_ns: restarted_ns,
-            ..thread.sight
+            ..thread.counters
         });
         let expected = Remarks::LATE | Remarks::BUSY | Remarks::PAGE_FAULT;
         assert_eq!(thread.frame(INTERVAL, 4_100 * NS_PER_US), expected);

@@ -13,12 +13,12 @@
 
 use super::arrivals::Remarks;
 use super::cause::{Cause, Causes};
-use super::sight::{Disturbance, Sight};
+use super::thread_counters::{Disturbance, ThreadCounters};
 use super::{RunningQuantile, Stage, Stamps, late};
 
 /// How a worker came to a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Coming {
+pub struct Wakeup {
     /// It had done with the frame before, and looked for the next one.
     pub free_ns: u64,
     /// When its last wait at the bell ended, for any frame or for a better one; `None` if it did not wait.
@@ -39,19 +39,19 @@ pub struct Observed {
     /// What the capture thread noticed.
     pub remarks: Remarks,
     /// How the worker came to it.
-    pub coming: Coming,
+    pub wakeup: Wakeup,
     /// What happened to the worker from the frame before until it claimed this one.
     pub waiting: Disturbance,
-    /// What happened to the worker while it judged the frame.
-    pub working: Looks,
+    /// What happened to the worker while it inferred the frame.
+    pub working: StageCounters,
 }
 
-/// A worker's looks at its own counters while it judges one frame: at the lease, after each stage that took
+/// A worker's looks at its own counters while it infers one frame: at the lease, after each stage that took
 /// longer than it usually does, and at the end. A stage without a look of its own is answered for by the
 /// next one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Looks {
-    last: Sight,
+pub struct StageCounters {
+    last: ThreadCounters,
     stages: [Option<Disturbance>; WORK.len()],
     rest: Disturbance,
 }
@@ -59,33 +59,33 @@ pub struct Looks {
 /// The stages that a worker goes through.
 const WORK: [Stage; 3] = [Stage::Preprocess, Stage::Invoke, Stage::Postprocess];
 
-impl Looks {
+impl StageCounters {
     /// The frame was claimed.
     #[must_use]
-    pub fn leased(sight: Sight) -> Self {
+    pub fn leased(counters: ThreadCounters) -> Self {
         Self {
-            last: sight,
+            last: counters,
             ..Self::default()
         }
     }
 
     /// `stage` took long, and has just ended.
-    pub fn slow(&mut self, stage: Stage, sight: Sight) {
+    pub fn slow(&mut self, stage: Stage, counters: ThreadCounters) {
         if let Some(place) = WORK.iter().position(|work| *work == stage) {
-            self.stages[place] = Some(self.last.until(&sight));
-            self.last = sight;
+            self.stages[place] = Some(self.last.until(&counters));
+            self.last = counters;
         }
     }
 
     /// The result was made.
-    pub fn done(&mut self, sight: Sight) {
-        self.rest = self.last.until(&sight);
-        self.last = sight;
+    pub fn done(&mut self, counters: ThreadCounters) {
+        self.rest = self.last.until(&counters);
+        self.last = counters;
     }
 
     /// Counters at the last look.
     #[must_use]
-    pub const fn last(&self) -> &Sight {
+    pub const fn last(&self) -> &ThreadCounters {
         &self.last
     }
 
@@ -115,7 +115,7 @@ pub struct Verdict {
     pub causes: Causes,
     /// What was seen besides.
     pub also: Causes,
-    /// Time that the worker stood in line for its core meanwhile, where that was looked at and the slow
+    /// Time that the worker waited in the run queue meanwhile, where that was looked at and the slow
     /// stage is a worker's. At most what the stage took: the look before it may have been earlier.
     pub queued_ns: Option<u64>,
 }
@@ -123,7 +123,7 @@ pub struct Verdict {
 /// What is usual for one camera and one worker. Takes constant time for each result; all memory is taken
 /// when it is made.
 #[derive(Clone, Debug)]
-pub struct Usual {
+pub struct Baseline {
     stages: [RunningQuantile; PARTS],
     /// Median and 99th percentile of the whole way.
     whole: [RunningQuantile; 2],
@@ -134,13 +134,13 @@ const PARTS: usize = Stage::ALL.len() - 1;
 /// Results before it is known what is usual.
 const LEARNING: u64 = 32;
 
-impl Default for Usual {
+impl Default for Baseline {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Usual {
+impl Baseline {
     /// Nothing is known yet.
     #[must_use]
     pub fn new() -> Self {
@@ -158,11 +158,11 @@ impl Usual {
 
     /// Takes one result into account.
     pub fn record(&mut self, stamps: &Stamps) {
-        for (usual, stage) in self.stages.iter_mut().zip(Stage::ALL) {
-            usual.record(stage.of(stamps));
+        for (baseline, stage) in self.stages.iter_mut().zip(Stage::ALL) {
+            baseline.record(stage.of(stamps));
         }
-        for usual in &mut self.whole {
-            usual.record(Stage::CaptureToResult.of(stamps));
+        for baseline in &mut self.whole {
+            baseline.record(Stage::CaptureToResult.of(stamps));
         }
     }
 
@@ -180,7 +180,7 @@ impl Usual {
     pub fn is_long(&self, stage: Stage, ns: u64) -> bool {
         self.stages
             .get(stage as usize)
-            .is_none_or(|usual| late(ns, usual.value_ns()))
+            .is_none_or(|baseline| late(ns, baseline.value_ns()))
     }
 
     /// Median so far of `stage`; 0 for the whole way.
@@ -207,7 +207,7 @@ impl Usual {
         let (stage, stage_ns, typical_ns, excess_ns) = slow;
         let mut causes = match stage {
             Stage::CaptureToDequeue => taking(seen),
-            Stage::DequeueToLease => coming(seen, excess_ns),
+            Stage::DequeueToLease => claiming(seen, excess_ns),
             _ => working(&seen.working.of(stage), excess_ns),
         };
         let also = everything(seen, excess_ns).without(causes);
@@ -266,12 +266,12 @@ fn trouble_of_capture(seen: &Observed) -> Causes {
 }
 
 /// Why the frame was claimed late.
-fn coming(seen: &Observed, excess_ns: u64) -> Causes {
-    let Coming {
+fn claiming(seen: &Observed, excess_ns: u64) -> Causes {
+    let Wakeup {
         free_ns,
         awake_ns,
         rung_ns,
-    } = seen.coming;
+    } = seen.wakeup;
     let (dequeue_ns, lease_ns) = (seen.stamps.dequeue_ns, seen.stamps.lease_ns);
     let mut causes = Causes::default();
     if explains(free_ns.saturating_sub(dequeue_ns), excess_ns) {
@@ -327,7 +327,7 @@ fn events(seen: &Disturbance) -> Causes {
 fn everything(seen: &Observed, excess_ns: u64) -> Causes {
     let work = seen.working.all().chain([&seen.waiting]);
     work.map(events)
-        .fold(taking(seen).with(coming(seen, excess_ns)), Causes::with)
+        .fold(taking(seen).with(claiming(seen, excess_ns)), Causes::with)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub enum Cause {
     LateWakeUp,
     /// The frame was in its ring, and the capture thread rang the bell late.
     LateBell,
-    /// The worker was judging another frame, as a rule another camera's.
+    /// The worker was inferring another frame, as a rule another camera's.
     WorkerBusy,
     /// The driver left out frames before this one.
     DriverGap,

@@ -1,7 +1,7 @@
 //! Where the time of a frame went: stamps by stage, their distributions, and why the slow ones were slow.
 //!
 //! Answers for: what is measured, how it is summed up, and what is blamed for it. Does not answer for:
-//! reading a clock or a thread's counters; every stamp and every [`Sight`] is handed in. Recording takes
+//! reading a clock or a thread's counters; every stamp and every [`ThreadCounters`] is handed in. Recording takes
 //! constant time and no memory.
 //!
 //! # Nothing is left out
@@ -12,14 +12,14 @@
 //!   moment when a thread got round to looking, so a stall of ours is in the figures of every frame that
 //!   lived through it.
 //! - Frames that a stall cost have no latency at all: they are in the ledger, by cause, and the percentiles
-//!   of capture to result are over those that were judged. Beside them stands the age of knowledge
-//!   ([`AgeOfKnowledge`]), over time and not over results, and no stall can hide from it.
+//!   of capture to result are over those that were inferred. Beside them stands the age of information
+//!   ([`AgeOfInformation`]), over time and not over results, and no stall can hide from it.
 //! - Jitter is the standard deviation of each stage, and of the times between captures and between results.
 //!
 //! # The tail
 //! Each worker keeps the [`tail::KEPT`] slowest results with all that was seen of them, and counts the
 //! causes of every slow one: beyond its camera's 99th percentile or twice its median so far ([`Tail`]).
-//! The slow stage is the one that exceeded its own median so far by most ([`Usual`]); what is blamed for
+//! The slow stage is the one that exceeded its own median so far by most ([`Baseline`]); what is blamed for
 //! it is in [`attribution`].
 
 mod age;
@@ -28,17 +28,17 @@ pub mod attribution;
 mod cause;
 mod histogram;
 mod running;
-mod sight;
 pub mod tail;
+mod thread_counters;
 
-pub use age::AgeOfKnowledge;
+pub use age::AgeOfInformation;
 pub use arrivals::{Arrival, Arrivals, Remarks, Waits};
-pub use attribution::{Coming, Looks, Observed, Usual, Verdict};
+pub use attribution::{Baseline, Observed, StageCounters, Verdict, Wakeup};
 pub use cause::{Cause, Causes};
 pub use histogram::{Histogram, Summary};
 pub use running::RunningQuantile;
-pub use sight::{Disturbance, Sight};
 pub use tail::Tail;
+pub use thread_counters::{Disturbance, ThreadCounters};
 
 use crate::units::NS_PER_US;
 use serde::Serialize;
@@ -66,7 +66,7 @@ pub struct Stamps {
 pub enum Stage {
     /// Driver's stamp to dequeue: driver, interrupt and wake-up of the capture thread.
     CaptureToDequeue,
-    /// Dequeue to lease: waiting in the ring for a worker.
+    /// Dequeue to lease: the queue wait in the ring, for a worker.
     DequeueToLease,
     /// Lease to tensor.
     Preprocess,
@@ -153,7 +153,7 @@ impl StageHistograms {
         (Stage::ALL.len() as u64 + 1) * Histogram::bytes()
     }
 
-    /// Records every stage of one judged frame.
+    /// Records every stage of one inferred frame.
     pub fn record(&mut self, stamps: &Stamps) {
         for stage in Stage::ALL {
             self.stages[stage as usize].record(stage.of(stamps));
@@ -206,7 +206,7 @@ pub struct StageSummary {
     pub capture_to_result: Summary,
     /// The whole way without the model.
     pub capture_to_result_minus_invoke: Summary,
-    /// Age of the newest judged frame, over time and not over results; empty where only stages are summed
+    /// Age of the newest inferred frame, over time and not over results; empty where only stages are summed
     /// up.
     pub age_of_knowledge: Summary,
 }
@@ -218,13 +218,13 @@ impl StageSummary {
     pub fn rows(&self) -> [(&'static str, Summary); 8] {
         [
             ("capture to dequeue", self.capture_to_dequeue),
-            ("dequeue to lease", self.dequeue_to_lease),
+            ("queue wait", self.dequeue_to_lease),
             ("preprocess", self.preprocess),
             ("invoke", self.invoke),
             ("postprocess", self.postprocess),
             ("capture to result", self.capture_to_result),
-            ("  of it not the model", self.capture_to_result_minus_invoke),
-            ("age of knowledge", self.age_of_knowledge),
+            ("  pipeline overhead", self.capture_to_result_minus_invoke),
+            ("age of information", self.age_of_knowledge),
         ]
     }
 }

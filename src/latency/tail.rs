@@ -1,6 +1,6 @@
 //! The slowest results of a run, and why all the slow ones were slow: fixed memory, constant time.
 
-use super::attribution::{Observed, Usual, Verdict};
+use super::attribution::{Baseline, Observed, Verdict};
 use super::cause::Cause;
 use super::{Stage, Stamps};
 
@@ -54,7 +54,7 @@ impl Slowest {
 pub struct CauseCounts {
     /// Results.
     pub results: u64,
-    /// Of them, the slow ones: [`Usual::is_slow`].
+    /// Of them, the slow ones: [`Baseline::is_slow`].
     pub slow: u64,
     by_cause: [u64; Cause::ALL.len()],
 }
@@ -101,19 +101,19 @@ impl Tail {
     /// result is slow.
     pub fn record(
         &mut self,
-        usual: &mut Usual,
+        baseline: &mut Baseline,
         stamps: &Stamps,
         observed: impl FnOnce() -> Observed,
     ) {
-        let slow = usual.is_slow(stamps);
+        let slow = baseline.is_slow(stamps);
         let mut verdict = None;
         if slow || self.slowest.wants(stamps) {
             let seen = observed();
-            verdict = slow.then(|| usual.explain(&seen));
+            verdict = slow.then(|| baseline.explain(&seen));
             self.slowest.offer(seen);
         }
         self.counts.count(verdict.as_ref());
-        usual.record(stamps);
+        baseline.record(stamps);
     }
 }
 
@@ -139,9 +139,9 @@ mod tests {
     }
 
     fn tail_of(times: &[u64]) -> Tail {
-        let (mut tail, mut usual) = (Tail::default(), Usual::new());
+        let (mut tail, mut baseline) = (Tail::default(), Baseline::new());
         for (sequence, &ns) in (0..).zip(times) {
-            tail.record(&mut usual, &way(ns), || seen(sequence, ns));
+            tail.record(&mut baseline, &way(ns), || seen(sequence, ns));
         }
         tail
     }

@@ -1,4 +1,4 @@
-//! What was judged, as fixed-size records, and the file that keeps the last of them.
+//! What was inferred, as fixed-size records, and the file that keeps the last of them.
 //!
 //! Answers for: the record's layout, the file's layout, and what is still readable after a power cut at
 //! any byte. Does not answer for: where the file lives or when it is synced.

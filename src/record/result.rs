@@ -1,4 +1,4 @@
-//! One judged frame by one model: as it travels between threads, and as it lies on disk.
+//! One inferred frame by one model: as it travels between threads, and as it lies on disk.
 
 use crate::latency::Stamps;
 use crate::postprocess::{Detection, Detections, Summaries};
@@ -15,7 +15,7 @@ pub struct FrameResult {
     pub worker: u16,
     /// Index of the model in the profile.
     pub model: u16,
-    /// 0 for the worker's own model, n for the n-th of those that judge a frame after it.
+    /// 0 for the worker's own model, n for the n-th of those that infer a frame after it.
     pub step: u16,
     /// Frame number since the program started, counted by the capture thread.
     pub sequence: u64,

@@ -2,7 +2,7 @@
 //! only, and never a wait for whoever reads.
 
 use super::next::Next;
-use super::reopened::Reopened;
+use super::reconnect::Reconnect;
 use super::sentence::Sentence;
 use nix::errno::Errno;
 
@@ -29,7 +29,7 @@ pub trait Wire {
     /// Waits until it may take bytes again, at most so long.
     fn wait(&self, timeout_ns: u64);
 
-    /// Bytes that it took and has yet to send; 0 where it does not tell.
+    /// Bytes that it took and has yet to send; 0 where that is not known.
     fn unsent(&self) -> usize;
 }
 
@@ -50,7 +50,7 @@ pub struct LinkCounts {
 #[derive(Debug)]
 pub struct Link<P: Port> {
     port: P,
-    wire: Reopened<P::Wire>,
+    wire: Reconnect<P::Wire>,
     /// The line being handed over, and how much of it is.
     line: Option<(Sentence, usize)>,
     /// The wire's last line was cut: the next one wants a line end before it.
@@ -64,7 +64,7 @@ impl<P: Port> Link<P> {
     pub fn new(port: P) -> Self {
         Self {
             port,
-            wire: Reopened::new(),
+            wire: Reconnect::new(),
             line: None,
             torn: false,
             sent: 0,
@@ -160,7 +160,7 @@ impl<P: Port> Link<P> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reopened::{FIRST_PAUSE_NS, LONGEST_PAUSE_NS};
+    use super::super::reconnect::{FIRST_PAUSE_NS, LONGEST_PAUSE_NS};
     use super::{Link, Next, Port, Sentence, Wire};
     use nix::errno::Errno;
     use proptest::prelude::*;

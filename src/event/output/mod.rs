@@ -2,19 +2,19 @@
 //! gets, when a lost device is tried again.
 //!
 //! Each output belongs to a thread of its own, so that one which hangs holds up nobody. Time is a
-//! parameter; the devices are the traits [`Outlet`] and [`Port`], which `sys` implements.
+//! parameter; the devices are the traits [`SwitchPort`] and [`Port`], which `sys` implements.
 
+mod drain_timeout;
 mod link;
 mod next;
-mod patience;
-mod reopened;
+mod reconnect;
 mod sentence;
 mod switch;
-mod trail;
+mod unsent_lines;
 
+pub use drain_timeout::DrainTimeout;
 pub use link::{Link, LinkCounts, Port, Wire};
 pub use next::{Next, may_come};
-pub use patience::Patience;
-pub use sentence::{SENTENCE_BYTES, Sentence, Words, sentence};
-pub use switch::{Outlet, Relay, RelayCounts, Switch};
-pub use trail::Trail;
+pub use sentence::{Sentence, Words, sentence};
+pub use switch::{GpioCounts, GpioDriver, Switch, SwitchPort};
+pub use unsent_lines::UnsentLines;

@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 
-/// What a link or a relay waits for.
+/// What a link or a GPIO driver waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// A new event; everything is handed over, and the device is where it should be.

@@ -13,7 +13,7 @@ use crate::units::NS_PER_MS;
 use std::fmt::Write as _;
 
 /// Longest line: names, label and numbers at their longest fit.
-pub const SENTENCE_BYTES: usize = 384;
+const SENTENCE_BYTES: usize = 384;
 
 /// One line.
 pub type Sentence = heapless::String<SENTENCE_BYTES>;
@@ -31,7 +31,7 @@ pub struct Words<'a> {
     pub label: &'a str,
 }
 
-/// Writes the line of an event that was told at `utc_ns`. Allocates nothing.
+/// Writes the line of an event that was reported at `utc_ns`. Allocates nothing.
 #[must_use]
 pub fn sentence(event: &Event, words: &Words<'_>, utc_ns: u64) -> Sentence {
     let mut line = Sentence::new();

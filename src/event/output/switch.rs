@@ -2,14 +2,14 @@
 //! again with growing pauses, and is then what it should be.
 
 use super::next::Next;
-use super::reopened::Reopened;
+use super::reconnect::Reconnect;
 use crate::event::{Event, Phase};
 use crate::profile::GpioMode;
 use crate::units::NS_PER_MS;
 use nix::errno::Errno;
 
 /// A switch that can be opened, time and again.
-pub trait Outlet {
+pub trait SwitchPort {
     /// What is then open.
     type Switch: Switch;
 
@@ -35,9 +35,9 @@ pub trait Switch {
     fn check(&self) -> Result<(), Errno>;
 }
 
-/// What a relay did.
+/// What a driver did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RelayCounts {
+pub struct GpioCounts {
     /// Times that it went on.
     pub switched_on: u64,
     /// Times that the device could not be opened, or was lost.
@@ -48,9 +48,9 @@ pub struct RelayCounts {
 
 /// When the switch is on.
 #[derive(Debug)]
-pub struct Relay<O: Outlet> {
-    outlet: O,
-    switch: Reopened<O::Switch>,
+pub struct GpioDriver<P: SwitchPort> {
+    port: P,
+    switch: Reconnect<P::Switch>,
     mode: GpioMode,
     on: bool,
     /// End of the pulse.
@@ -58,13 +58,13 @@ pub struct Relay<O: Outlet> {
     switched_on: u64,
 }
 
-impl<O: Outlet> Relay<O> {
+impl<P: SwitchPort> GpioDriver<P> {
     /// Not opened yet.
     #[must_use]
-    pub fn new(outlet: O, mode: GpioMode) -> Self {
+    pub fn new(port: P, mode: GpioMode) -> Self {
         Self {
-            outlet,
-            switch: Reopened::new(),
+            port,
+            switch: Reconnect::new(),
             mode,
             on: false,
             off_ns: None,
@@ -84,7 +84,7 @@ impl<O: Outlet> Relay<O> {
     /// Opens the switch if it is time to, and brings it to where it should be; `holds` says whether one of
     /// its rules' states does. [`Next::Event`]: it is there.
     pub fn step(&mut self, holds: bool, now_ns: u64) -> Next {
-        if self.switch.open_if_due(now_ns, || self.outlet.open()) {
+        if self.switch.open_if_due(now_ns, || self.port.open()) {
             self.on = false;
         }
         let wanted = match self.mode {
@@ -129,8 +129,8 @@ impl<O: Outlet> Relay<O> {
 
     /// What it did.
     #[must_use]
-    pub const fn counts(&self) -> RelayCounts {
-        RelayCounts {
+    pub const fn counts(&self) -> GpioCounts {
+        GpioCounts {
             switched_on: self.switched_on,
             failures: self.switch.failures(),
             opened: self.switch.opened(),
@@ -140,8 +140,8 @@ impl<O: Outlet> Relay<O> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reopened::FIRST_PAUSE_NS;
-    use super::{Next, Outlet, Relay, Switch};
+    use super::super::reconnect::FIRST_PAUSE_NS;
+    use super::{GpioDriver, Next, Switch, SwitchPort};
     use crate::event::{Event, Phase};
     use crate::profile::GpioMode;
     use crate::units::NS_PER_MS;
@@ -160,7 +160,7 @@ mod tests {
     #[derive(Clone, Default)]
     struct Fake(Rc<RefCell<Device>>);
 
-    impl Outlet for Fake {
+    impl SwitchPort for Fake {
         type Switch = Self;
         fn open(&mut self) -> Result<Self, Errno> {
             self.check().map(|()| self.clone())
@@ -182,9 +182,9 @@ mod tests {
         }
     }
 
-    fn relay(mode: GpioMode) -> (Fake, Relay<Fake>) {
+    fn driver(mode: GpioMode) -> (Fake, GpioDriver<Fake>) {
         let fake = Fake::default();
-        (fake.clone(), Relay::new(fake, mode))
+        (fake.clone(), GpioDriver::new(fake, mode))
     }
 
     fn event(phase: Phase) -> Event {
@@ -198,76 +198,76 @@ mod tests {
 
     #[test]
     fn a_pulse_ends_after_its_time_and_another_event_makes_it_longer() {
-        let (fake, mut relay) = relay(GpioMode::Pulse { pulse_ms: 100 });
-        assert_eq!(relay.step(false, 0), Next::Event);
-        relay.take(&event(Phase::Once), 10 * MS);
+        let (fake, mut driver) = driver(GpioMode::Pulse { pulse_ms: 100 });
+        assert_eq!(driver.step(false, 0), Next::Event);
+        driver.take(&event(Phase::Once), 10 * MS);
         for (now, end) in [(10, Some(110)), (60, Some(160)), (159, Some(160))] {
             if now == 60 {
-                relay.take(&event(Phase::Begin), 60 * MS);
+                driver.take(&event(Phase::Begin), 60 * MS);
             }
-            assert_eq!(relay.step(false, now * MS), Next::Event);
-            assert_eq!(relay.off_ns(), end.map(|ms: u64| ms * MS));
+            assert_eq!(driver.step(false, now * MS), Next::Event);
+            assert_eq!(driver.off_ns(), end.map(|ms: u64| ms * MS));
         }
-        assert_eq!(relay.step(false, 160 * MS), Next::Event);
-        relay.take(&event(Phase::End), 170 * MS);
-        assert_eq!(relay.step(true, 170 * MS), Next::Event);
-        assert_eq!(relay.off_ns(), None);
+        assert_eq!(driver.step(false, 160 * MS), Next::Event);
+        driver.take(&event(Phase::End), 170 * MS);
+        assert_eq!(driver.step(true, 170 * MS), Next::Event);
+        assert_eq!(driver.off_ns(), None);
         assert_eq!(fake.0.borrow().told, [true, false]);
-        assert_eq!(relay.counts().switched_on, 1);
+        assert_eq!(driver.counts().switched_on, 1);
     }
 
     #[test]
     fn a_level_is_on_while_a_state_holds_and_moments_say_nothing_to_it() {
-        let (fake, mut relay) = relay(GpioMode::Level);
-        relay.take(&event(Phase::Once), 0);
+        let (fake, mut driver) = driver(GpioMode::Level);
+        driver.take(&event(Phase::Once), 0);
         for (now, holds) in [false, true, true, false, false].into_iter().enumerate() {
-            assert_eq!(relay.step(holds, now as u64), Next::Event);
+            assert_eq!(driver.step(holds, now as u64), Next::Event);
         }
         assert_eq!(fake.0.borrow().told, [true, false]);
     }
 
     #[test]
     fn a_switch_that_comes_back_is_what_it_should_be() {
-        let (fake, mut relay) = relay(GpioMode::Level);
-        assert_eq!(relay.step(true, 0), Next::Event);
+        let (fake, mut driver) = driver(GpioMode::Level);
+        assert_eq!(driver.step(true, 0), Next::Event);
         // Gone while there is nothing to tell it: the look finds out.
         fake.0.borrow_mut().gone = true;
         let (at_ns, errno) = (FIRST_PAUSE_NS + 1, Errno::ENODEV);
-        assert_eq!(relay.step(true, 1), Next::Retry { at_ns, errno });
+        assert_eq!(driver.step(true, 1), Next::Retry { at_ns, errno });
         fake.0.borrow_mut().gone = false;
         assert_eq!(
-            relay.step(true, at_ns - 1),
+            driver.step(true, at_ns - 1),
             Next::Retry { at_ns, errno },
             "not before"
         );
-        assert_eq!(relay.step(true, at_ns), Next::Event);
+        assert_eq!(driver.step(true, at_ns), Next::Event);
         assert_eq!(fake.0.borrow().told, [true, true], "it was off meanwhile");
-        let counts = relay.counts();
+        let counts = driver.counts();
         assert_eq!((counts.failures, counts.opened), (1, 2));
-        relay.end();
+        driver.end();
         assert_eq!(fake.0.borrow().told, [true, true, false]);
     }
 
     #[test]
     fn a_pulse_that_is_over_before_its_switch_is_back_is_not_made() {
-        let (fake, mut relay) = relay(GpioMode::Pulse { pulse_ms: 100 });
+        let (fake, mut driver) = driver(GpioMode::Pulse { pulse_ms: 100 });
         fake.0.borrow_mut().gone = true;
-        relay.take(&event(Phase::Once), 0);
-        assert!(matches!(relay.step(false, 0), Next::Retry { .. }));
+        driver.take(&event(Phase::Once), 0);
+        assert!(matches!(driver.step(false, 0), Next::Retry { .. }));
         fake.0.borrow_mut().gone = false;
-        assert_eq!(relay.step(false, FIRST_PAUSE_NS), Next::Event);
+        assert_eq!(driver.step(false, FIRST_PAUSE_NS), Next::Event);
         assert!(fake.0.borrow().told.is_empty());
-        assert_eq!(relay.counts().switched_on, 0);
+        assert_eq!(driver.counts().switched_on, 0);
     }
 
     #[test]
     fn a_switch_that_does_not_obey_is_opened_anew_ever_more_rarely() {
-        let (fake, mut relay) = relay(GpioMode::Level);
+        let (fake, mut driver) = driver(GpioMode::Level);
         fake.0.borrow_mut().broken = true;
         let mut now_ns = 0;
         let mut pauses = Vec::new();
         for _ in 0..3 {
-            let Next::Retry { at_ns, errno } = relay.step(true, now_ns) else {
+            let Next::Retry { at_ns, errno } = driver.step(true, now_ns) else {
                 panic!("it does not obey");
             };
             assert_eq!(errno, Errno::EIO);
@@ -276,7 +276,7 @@ mod tests {
         }
         assert_eq!(pauses, [1, 2, 4].map(|times| FIRST_PAUSE_NS * times));
         fake.0.borrow_mut().broken = false;
-        assert_eq!(relay.step(true, now_ns), Next::Event);
+        assert_eq!(driver.step(true, now_ns), Next::Event);
         assert_eq!(fake.0.borrow().told, [true]);
     }
 }

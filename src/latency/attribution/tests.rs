@@ -2,7 +2,7 @@ use super::*;
 use crate::units::{NS_PER_MS, NS_PER_US};
 use proptest::prelude::*;
 
-/// A frame without trouble: dequeued after 50 us, claimed 30 us later, judged in 3 ms.
+/// A frame without trouble: dequeued after 50 us, claimed 30 us later, inferred in 3 ms.
 const USUAL: [u64; PARTS] = [
     50 * NS_PER_US,
     30 * NS_PER_US,
@@ -28,12 +28,12 @@ fn way(parts: [u64; PARTS]) -> Stamps {
     }
 }
 
-fn usual() -> Usual {
-    let mut usual = Usual::new();
+fn baseline() -> Baseline {
+    let mut baseline = Baseline::new();
     for _ in 0..200 {
-        usual.record(&way(USUAL));
+        baseline.record(&way(USUAL));
     }
-    usual
+    baseline
 }
 
 /// A frame with `extra_ns` more in one stage. The worker stood at the bell, which rang at once.
@@ -43,7 +43,7 @@ fn slow_in(stage: Stage, extra_ns: u64) -> Observed {
     let stamps = way(parts);
     Observed {
         stamps,
-        coming: Coming {
+        wakeup: Wakeup {
             free_ns: stamps.capture_ns - NS_PER_MS,
             awake_ns: Some(stamps.dequeue_ns + 25 * NS_PER_US),
             rung_ns: stamps.dequeue_ns + 5 * NS_PER_US,
@@ -58,26 +58,26 @@ fn set<const N: usize>(causes: [Cause; N]) -> Causes {
 
 #[track_caller]
 fn assert_blamed<const N: usize>(seen: &Observed, stage: Stage, causes: [Cause; N]) -> Verdict {
-    let verdict = usual().explain(seen);
+    let verdict = baseline().explain(seen);
     assert_eq!((verdict.stage, verdict.causes), (stage, set(causes)));
     verdict
 }
 
-/// Looks of a worker that lost its core once in `stage`, and then stood in line so long.
-fn pushed_off(stage: Stage, queued_ns: u64) -> Looks {
-    let leased = Sight {
+/// Counters of a worker that lost its core once in `stage`, and then waited in the run queue for so long.
+fn pushed_off(stage: Stage, queued_ns: u64) -> StageCounters {
+    let leased = ThreadCounters {
         queued_ns: Some(70),
-        ..Sight::default()
+        ..ThreadCounters::default()
     };
-    let mut looks = Looks::leased(leased);
-    let after = Sight {
+    let mut counters = StageCounters::leased(leased);
+    let after = ThreadCounters {
         queued_ns: Some(70 + queued_ns),
         involuntary_switches: 1,
         ..leased
     };
-    looks.slow(stage, after);
-    looks.done(after);
-    looks
+    counters.slow(stage, after);
+    counters.done(after);
+    counters
 }
 
 #[test]
@@ -86,9 +86,9 @@ fn a_page_fault_in_the_slow_stage_is_blamed() {
         let mut seen = slow_in(stage, 5 * NS_PER_MS);
         seen.working.slow(
             stage,
-            Sight {
+            ThreadCounters {
                 page_faults: 1,
-                ..Sight::default()
+                ..ThreadCounters::default()
             },
         );
         assert_blamed(&seen, stage, [Cause::PageFault]);
@@ -100,9 +100,9 @@ fn a_migration_in_the_slow_stage_is_blamed() {
     let mut seen = slow_in(Stage::Invoke, 5 * NS_PER_MS);
     seen.working.slow(
         Stage::Invoke,
-        Sight {
+        ThreadCounters {
             core: 3,
-            ..Sight::default()
+            ..ThreadCounters::default()
         },
     );
     assert_blamed(&seen, Stage::Invoke, [Cause::Migration]);
@@ -130,13 +130,13 @@ fn an_involuntary_switch_that_was_over_at_once_is_seen_and_not_blamed() {
 #[test]
 fn a_wait_inside_the_model_is_blamed_where_nothing_else_is() {
     let mut seen = slow_in(Stage::Invoke, 5 * NS_PER_MS);
-    let waited = Sight {
+    let waited = ThreadCounters {
         voluntary_switches: 1,
-        ..Sight::default()
+        ..ThreadCounters::default()
     };
     seen.working.done(waited);
     assert_blamed(&seen, Stage::Invoke, [Cause::Blocked]);
-    seen.working.done(Sight {
+    seen.working.done(ThreadCounters {
         page_faults: 1,
         voluntary_switches: 2,
         ..waited
@@ -147,14 +147,14 @@ fn a_wait_inside_the_model_is_blamed_where_nothing_else_is() {
 #[test]
 fn a_worker_that_wakes_late_after_the_bell_is_blamed() {
     let mut seen = slow_in(Stage::DequeueToLease, 6 * NS_PER_MS);
-    seen.coming.awake_ns = Some(seen.stamps.lease_ns - 2 * NS_PER_US);
+    seen.wakeup.awake_ns = Some(seen.stamps.lease_ns - 2 * NS_PER_US);
     assert_blamed(&seen, Stage::DequeueToLease, [Cause::LateWakeUp]);
 }
 
 #[test]
 fn a_spinning_worker_that_lost_its_core_is_blamed_for_both() {
     let mut seen = slow_in(Stage::DequeueToLease, 6 * NS_PER_MS);
-    seen.coming.awake_ns = Some(seen.stamps.lease_ns - 2 * NS_PER_US);
+    seen.wakeup.awake_ns = Some(seen.stamps.lease_ns - 2 * NS_PER_US);
     seen.waiting.involuntary_switches = 1;
     seen.waiting.queued_ns = Some(6 * NS_PER_MS);
     let verdict = assert_blamed(
@@ -168,8 +168,8 @@ fn a_spinning_worker_that_lost_its_core_is_blamed_for_both() {
 #[test]
 fn a_bell_that_rings_late_is_blamed() {
     let mut seen = slow_in(Stage::DequeueToLease, 6 * NS_PER_MS);
-    seen.coming.rung_ns = seen.stamps.lease_ns - 30 * NS_PER_US;
-    seen.coming.awake_ns = Some(seen.stamps.lease_ns - 2 * NS_PER_US);
+    seen.wakeup.rung_ns = seen.stamps.lease_ns - 30 * NS_PER_US;
+    seen.wakeup.awake_ns = Some(seen.stamps.lease_ns - 2 * NS_PER_US);
     // It lost its core before the bell: that made nothing late.
     seen.waiting.involuntary_switches = 1;
     let verdict = assert_blamed(&seen, Stage::DequeueToLease, [Cause::LateBell]);
@@ -179,7 +179,7 @@ fn a_bell_that_rings_late_is_blamed() {
 #[test]
 fn a_frame_that_waited_for_another_camera_s_is_blamed_on_the_busy_worker() {
     let mut seen = slow_in(Stage::DequeueToLease, 6 * NS_PER_MS);
-    seen.coming = Coming {
+    seen.wakeup = Wakeup {
         free_ns: seen.stamps.lease_ns - NS_PER_US,
         awake_ns: None,
         rung_ns: seen.stamps.dequeue_ns + 5 * NS_PER_US,
@@ -190,8 +190,8 @@ fn a_frame_that_waited_for_another_camera_s_is_blamed_on_the_busy_worker() {
 #[test]
 fn a_bell_that_rang_for_an_older_frame_says_nothing_about_this_one() {
     let mut seen = slow_in(Stage::DequeueToLease, 6 * NS_PER_MS);
-    seen.coming.rung_ns = seen.stamps.dequeue_ns - 7 * NS_PER_MS;
-    seen.coming.awake_ns = Some(seen.stamps.lease_ns);
+    seen.wakeup.rung_ns = seen.stamps.dequeue_ns - 7 * NS_PER_MS;
+    seen.wakeup.awake_ns = Some(seen.stamps.lease_ns);
     assert_blamed(&seen, Stage::DequeueToLease, [Cause::Unexplained]);
 }
 
@@ -220,7 +220,7 @@ fn what_the_capture_thread_noticed_is_blamed_for_a_late_dequeue() {
             remarks,
             ..slow_in(Stage::CaptureToDequeue, 9 * NS_PER_MS)
         };
-        let verdict = usual().explain(&seen);
+        let verdict = baseline().explain(&seen);
         assert_eq!(verdict.stage, Stage::CaptureToDequeue);
         assert_eq!(verdict.causes, causes.iter().copied().collect());
         assert_eq!(verdict.queued_ns, None);
@@ -247,29 +247,29 @@ fn a_little_more_than_usual_is_the_usual_spread_and_much_more_is_unexplained() {
 
 #[test]
 fn a_stage_without_a_look_is_answered_for_by_the_next_one_and_not_by_the_one_before() {
-    let fault = Sight {
+    let fault = ThreadCounters {
         page_faults: 1,
-        ..Sight::default()
+        ..ThreadCounters::default()
     };
-    let mut looks = Looks::default();
-    looks.slow(Stage::Preprocess, fault);
-    looks.done(fault);
-    assert_eq!(looks.of(Stage::Preprocess).page_faults, 1);
-    assert_eq!(looks.of(Stage::Invoke).page_faults, 0);
-    let mut looks = Looks::default();
-    looks.slow(Stage::Invoke, fault);
-    looks.done(fault);
-    assert_eq!(looks.of(Stage::Preprocess).page_faults, 1);
-    assert_eq!(looks.of(Stage::Postprocess).page_faults, 0);
+    let mut counters = StageCounters::default();
+    counters.slow(Stage::Preprocess, fault);
+    counters.done(fault);
+    assert_eq!(counters.of(Stage::Preprocess).page_faults, 1);
+    assert_eq!(counters.of(Stage::Invoke).page_faults, 0);
+    let mut counters = StageCounters::default();
+    counters.slow(Stage::Invoke, fault);
+    counters.done(fault);
+    assert_eq!(counters.of(Stage::Preprocess).page_faults, 1);
+    assert_eq!(counters.of(Stage::Postprocess).page_faults, 0);
 }
 
 #[test]
 fn a_stage_is_long_when_it_exceeds_its_own_median() {
-    let usual = usual();
-    assert!(!usual.is_long(Stage::Invoke, 2_200 * NS_PER_US));
-    assert!(usual.is_long(Stage::Invoke, 2_400 * NS_PER_US));
-    assert!(!usual.is_long(Stage::Postprocess, 60 * NS_PER_US));
-    assert!(usual.is_long(Stage::Postprocess, 70 * NS_PER_US));
+    let baseline = baseline();
+    assert!(!baseline.is_long(Stage::Invoke, 2_200 * NS_PER_US));
+    assert!(baseline.is_long(Stage::Invoke, 2_400 * NS_PER_US));
+    assert!(!baseline.is_long(Stage::Postprocess, 60 * NS_PER_US));
+    assert!(baseline.is_long(Stage::Postprocess, 70 * NS_PER_US));
 }
 
 #[test]
@@ -318,9 +318,9 @@ prop_compose! {
             sequence: 1,
             stamps: way(parts),
             remarks: Remarks::of(remarks << 8),
-            coming: Coming { free_ns: times[0], awake_ns: awake.then_some(times[1]), rung_ns: times[2] },
+            wakeup: Wakeup { free_ns: times[0], awake_ns: awake.then_some(times[1]), rung_ns: times[2] },
             waiting,
-            working: Looks { last: Sight::default(), stages, rest },
+            working: StageCounters { last: ThreadCounters::default(), stages, rest },
         }
     }
 }
@@ -330,18 +330,18 @@ proptest! {
     #![proptest_config(crate::proptest_cases::cases(256))]
     #[test]
     fn the_stage_named_is_the_one_that_exceeds_its_median_most(seen in observed()) {
-        let usual = usual();
-        let verdict = usual.explain(&seen);
-        let excess = |stage: Stage| stage.of(&seen.stamps).saturating_sub(usual.typical_ns(stage));
+        let baseline = baseline();
+        let verdict = baseline.explain(&seen);
+        let excess = |stage: Stage| stage.of(&seen.stamps).saturating_sub(baseline.typical_ns(stage));
         let most = Stage::ALL[..PARTS].iter().map(|stage| excess(*stage)).max();
         prop_assert_eq!(Some(excess(verdict.stage)), most);
-        prop_assert_eq!(verdict.typical_ns, usual.typical_ns(verdict.stage));
+        prop_assert_eq!(verdict.typical_ns, baseline.typical_ns(verdict.stage));
         prop_assert_eq!(verdict.stage_ns, verdict.stage.of(&seen.stamps));
     }
 
     #[test]
     fn nothing_is_blamed_that_was_not_seen(seen in observed()) {
-        let verdict = usual().explain(&seen);
+        let verdict = baseline().explain(&seen);
         let (causes, also) = (verdict.causes, verdict.also);
         prop_assert!(!causes.is_empty());
         prop_assert!(also.without(causes) == also, "blamed or seen besides, not both");
@@ -356,8 +356,8 @@ proptest! {
                 remarked(Remarks::INVOLUNTARY_SWITCH) || worked.iter().any(|d| d.involuntary_switches > 0),
             ),
             (Cause::Blocked, worked.iter().any(|d| d.voluntary_switches > 0)),
-            (Cause::LateWakeUp, seen.coming.awake_ns.is_some()),
-            (Cause::WorkerBusy, seen.coming.free_ns > seen.stamps.dequeue_ns),
+            (Cause::LateWakeUp, seen.wakeup.awake_ns.is_some()),
+            (Cause::WorkerBusy, seen.wakeup.free_ns > seen.stamps.dequeue_ns),
             (Cause::DriverGap, remarked(Remarks::DRIVER_GAP)),
             (Cause::LateDequeue, remarked(Remarks::LATE) && !remarked(Remarks::BUSY)),
             (Cause::CaptureBusy, remarked(Remarks::BUSY)),

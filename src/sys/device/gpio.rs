@@ -1,6 +1,6 @@
 //! Lines of GPIO chips, through their character devices (uAPI v2: Linux 5.10 or newer).
 
-use crate::event::output::{Outlet, Switch};
+use crate::event::output::{Switch, SwitchPort};
 use gpiocdev_uapi::v2::{
     Error, LineConfig, LineFlags, LineRequest, LineValues, Name, get_chip_info, get_line,
     get_line_info, set_line_values,
@@ -92,7 +92,7 @@ impl GpioPort {
         }
     }
 
-    /// The words for a refusal of [`Outlet::open`]. Looks at the chip for what the number does not say.
+    /// The words for a refusal of [`SwitchPort::open`]. Looks at the chip for what the number does not say.
     #[must_use]
     pub fn explain(&self, errno: Errno) -> GpioError {
         let chip = Chip::open(&self.device);
@@ -133,7 +133,7 @@ fn open(node: &Path) -> Result<File, Errno> {
     opened.map_err(|error| number(&error))
 }
 
-impl Outlet for GpioPort {
+impl SwitchPort for GpioPort {
     type Switch = GpioLine;
 
     /// Takes the line as an output, and switches it off. Allocates nothing.
@@ -241,7 +241,7 @@ const fn errno(error: &Error) -> Errno {
 #[cfg(test)]
 mod tests {
     use super::GpioPort;
-    use crate::event::output::Outlet as _;
+    use crate::event::output::SwitchPort as _;
 
     #[test]
     fn what_is_no_gpio_chip_is_refused_with_the_reason() {

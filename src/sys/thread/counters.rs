@@ -1,6 +1,6 @@
 //! Counters of the calling thread, cheap enough for every frame.
 
-use crate::latency::Sight;
+use crate::latency::ThreadCounters;
 use crate::sys::io::procfs;
 use nix::sched::sched_getcpu;
 use nix::sys::resource::{UsageWho, getrusage};
@@ -10,18 +10,18 @@ use std::os::unix::fs::FileExt as _;
 
 /// Counters of the calling thread, stamped `at_ns`: a time that was taken just before. One system call, about 0.3 us where an invoke takes milliseconds. Does not allocate.
 #[must_use]
-pub fn counters(at_ns: u64) -> Sight {
+pub fn counters(at_ns: u64) -> ThreadCounters {
     let core = sched_getcpu().unwrap_or_default();
     // It fails for an unknown `who` only.
     let Ok(usage) = getrusage(UsageWho::RUSAGE_THREAD) else {
-        return Sight {
+        return ThreadCounters {
             at_ns,
             core,
-            ..Sight::default()
+            ..ThreadCounters::default()
         };
     };
     let faults = usage.minor_page_faults() + usage.major_page_faults();
-    Sight {
+    ThreadCounters {
         at_ns,
         queued_ns: None,
         core,

@@ -1,0 +1,5 @@
+//! What commands other than `run` do with a board.
+
+pub(crate) mod check;
+pub(crate) mod output_trial;
+pub(crate) mod snapshot;

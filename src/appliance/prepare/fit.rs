@@ -1,0 +1,105 @@
+//! A profile held against this machine: what `check` shows, and what `run` starts from.
+
+use crate::appliance::exit::{Exit, Failure};
+use crate::frame::Decoding;
+use crate::profile::{self, Board, LoadError};
+use crate::resources;
+use crate::resources::budget::{self, Budget, Fixed, FrameNeed};
+use crate::resources::{Finding, Moved, Severity};
+use crate::sys::cpu::topology::{self, Topology};
+use std::path::Path;
+
+/// Bytes of a hot thread's stack, all of it locked. The deepest use seen is less than a third of it, by images that are turned.
+pub(crate) const STACK_BYTES: usize = 512 * 1024;
+
+/// A board on a machine.
+#[derive(Debug)]
+pub struct Fitted {
+    /// The profile, with its threads placed on cores that there are.
+    pub board: Board,
+    /// What this machine is.
+    pub topology: Topology,
+    /// Every byte and every thread.
+    pub budget: Budget,
+    /// What each worker has for decoding, in order.
+    pub(crate) decoding: Vec<Decoding>,
+    /// What does not fit; refusals first.
+    pub findings: Vec<Finding>,
+    /// Threads that were given another core.
+    pub moved: Vec<Moved>,
+    fixed: fn(&Board) -> Fixed,
+}
+
+/// Reads the profile and holds it against this machine. Starts nothing, opens no camera.
+/// `fixed` gives the sizes of what threads make for themselves.
+///
+/// # Errors
+/// The profile's faults, all of them, or what the machine does not tell.
+pub(crate) fn fit(path: &Path, fixed: fn(&Board) -> Fixed) -> Result<Fitted, Failure> {
+    let board =
+        profile::load(path).map_err(|error: LoadError| Failure::new(Exit::Profile, error))?;
+    let topology =
+        topology::read(Path::new("/")).map_err(|error| Failure::new(Exit::Machine, error))?;
+    let (board, moved) = resources::place(board, &topology.machine);
+    let needs: Vec<_> = board.cameras.iter().map(FrameNeed::from_profile).collect();
+    let mut fitted = Fitted {
+        budget: resources::plan(&board, &topology.machine, &needs, &fixed(&board)),
+        decoding: budget::decoding(&board, &needs),
+        board,
+        topology,
+        findings: Vec::new(),
+        moved,
+        fixed,
+    };
+    fitted.findings =
+        resources::shortfalls(&fitted.board, &fitted.topology.machine, &fitted.budget);
+    Ok(fitted)
+}
+
+impl Fitted {
+    /// The same with what the cameras agreed to.
+    pub(crate) fn with_needs(mut self, needs: &[FrameNeed]) -> Self {
+        self.budget = resources::plan(
+            &self.board,
+            &self.topology.machine,
+            needs,
+            &(self.fixed)(&self.board),
+        );
+        self.decoding = budget::decoding(&self.board, needs);
+        self.findings = resources::shortfalls(&self.board, &self.topology.machine, &self.budget);
+        self
+    }
+
+    /// What forbids a start, in words; `None` when nothing does.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Failure> {
+        if let Some(refusal) = self.over_budget() {
+            return Some(refusal);
+        }
+        let refusals: Vec<String> = self
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Refusal)
+            .map(|finding| finding.shortfall.to_string())
+            .collect();
+        (!refusals.is_empty()).then(|| Failure::new(Exit::Machine, refusals.join("\npinsight: ")))
+    }
+
+    /// The budget's refusal, where the board needs more memory than the profile allows.
+    pub(crate) fn over_budget(&self) -> Option<Failure> {
+        let error = self.budget.within_limit().err()?;
+        Some(Failure::new(Exit::Machine, error))
+    }
+
+    /// What is less than asked for and does not forbid a start, in words.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let moved = self.moved.iter().map(ToString::to_string);
+        let warned = self
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Warning)
+            .map(|finding| finding.shortfall.to_string());
+        moved.chain(warned).collect()
+    }
+}

@@ -1,0 +1,340 @@
+//! Files of JSON lines: of each result that shows something, and of each event. A line is formatted into a
+//! fixed buffer.
+
+use crate::latency::{Stage, Stamps};
+use crate::limits::{MAX_DETECTIONS, MAX_OUTPUTS};
+use crate::record::FrameResult;
+use crate::sys::io::poll::{PIPE_BUF, is_writable};
+use crate::units::{NS_PER_MS, NS_PER_US};
+use serde::Serialize;
+use std::fs::{File, OpenOptions};
+use std::io::{Error, ErrorKind, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+/// Longest line: `MAX_DETECTIONS` detections at their widest fit.
+pub(crate) const LINE_BYTES: usize = 16 * 1024;
+
+/// Where lines go.
+#[derive(Debug)]
+pub(crate) struct LineFile {
+    file: File,
+    /// A line break, then the line.
+    line: Box<[u8; LINE_BYTES]>,
+    /// The last line was cut: the next one wants a line break before it.
+    torn: bool,
+}
+
+#[derive(Serialize)]
+struct ResultLine<'a> {
+    utc_ms: u64,
+    camera: &'a str,
+    model: &'a str,
+    sequence: u64,
+    driver_sequence: u32,
+    age_us: u64,
+    waited_us: u64,
+    preprocess_us: u64,
+    invoke_us: u64,
+    postprocess_us: u64,
+    detections: heapless::Vec<Seen<'a>, MAX_DETECTIONS>,
+    /// With `decoder = "raw"` alone.
+    #[serde(skip_serializing_if = "heapless::Vec::is_empty")]
+    outputs: heapless::Vec<Output<'a>, MAX_OUTPUTS>,
+}
+
+#[derive(Serialize)]
+struct Output<'a> {
+    shape: &'a [u32],
+    min: f32,
+    max: f32,
+    argmax: u32,
+}
+
+#[derive(Serialize)]
+struct Seen<'a> {
+    label: &'a str,
+    score: f32,
+    /// x, y, width, height.
+    box_px: [i32; 4],
+    /// The box of the model that it was looked for in: its place, from 0, in that model's line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    within: Option<u16>,
+}
+
+/// Names that a line shows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shown<'a> {
+    /// The camera's.
+    pub(crate) camera: &'a str,
+    /// The model's.
+    pub(crate) model: &'a str,
+    /// The model's labels.
+    pub(crate) labels: &'a [String],
+}
+
+impl LineFile {
+    /// Lines go to `path`, behind what it already holds; `-` is standard output. Where a power cut or a full
+    /// disk left half a line at the end of a file, the first one starts on a line of its own.
+    ///
+    /// # Errors
+    /// The file cannot be opened for appending. ENXIO: a FIFO that nobody reads.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let file = if path == Path::new("-") {
+            // A plain descriptor: the standard library's own buffer would be one more allocation.
+            File::from(std::io::stdout().as_fd().try_clone_to_owned()?)
+        } else {
+            OpenOptions::new()
+                .create(true)
+                .append(true)
+                // To open a FIFO would else wait for its reader.
+                .custom_flags(nix::libc::O_NONBLOCK)
+                .open(path)?
+        };
+        Ok(Self {
+            torn: ends_in_half_a_line(&file),
+            file,
+            line: Box::new([b'\n'; LINE_BYTES]),
+        })
+    }
+
+    /// Writes one line. Allocates nothing, and waits for no reader.
+    ///
+    /// # Errors
+    /// The write's errno, EAGAIN where a reader is too slow; the line is lost, and the next one starts on a
+    /// line of its own.
+    pub(crate) fn write(
+        &mut self,
+        result: &FrameResult,
+        shown: Shown<'_>,
+        utc_ns: u64,
+    ) -> Result<(), Error> {
+        let stamps: &Stamps = &result.stamps;
+        let us = |stage: Stage| stage.of(stamps) / NS_PER_US;
+        let line = ResultLine {
+            utc_ms: utc_ns / NS_PER_MS,
+            camera: shown.camera,
+            model: shown.model,
+            sequence: result.sequence,
+            driver_sequence: result.driver_sequence,
+            age_us: us(Stage::CaptureToResult),
+            waited_us: us(Stage::DequeueToLease),
+            preprocess_us: us(Stage::Preprocess),
+            invoke_us: us(Stage::Invoke),
+            postprocess_us: us(Stage::Postprocess),
+            detections: result
+                .detections
+                .iter()
+                .map(|seen| Seen {
+                    label: shown
+                        .labels
+                        .get(usize::from(seen.class))
+                        .map_or("?", String::as_str),
+                    score: seen.score,
+                    box_px: [seen.x_px, seen.y_px, seen.width_px, seen.height_px].map(whole),
+                    within: seen.within.checked_sub(1),
+                })
+                .collect(),
+            outputs: result
+                .summaries
+                .iter()
+                .map(|output| Output {
+                    shape: output.shape(),
+                    min: output.min,
+                    max: output.max,
+                    argmax: output.argmax,
+                })
+                .collect(),
+        };
+        self.put_line(&line)
+    }
+
+    /// Writes anything as one line. Allocates nothing, and waits for no reader.
+    ///
+    /// # Errors
+    /// As of [`LineFile::write`].
+    pub(crate) fn put_line(&mut self, line: &impl Serialize) -> Result<(), Error> {
+        let space = self.line.len() - 1;
+        let used = serde_json_core::to_slice(line, &mut self.line[1..space])
+            .map_err(|_| Error::from(ErrorKind::OutOfMemory))?;
+        self.line[1 + used] = b'\n';
+        self.put(2 + used)
+    }
+
+    /// Writes the buffer up to `end`, in pieces that are taken at once or not at all.
+    fn put(&mut self, end: usize) -> Result<(), Error> {
+        let mut from = usize::from(!self.torn);
+        while from < end {
+            if !is_writable(self.file.as_fd()) {
+                return Err(Error::from_raw_os_error(nix::libc::EAGAIN));
+            }
+            let piece = &self.line[from..end.min(from + PIPE_BUF)];
+            match self.file.write(piece) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => from += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+            // Behind the line break that mends a cut line, or behind the line's own, nothing is cut.
+            self.torn = from != 1 && from != end;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the last byte of a regular file is no line break. One that cannot be read is taken for whole.
+fn ends_in_half_a_line(file: &File) -> bool {
+    let last = || -> Result<u8, Error> {
+        let found = file.metadata()?;
+        if !found.is_file() || found.len() == 0 {
+            return Ok(b'\n');
+        }
+        // It was opened for writing alone.
+        let file = File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+        let mut last = [b'\n'];
+        file.read_exact_at(&mut last, found.len() - 1)?;
+        Ok(last[0])
+    };
+    last().is_ok_and(|last| last != b'\n')
+}
+
+/// The nearest whole pixel. `as` saturates, and makes NaN 0.
+#[allow(clippy::cast_possible_truncation)]
+fn whole(value: f32) -> i32 {
+    value.round() as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LineFile, Shown};
+    use crate::limits::{MAX_DETECTIONS, MAX_OUTPUTS};
+    use crate::postprocess::{Detection, Summary};
+    use crate::record::FrameResult;
+
+    fn front(labels: &[String]) -> Shown<'_> {
+        Shown {
+            camera: "front",
+            model: "m",
+            labels,
+        }
+    }
+
+    #[test]
+    fn the_fullest_line_fits_and_is_json() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lines");
+        let widest = Detection {
+            score: 1.175_494_4e-38,
+            x_px: f32::MIN,
+            y_px: f32::MIN,
+            width_px: f32::NAN,
+            height_px: f32::MAX,
+            within: u16::MAX,
+            ..Detection::default()
+        };
+        let mut result = FrameResult {
+            sequence: u64::MAX,
+            driver_sequence: u32::MAX,
+            ..FrameResult::default()
+        };
+        while result.detections.push(widest).is_ok() {}
+        assert_eq!(result.detections.len(), MAX_DETECTIONS);
+        let summary = Summary {
+            shape: [u32::MAX; 6],
+            rank: 6,
+            min: f32::MIN,
+            max: f32::MAX,
+            argmax: u32::MAX,
+        };
+        while result.summaries.push(summary).is_ok() {}
+        assert_eq!(result.summaries.len(), MAX_OUTPUTS);
+        let camera = "c".repeat(crate::limits::MAX_NAME);
+        let labels = vec!["l".repeat(crate::limits::MAX_NAME)];
+        let mut log = LineFile::open(&path).unwrap();
+        let shown = Shown {
+            camera: &camera,
+            model: &camera,
+            labels: &labels,
+        };
+        log.write(&result, shown, u64::MAX).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["camera"], camera.as_str());
+        assert_eq!(
+            value["detections"].as_array().unwrap().len(),
+            MAX_DETECTIONS
+        );
+        assert_eq!(value["detections"][0]["box_px"][2], 0);
+        assert_eq!(value["detections"][0]["label"], labels[0].as_str());
+    }
+
+    #[test]
+    fn a_reader_that_is_too_slow_costs_lines_and_no_wait() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fifo");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let absent = LineFile::open(&path).unwrap_err();
+        assert_eq!(absent.raw_os_error(), Some(nix::libc::ENXIO));
+        let mut reader = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .unwrap();
+        let mut log = LineFile::open(&path).unwrap();
+        let mut result = FrameResult::default();
+        while result.detections.push(Detection::default()).is_ok() {}
+        let labels = vec!["l".repeat(crate::limits::MAX_NAME)];
+        let mut whole = 0;
+        let refused = loop {
+            match log.write(&result, front(&labels), 0) {
+                Ok(()) => whole += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refused.raw_os_error(), Some(nix::libc::EAGAIN));
+        let mut taken = vec![0; 1 << 20];
+        let count = std::io::Read::read(&mut reader, &mut taken).unwrap();
+        log.write(&result, front(&labels), 0).unwrap();
+        let more = std::io::Read::read(&mut reader, &mut taken[count..]).unwrap();
+        let text = std::str::from_utf8(&taken[..count + more]).unwrap();
+        let is_json = |line: &&str| serde_json::from_str::<serde_json::Value>(line).is_ok();
+        assert_eq!(text.lines().filter(is_json).count(), whole + 1);
+    }
+
+    #[test]
+    fn a_second_log_continues_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lines");
+        for _ in 0..2 {
+            let mut log = LineFile::open(&path).unwrap();
+            log.write(&FrameResult::default(), front(&[]), 0).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
+    }
+
+    #[test]
+    fn half_a_line_that_an_earlier_run_left_spoils_none_of_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lines");
+        let whole = |line: &str| serde_json::from_str::<serde_json::Value>(line).is_ok();
+        for (left, lines) in [("", 2), ("{}\n", 3), ("{\"utc_ms\":17", 3), ("\n", 3)] {
+            std::fs::write(&path, left).unwrap();
+            let mut log = LineFile::open(&path).unwrap();
+            for _ in 0..2 {
+                log.write(&FrameResult::default(), front(&[]), 0).unwrap();
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(text.starts_with(left), "{text}");
+            assert_eq!(text.lines().count(), lines, "{text}");
+            assert_eq!(
+                text.lines()
+                    .rev()
+                    .take(2)
+                    .filter(|line| whole(line))
+                    .count(),
+                2
+            );
+        }
+    }
+}

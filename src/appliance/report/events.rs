@@ -1,0 +1,87 @@
+//! Events in the proof: what each rule reported, and who did not get it.
+
+use serde::Serialize;
+use std::fmt::{self, Formatter};
+
+/// What became of tracks and rules.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Events {
+    /// Things that were followed, by the models and cameras that a rule looks at.
+    pub tracks: u64,
+    /// Things that were not followed, because `max-tracks` were.
+    pub tracks_refused: u64,
+    /// Detections that were no box: not finite, or without an area.
+    pub boxes_unsound: u64,
+    /// Results that came after that of a later frame of their camera, and were not looked at.
+    pub results_late: u64,
+    /// Each rule's account.
+    pub rules: Vec<RuleAccount>,
+    /// Each output's account.
+    pub outputs: Vec<OutputAccount>,
+}
+
+/// What became of the events of one output.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct OutputAccount {
+    /// The output.
+    pub name: String,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Events handed over to the device.
+    pub sent: u64,
+    /// Events that the device did not take in time.
+    pub lost: u64,
+    /// Times that the device refused, could not be opened, or was lost.
+    pub failures: u64,
+    /// Times that it was opened.
+    pub opened: u64,
+}
+
+/// What became of the events of one rule.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct RuleAccount {
+    /// The rule.
+    pub name: String,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Events reported; the end of a state is one.
+    pub fired: u64,
+    /// Events that `cool-down-ms` held back.
+    pub suppressed: u64,
+    /// Times that an event was reported and not written to the file of events, or not taken by an output.
+    pub lost: u64,
+}
+
+impl Events {
+    /// The table of the proof; nothing for a board without rules.
+    pub(crate) fn write(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.rules.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "\n  {:<22}{:<10}{:>8}{:>12}{:>7}",
+            "events by rule", "kind", "fired", "suppressed", "lost"
+        )?;
+        for rule in &self.rules {
+            writeln!(
+                f,
+                "  {:<22}{:<10}{:>8}{:>12}{:>7}",
+                rule.name, rule.kind, rule.fired, rule.suppressed, rule.lost
+            )?;
+        }
+        writeln!(
+            f,
+            "    {} tracks, {} refused; {} results late",
+            self.tracks, self.tracks_refused, self.results_late
+        )?;
+        for output in &self.outputs {
+            writeln!(
+                f,
+                "    output {} ({}): {} events sent, {} lost, {} failures, opened {} times",
+                output.name, output.kind, output.sent, output.lost, output.failures, output.opened
+            )?;
+        }
+        Ok(())
+    }
+}

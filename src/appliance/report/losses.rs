@@ -1,0 +1,91 @@
+//! What a run made and did not keep, in the proof: results, notes, records and lines.
+
+use serde::Serialize;
+use std::fmt::{self, Formatter};
+
+/// What one file of a run does not have.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct File {
+    /// The argument that names it: `--record`, `--results` or `--events`.
+    pub argument: &'static str,
+    /// What it consists of: `records` or `lines`.
+    #[serde(skip)]
+    pub parts: &'static str,
+    /// Writes and syncs that failed.
+    pub failed: u64,
+    /// Records or lines that were not written, because the disk stood still or was too slow.
+    pub lost: u64,
+}
+
+/// A line for each number that is not 0: of what hot threads made and housekeeping did not take in time, then of files.
+pub(crate) fn write(
+    f: &mut Formatter<'_>,
+    not_taken: &[(u64, &str)],
+    files: &[File],
+) -> fmt::Result {
+    for (lost, what) in not_taken.iter().filter(|(lost, _)| *lost > 0) {
+        writeln!(
+            f,
+            "  note: {what} that housekeeping did not take in time: {lost}"
+        )?;
+    }
+    for file in files {
+        let (argument, parts) = (file.argument, file.parts);
+        if file.failed > 0 {
+            writeln!(f, "  note: {argument}: writes that failed: {}", file.failed)?;
+        }
+        if file.lost > 0 {
+            writeln!(
+                f,
+                "  note: {argument}: {parts} lost, because the disk stood still or was too slow for what came at once: {}",
+                file.lost
+            )?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::proof::Proof;
+    use super::File;
+
+    #[test]
+    fn what_was_lost_or_not_written_is_said_with_its_file_and_nothing_where_nothing_was() {
+        let file = |argument, parts, failed, lost| File {
+            argument,
+            parts,
+            failed,
+            lost,
+        };
+        let mut proof = Proof {
+            files: vec![file("--record", "records", 0, 0)],
+            ..Proof::default()
+        };
+        assert!(!proof.to_string().contains("note:"), "{proof}");
+        proof.results_lost = 44;
+        proof.notes_lost = 2;
+        proof.files = vec![
+            file("--record", "records", 3, 0),
+            file("--results", "lines", 0, 17),
+            file("--events", "lines", 0, 0),
+        ];
+        let shown = proof.to_string();
+        let notes: Vec<_> = shown
+            .lines()
+            .filter(|line| line.contains("note:"))
+            .collect();
+        let expected = [
+            "  note: results that housekeeping did not take in time: 44",
+            "  note: lines of the log that housekeeping did not take in time: 2",
+            "  note: --record: writes that failed: 3",
+            "  note: --results: lines lost, because the disk stood still or was too slow for what came at once: 17",
+        ];
+        assert_eq!(notes, expected);
+        let before = |first: &str, second: &str| shown.find(first) < shown.find(second);
+        assert!(before(
+            "stood still or was too slow: 17",
+            "every frame is accounted for"
+        ));
+    }
+}

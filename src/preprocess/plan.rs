@@ -17,9 +17,8 @@ pub(super) const MAX_SIDE: usize = 4096;
 pub(super) const MOST_PIXEL_BYTES: usize = 12;
 
 /// The code that runs a plan. The fast kernels add the same whole numbers and differ from each other in the
-/// last bits of the colours; but [`Kernel::Avx512Direct`] rounds once where they round twice. All are less than
-/// a tenth of a step of 1/255 from the plain one; of `area` less than a whole one, where 64 rows of one colour are
-/// made one.
+/// last bits of the colours. All are less than a tenth of a step of 1/255 from the plain one; of `area` less than a
+/// whole one, where 64 rows of one colour are made one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernel {
     /// Plain Rust in double precision, on every machine: slow, and what the others are held against.
@@ -31,21 +30,14 @@ pub enum Kernel {
     /// The same, straight from the frame: samples of one byte, at most two rows and two columns a pixel, in a row
     /// of at least sixteen bytes; not enlarged.
     Avx2Direct,
-    /// The same with the AVX-512 of Ice Lake, Zen 4 and later: BW, VL, VBMI and VNNI.
-    Avx512,
-    /// The same, straight from the frame: as [`Kernel::Avx2Direct`], but columns lie close enough together, in a row
-    /// of at least 64 bytes.
-    Avx512Direct,
     /// 64-bit ARM.
     Neon,
 }
 
 impl Kernel {
     /// Every kernel, the fastest first.
-    pub const ALL: [Self; 7] = [
-        Self::Avx512Direct,
+    pub const ALL: [Self; 5] = [
         Self::Avx2Direct,
-        Self::Avx512,
         Self::Avx2,
         Self::Neon,
         Self::Portable,
@@ -60,8 +52,6 @@ impl Kernel {
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
             Self::Avx2Direct => "avx2-direct",
-            Self::Avx512 => "avx512",
-            Self::Avx512Direct => "avx512-direct",
             Self::Neon => "neon",
         }
     }

@@ -127,23 +127,4 @@ impl Across {
         }
         Some(())
     }
-
-    /// The weight of an element of a position of a group; 0 where it has fewer.
-    #[cfg(target_arch = "x86_64")]
-    pub(super) fn weight(&self, group: usize, lane: usize, element: usize) -> i16 {
-        if let Some(pairs) = self.pairs.get(group) {
-            let [a, b, c, d] = pairs[lane].to_le_bytes();
-            return match element {
-                0 => i16::from_le_bytes([a, b]),
-                1 => i16::from_le_bytes([c, d]),
-                _ => 0,
-            };
-        }
-        let (chunk, index) = (element / 8, element % 8);
-        if chunk >= self.chunks {
-            return 0;
-        }
-        let at = (group * self.chunks + chunk) * GROUP + slot(lane);
-        self.weights.get(at).map_or(0, |weights| weights[index])
-    }
 }

@@ -3,7 +3,7 @@
 //! The two columns of some positions are picked out of windows of each row. A picture that is made smaller leaves
 //! most of a row's samples out: they are not even unpacked. Only samples of one byte are read so.
 //!
-//! Here is what kernels go by, and when; [`super::avx2`] and [`super::avx512`] pick and add up.
+//! Here is what kernels go by, and when; [`super::avx2`] picks and adds up.
 
 use super::fetch::bytes;
 use super::mixtures::{Mixtures, Numbers};

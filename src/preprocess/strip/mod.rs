@@ -5,20 +5,18 @@
 //! 1. **Down**: each kind of sample of the rows that the line is made of is fetched, sixteen at once, set to
 //!    sixteen bits, weighted and added up: a strip of 15-bit numbers, one for each sample.
 //! 2. **Across**: the strip's elements that a position is made of are weighted and added up in 32 bits,
-//!    eight positions at once; with AVX-512 sixteen, and thirty-two samples.
+//!    eight positions at once.
 //! 3. The sums are converted to colours, clamped to the gamut, and stored.
 //!
 //! Every format is fetched the same way: a table made at arming says which byte of which 16-byte window
 //! becomes which sample ([`Fetch`]). The sums are whole numbers, the same on every machine.
 //!
-//! With AVX2 and AVX-512 there is a shorter way for most pictures: what two columns and two rows bring is picked
+//! With AVX2 there is a shorter way for most pictures: what two columns and two rows bring is picked
 //! straight from the frame ([`direct`]).
 
 mod across;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
-#[cfg(target_arch = "x86_64")]
-mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod direct;
 mod fetch;
@@ -109,9 +107,6 @@ pub(super) struct Strips {
     /// Of samples of each column, and of those that two columns share.
     across: [Across; 2],
     channels: [Channel; 3],
-    /// What the AVX-512 kernel goes by besides; `None` where the machine has none.
-    #[cfg(target_arch = "x86_64")]
-    avx512: Option<avx512::Tables>,
     /// What AVX2 goes by straight from the frame; `None` where the machine has none, or the format's samples are not
     /// read so.
     #[cfg(target_arch = "x86_64")]
@@ -163,8 +158,6 @@ impl Strips {
             tiles: Room::of(positions.div_ceil(2 * GROUP)),
             channels,
             #[cfg(target_arch = "x86_64")]
-            avx512: avx512::Tables::with_room(sampling, positions, most.min(MOST_TAPS), &channels),
-            #[cfg(target_arch = "x86_64")]
             eights: avx2::Eights::with_room(sampling, positions).filter(|_| avx2::is_available()),
             aimed: false,
         })
@@ -182,10 +175,6 @@ impl Strips {
         rows(sampling, down, &mut self.lines, &mut self.rows)?;
         for (of, px) in self.across.iter_mut().zip(1..) {
             of.aim(across, &self.tiles, px)?;
-        }
-        #[cfg(target_arch = "x86_64")]
-        if let Some(tables) = &mut self.avx512 {
-            tables.aim(&self.across, sampling, taps);
         }
         #[cfg(target_arch = "x86_64")]
         if let Some(eights) = &mut self.eights {
@@ -207,10 +196,6 @@ impl Strips {
             Kernel::Avx2 => avx2::is_available(),
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx2Direct => self.eights.as_ref().is_some_and(|eights| eights.aimed),
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512 => self.avx512.is_some(),
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512Direct => self.avx512.as_ref().is_some_and(avx512::Tables::are_direct),
             #[cfg(target_arch = "aarch64")]
             Kernel::Neon => true,
             #[allow(unreachable_patterns)] // Of other machines.
@@ -262,14 +247,6 @@ impl Strips {
         at: impl Fn(usize) -> usize,
     ) {
         #[cfg(target_arch = "x86_64")]
-        if let (Kernel::Avx512Direct, Some(tables)) = (kernel, &self.avx512) {
-            for down in lines {
-                line.at = at(down);
-                avx512::direct(self, tables, plan, down, frame, scratch, line);
-            }
-            return;
-        }
-        #[cfg(target_arch = "x86_64")]
         if let (Kernel::Avx2Direct, Some(eights)) = (kernel, &self.eights) {
             for down in lines {
                 line.at = at(down);
@@ -288,10 +265,6 @@ impl Strips {
 
     /// Fills the strips of one line.
     fn down(&self, kernel: Kernel, tile: &Tile, down: usize, frame: &[u8], scratch: &mut Scratch) {
-        #[cfg(target_arch = "x86_64")]
-        if let (Kernel::Avx512, Some(tables)) = (kernel, &self.avx512) {
-            return avx512::down(self, tables, tile, down, frame, scratch);
-        }
         for (index, fetch) in self.fetches.iter().enumerate() {
             let blocks = fetch.blocks(tile);
             let taps = self.taps(down, index);
@@ -315,19 +288,11 @@ impl Strips {
         scratch: &mut Scratch,
         line: &mut Line<'_>,
     ) {
-        match (kernel, self) {
+        match kernel {
             #[cfg(target_arch = "x86_64")]
-            (
-                Kernel::Avx512,
-                Self {
-                    avx512: Some(tables),
-                    ..
-                },
-            ) => avx512::across(self, tables, plan, tile, scratch, line),
-            #[cfg(target_arch = "x86_64")]
-            (Kernel::Avx2, _) => avx2::across(self, plan, tile, scratch, line),
+            Kernel::Avx2 => avx2::across(self, plan, tile, scratch, line),
             #[cfg(target_arch = "aarch64")]
-            (Kernel::Neon, _) => neon::across(self, plan, tile, scratch, line),
+            Kernel::Neon => neon::across(self, plan, tile, scratch, line),
             _ => portable::across(self, plan, tile, scratch, line),
         }
     }

@@ -14,10 +14,10 @@ use pinsight::capture::assembly::{Assembly, Fed, Layout};
 use pinsight::capture::gather::Gathering;
 use pinsight::capture::mjpeg::size_px;
 use pinsight::capture::y4m::Header;
-use pinsight::decode::{Damage, Jpeg, Samples, Sampling, flat};
 use pinsight::frame::{
     Colour, FrameFacts, FrameHeader, FrameMeta, HeaderFault, PixelFormat, StreamFormat,
 };
+use pinsight::jpeg::{Damage, Jpeg, Samples, Sampling, flat};
 use pinsight::record::{FileHeader, FrameResult, RECORD_BYTES, ReadError, Reading, Recording};
 use std::hash::{DefaultHasher, Hash, Hasher};
 

@@ -12,7 +12,7 @@ const ROWS: &[&[&str]] = &[
     &["frame", "ring", "ledger", "latency", "board"],
     &[
         "capture",
-        "decode",
+        "jpeg",
         "preprocess",
         "infer",
         "postprocess",

@@ -4,8 +4,8 @@
 use super::exit::{Exit, Failure};
 use super::fitting::Fitted;
 use crate::board::{Board, Camera};
-use crate::decode::{Damage, Jpeg, Samples};
 use crate::frame::{Colour, Decoding, StreamFormat};
+use crate::jpeg::{Damage, Jpeg, Samples};
 use crate::sys::heap::{self, HotThread};
 use crate::sys::memory::{Pages, Region, RegionRequest};
 use crate::units::KIB;

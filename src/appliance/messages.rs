@@ -3,9 +3,9 @@
 use super::further::FurtherError;
 use crate::capture::pace::Slow;
 use crate::capture::supervisor::Trouble;
-use crate::decode::Damage;
 use crate::event::Event;
 use crate::infer::EngineError;
+use crate::jpeg::Damage;
 use crate::limits::{MAX_CAMERAS, MAX_THEN, MAX_WORKERS, queue_room};
 use crate::record::FrameResult;
 use heapless::spsc::{Consumer, Producer, Queue};

@@ -9,8 +9,8 @@ use super::messages::{Inference, Note, NoteSender, ResultSender};
 use super::pulse::Pulses;
 use super::signals::Signals;
 use super::stop::Stop;
-use crate::decode::Jpeg;
 use crate::infer::{Allowance, Choice, Engine, Scheduler, Seen};
+use crate::jpeg::Jpeg;
 use crate::latency::{
     AgeOfKnowledge, Coming, Disturbance, Histogram, Looks, Observed, Remarks, Sight,
     StageHistograms, Tail, Usual,

@@ -15,12 +15,14 @@
 //! pictures with which that is measured.
 
 mod damage;
+mod decoder;
 mod flat;
 mod huffman;
-mod jpeg;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use damage::Damage;
+pub use decoder::{Jpeg, Samples};
 pub use flat::flat;
-pub use jpeg::{Jpeg, Samples};
 pub use stream::{Sampling, take};

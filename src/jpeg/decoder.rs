@@ -1,7 +1,8 @@
 //! Decoding the pictures of one camera.
 
-use super::stream;
-use super::{Damage, Sampling};
+use super::damage::Damage;
+use super::flat::flat;
+use super::stream::{self, Sampling};
 use crate::frame::{Colour, Encoding, PixelFormat, Quantization, StreamFormat};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
@@ -115,9 +116,9 @@ impl Jpeg {
         let (width, height) = (side(self.size_px.0), side(self.size_px.1));
         let mut trials: Vec<_> = Sampling::ALL
             .iter()
-            .map(|sampling| super::flat(width, height, *sampling))
+            .map(|sampling| flat(width, height, *sampling))
             .collect();
-        let mut short = super::flat(width, height, Sampling::S420);
+        let mut short = flat(width, height, Sampling::S420);
         let half = short.len() / 2;
         short.truncate(half);
         short.extend([0xff, 0xd9]);
@@ -125,6 +126,3 @@ impl Jpeg {
         trials
     }
 }
-
-#[cfg(test)]
-mod tests;

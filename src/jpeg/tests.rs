@@ -1,7 +1,7 @@
 //! What cameras send, against the encoder of another crate.
 
 use super::*;
-use crate::decode::flat;
+use crate::frame::{Colour, PixelFormat, StreamFormat};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use proptest::prelude::*;
 

@@ -8,7 +8,7 @@
 //! # Source
 //! ITU-T T.81 (JPEG), annex B.
 
-use super::Damage;
+use super::damage::Damage;
 use super::huffman::{STANDARD, STANDARD_BYTES};
 use crate::frame::ADDED_TABLES_BYTES;
 

@@ -324,7 +324,7 @@ impl<E: Engine> Further<E> {
         }
         for (index, (number, part)) in parts.iter().enumerate() {
             let began_ns = now_ns();
-            let aimed = plan.aim(*part);
+            let aimed = plan.set_region(*part);
             let picture = held.bytes().ok_or(FurtherError::Picture)?;
             if aimed.is_ok() {
                 plan.run(picture, self.engine.input_bytes())

@@ -1,8 +1,10 @@
-//! The first half of the strips: the rows of a line, sixteen samples at once.
+//! Rows to a row buffer, sixteen samples at once.
 
-use super::{halved, halves, high, is_available, weight};
-use crate::preprocess::strip::fetch::{Fetch, REACH, Unpack, WINDOW};
-use crate::preprocess::strip::{BLOCK, RowTap, STRIP, start};
+use super::registers::{halved, halves, high, is_available, weight};
+use crate::preprocess::kernels::fetch::{Fetch, REACH, Unpack, WINDOW};
+use crate::preprocess::kernels::scratch::RowBuffer;
+use crate::preprocess::kernels::sizes::BLOCK;
+use crate::preprocess::kernels::vertical::{WeightedRow, initial_sum};
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_cvtsi32_si128, _mm_loadu_si128, _mm256_add_epi16, _mm256_and_si256,
     _mm256_broadcastsi128_si256, _mm256_loadu_si256, _mm256_mullo_epi16, _mm256_or_si256,
@@ -13,7 +15,7 @@ use std::ops::Range;
 
 /// How the windows of a block lie.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Places {
+enum WindowPlaces {
     /// Both halves have one, the same.
     Same,
     /// The second half's follows the first's.
@@ -22,7 +24,7 @@ enum Places {
     Four,
 }
 
-impl Places {
+impl WindowPlaces {
     const fn of(kind: &Fetch) -> Self {
         let [[low, _], [high, _]] = kind.windows;
         match (kind.double, high - low) {
@@ -33,25 +35,25 @@ impl Places {
     }
 }
 
-/// As [`crate::preprocess::strip::portable::down`].
-pub(in crate::preprocess::strip) fn down(
+/// As [`crate::preprocess::kernels::portable::vertical`].
+pub(in crate::preprocess::kernels) fn vertical(
     kind: &Fetch,
     frame: &[u8],
-    taps: &[RowTap],
+    rows: &[WeightedRow],
     blocks: Range<usize>,
-    strip: &mut [i16; STRIP],
+    out: &mut RowBuffer,
 ) {
     debug_assert!(is_available());
-    let run = match (&kind.unpack, Places::of(kind)) {
-        (Unpack::Byte, Places::Same) => fetched::<BYTE, SAME>,
-        (Unpack::Byte, Places::Next) => fetched::<BYTE, NEXT>,
-        (Unpack::Byte, Places::Four) => fetched::<BYTE, FOUR>,
-        (Unpack::Word { .. }, Places::Next) => fetched::<WORD, NEXT>,
+    let run = match (&kind.unpack, WindowPlaces::of(kind)) {
+        (Unpack::Byte, WindowPlaces::Same) => fetched::<BYTE, SAME>,
+        (Unpack::Byte, WindowPlaces::Next) => fetched::<BYTE, NEXT>,
+        (Unpack::Byte, WindowPlaces::Four) => fetched::<BYTE, FOUR>,
+        (Unpack::Word { .. }, WindowPlaces::Next) => fetched::<WORD, NEXT>,
         (Unpack::Word { .. }, _) => fetched::<WORD, FOUR>,
         (Unpack::Packed10(_), _) => fetched::<PACKED10, FOUR>,
     };
     // SAFETY: a plan takes this kernel only after `is_available` said so.
-    unsafe { run(kind, frame, taps, blocks, strip) }
+    unsafe { run(kind, frame, rows, blocks, out) }
 }
 
 const BYTE: u8 = 0;
@@ -75,9 +77,9 @@ struct Tables {
 fn fetched<const U: u8, const P: u8>(
     kind: &Fetch,
     frame: &[u8],
-    taps: &[RowTap],
+    rows: &[WeightedRow],
     blocks: Range<usize>,
-    strip: &mut [i16; STRIP],
+    out: &mut RowBuffer,
 ) {
     let (mut right, mut left, mut factors) = (0, 0, _mm256_setzero_si256());
     match &kind.unpack {
@@ -85,7 +87,7 @@ fn fetched<const U: u8, const P: u8>(
         Unpack::Word { right: r, left: l } => (right, left) = (*r as i32, *l as i32),
         Unpack::Packed10(table) => factors = load(&table.map(u16::cast_signed)),
     }
-    let begin = weight(start(taps, kind.unpack.zeros()));
+    let begin = weight(initial_sum(rows, kind.unpack.zeros()));
     let tables = Tables {
         first: load_bytes(&kind.tables[0]),
         second: load_bytes(&kind.tables[1]),
@@ -95,12 +97,12 @@ fn fetched<const U: u8, const P: u8>(
     };
     let whole = blocks.end.min(kind.whole()).max(blocks.start);
     // The rows of whole blocks end inside the frame, or there are none.
-    let inside = taps.iter().all(|tap| tap.at + kind.span <= frame.len());
-    let out = strip.as_chunks_mut::<BLOCK>().0;
+    let inside = rows.iter().all(|row| row.at + kind.span <= frame.len());
+    let out = out.as_chunks_mut::<BLOCK>().0;
     let (out, ends) = out.split_at_mut((whole - blocks.start).min(out.len()));
     if inside {
         let at = blocks.start * kind.advance;
-        match taps {
+        match rows {
             [one] => {
                 for (index, out) in out.iter_mut().enumerate() {
                     let at = at + index * kind.advance;
@@ -110,7 +112,7 @@ fn fetched<const U: u8, const P: u8>(
                 }
             }
             [one, other] => {
-                let weights = [one, other].map(|tap| weight(tap.weight));
+                let weights = [one, other].map(|row| weight(row.weight));
                 for (index, out) in out.iter_mut().enumerate() {
                     let at = at + index * kind.advance;
                     // SAFETY: as above.
@@ -126,10 +128,10 @@ fn fetched<const U: u8, const P: u8>(
                 for (index, out) in out.iter_mut().enumerate() {
                     let at = at + index * kind.advance;
                     let mut sum = begin;
-                    for tap in taps {
+                    for row in rows {
                         // SAFETY: as above.
-                        let a = unsafe { sixteen::<U, P>(kind, &tables, frame, tap.at + at) };
-                        sum = _mm256_add_epi16(sum, high(a, weight(tap.weight)));
+                        let a = unsafe { sixteen::<U, P>(kind, &tables, frame, row.at + at) };
+                        sum = _mm256_add_epi16(sum, high(a, weight(row.weight)));
                     }
                     store_block(out, sum);
                 }
@@ -138,15 +140,15 @@ fn fetched<const U: u8, const P: u8>(
     }
     for (block, out) in (whole..blocks.end).zip(ends) {
         let mut sum = begin;
-        for tap in taps {
+        for row in rows {
             let mut end = [0; REACH];
-            let row = frame.get(tap.at..tap.at + kind.span).unwrap_or_default();
-            kind.copy(row, block, &mut end);
+            let bytes = frame.get(row.at..row.at + kind.span).unwrap_or_default();
+            kind.copy(bytes, block, &mut end);
             // SAFETY: windows reach no further than `REACH`, which `Fetch::new` checked.
             let sample = unsafe { sixteen::<U, P>(kind, &tables, &end, 0) };
-            sum = match taps.len() {
+            sum = match rows.len() {
                 1 => halved(sample),
-                _ => _mm256_add_epi16(sum, high(sample, weight(tap.weight))),
+                _ => _mm256_add_epi16(sum, high(sample, weight(row.weight))),
             };
         }
         store_block(out, sum);

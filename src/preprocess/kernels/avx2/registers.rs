@@ -1,24 +1,14 @@
-//! The kernels for x86-64 with AVX2, FMA and F16C: by strips, and straight from the frame.
-#![allow(unsafe_code)]
+//! Loads and products that several steps share.
 
-mod across;
-mod colours;
-mod direct;
-mod down;
-
-pub(super) use across::across;
-pub(super) use direct::{Eights, direct};
-pub(super) use down::down;
-
-use super::GROUP;
+use crate::preprocess::kernels::sizes::GROUP;
 use std::arch::asm;
 use std::arch::x86_64::{
-    __m256i, _mm_loadu_si128, _mm256_castsi128_si256, _mm256_inserti128_si256, _mm256_loadu_si256,
-    _mm256_set1_epi16, _mm256_srli_epi16,
+    __m256i, _mm_loadu_si128, _mm256_castsi128_si256, _mm256_cvtepi32_ps, _mm256_inserti128_si256,
+    _mm256_loadu_si256, _mm256_set1_epi16, _mm256_srli_epi16, _mm256_storeu_ps,
 };
 
 /// Whether this machine has the instructions. No processor has AVX2 without F16C; an emulated one may.
-pub(super) fn is_available() -> bool {
+pub(in crate::preprocess::kernels) fn is_available() -> bool {
     is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("fma")
         && is_x86_feature_detected!("f16c")
@@ -28,7 +18,7 @@ pub(super) fn is_available() -> bool {
 /// the same, the compiler makes several times as many, on 32 bits.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn high(samples: __m256i, weight: __m256i) -> __m256i {
+pub(super) fn high(samples: __m256i, weight: __m256i) -> __m256i {
     let products;
     // SAFETY: AVX2 is there, and the instruction reads and writes these registers alone.
     unsafe {
@@ -45,7 +35,7 @@ fn high(samples: __m256i, weight: __m256i) -> __m256i {
 
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn weight(weight: u16) -> __m256i {
+pub(super) fn weight(weight: u16) -> __m256i {
     _mm256_set1_epi16(weight.cast_signed())
 }
 
@@ -55,7 +45,7 @@ fn weight(weight: u16) -> __m256i {
 /// Both lie inside `bytes`.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn halves(bytes: &[u8], low: usize, high: usize) -> __m256i {
+pub(super) unsafe fn halves(bytes: &[u8], low: usize, high: usize) -> __m256i {
     // SAFETY: inside `bytes`, by this function's requirement.
     let low = unsafe { bytes.as_ptr().add(low) };
     // SAFETY: as above.
@@ -70,13 +60,22 @@ unsafe fn halves(bytes: &[u8], low: usize, high: usize) -> __m256i {
 /// Of sixteen bits the upper fifteen.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn halved(value: __m256i) -> __m256i {
+pub(super) fn halved(value: __m256i) -> __m256i {
     _mm256_srli_epi16::<1>(value)
 }
 
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn load_words(lanes: &[i32; GROUP]) -> __m256i {
+pub(super) fn load_words(lanes: &[i32; GROUP]) -> __m256i {
     // SAFETY: 32 readable bytes; the load needs no alignment.
     unsafe { _mm256_loadu_si256(lanes.as_ptr().cast()) }
+}
+
+/// The sums of a group as numbers.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn store_numbers(out: &mut [f32; GROUP], sums: __m256i) {
+    let numbers = _mm256_cvtepi32_ps(sums);
+    // SAFETY: 32 writable bytes; the store needs no alignment.
+    unsafe { _mm256_storeu_ps(out.as_mut_ptr(), numbers) }
 }

@@ -1,6 +1,7 @@
 //! How sixteen samples are fetched from a row, whatever the format: tables of bytes.
 
-use super::{BLOCK, Tile};
+use super::sizes::BLOCK;
+use super::tiles::Tile;
 use crate::frame::{Sample, Store};
 use crate::preprocess::sampling::Sampling;
 use std::ops::Range;
@@ -137,7 +138,7 @@ impl Fetch {
         })
     }
 
-    /// Which strip of [`super::Strips::across`] it is.
+    /// Which of the tables of [`super::horizontal`] it has: those of samples of each column, or of each two.
     pub(super) const fn class(&self) -> usize {
         self.px - 1
     }
@@ -154,7 +155,7 @@ impl Fetch {
     /// The blocks before this one lie inside the row with all that their windows reach.
     pub(super) const fn whole(&self) -> usize {
         match self.span.checked_sub(self.reach) {
-            Some(room) => room / self.advance + 1,
+            Some(rest) => rest / self.advance + 1,
             None => 0,
         }
     }

@@ -46,7 +46,7 @@ proptest! {
         // The first one again at the end: nothing is left of those between.
         for (from, size) in parts.iter().chain(&parts[..1]) {
             let part = part(&case, *from, *size);
-            moved.aim(part).unwrap();
+            moved.set_region(part).unwrap();
             let mut of_part = *preparation;
             of_part.view.region_px = Some(part);
             let made = Plan::prepared(format, info, &of_part).unwrap();
@@ -71,9 +71,9 @@ fn a_clone_of_a_plan_has_as_much_room_to_be_moved_in() {
     let info = tensor(128, 128, 3, TensorType::F32);
     let mut preparation = simple(Fit::Letterbox, Resample::Bilinear);
     let mut plan = Plan::movable(&format, &info, &preparation).unwrap();
-    plan.aim([0, 0, 128, 1000]).unwrap();
+    plan.set_region([0, 0, 128, 1000]).unwrap();
     let mut clone = plan.clone();
-    clone.aim([0, 0, 1000, 128]).unwrap();
+    clone.set_region([0, 0, 1000, 128]).unwrap();
     preparation.view.region_px = Some([0, 0, 1000, 128]);
     let made = Plan::prepared(&format, &info, &preparation).unwrap();
     assert_eq!(clone.kernel(), made.kernel());
@@ -93,7 +93,7 @@ fn a_part_that_reaches_beyond_the_view_is_cut_and_one_outside_it_is_refused() {
     let mut preparation = simple(Fit::Letterbox, Resample::Bilinear);
     preparation.view.region_px = Some([100, 100, 400, 300]);
     let mut plan = Plan::movable(&format, &info, &preparation).unwrap();
-    plan.aim([450, 350, 200, 200]).unwrap();
+    plan.set_region([450, 350, 200, 200]).unwrap();
     assert_eq!(plan.to_camera(0.0, 0.0), [450.0, 350.0]);
     assert_eq!(plan.to_camera(1.0, 1.0), [500.0, 400.0]);
     let before = plan.clone();
@@ -103,12 +103,12 @@ fn a_part_that_reaches_beyond_the_view_is_cut_and_one_outside_it_is_refused() {
         [200, 200, 0, 9],
         [u32::MAX; 4],
     ] {
-        assert_eq!(plan.aim(part).unwrap_err().part_px, part);
+        assert_eq!(plan.set_region(part).unwrap_err().region_px, part);
         assert_eq!(plan, before);
     }
     let mut fixed = Plan::prepared(&format, &info, &preparation).unwrap();
     assert!(
-        fixed.aim([200, 200, 50, 50]).is_err(),
+        fixed.set_region([200, 200, 50, 50]).is_err(),
         "it has no room to be moved"
     );
 }
@@ -121,8 +121,8 @@ fn where_a_part_has_too_many_pixels_for_the_fast_kernels_the_plain_one_serves_an
     let mut plan = Plan::movable(&format, &info, &simple(Fit::Stretch, Resample::Area)).unwrap();
     assert_eq!(plan.kernel(), Kernel::Scalar);
     assert!(plan.clone().with_kernel(Kernel::Portable).is_none());
-    plan.aim([1024, 1024, 900, 900]).unwrap();
+    plan.set_region([1024, 1024, 900, 900]).unwrap();
     assert_ne!(plan.kernel(), Kernel::Scalar);
-    plan.aim([0, 0, 2048, 2048]).unwrap();
+    plan.set_region([0, 0, 2048, 2048]).unwrap();
     assert_eq!(plan.kernel(), Kernel::Scalar);
 }

@@ -1,12 +1,12 @@
 //! The kernels against a plain computation in f64, written from the standards and not from the kernels.
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Small pixel coordinates.
 
-mod aim;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod direct;
 mod reference;
 mod refusals;
-mod sideways;
+mod regions;
+mod transposed;
 mod values;
 
 use super::{Kernel, Plan, PlanError, Preparation, RunError};
@@ -426,12 +426,13 @@ fn simple(fit: Fit, resample: Resample) -> Preparation {
 
 #[test]
 fn each_format_is_right_at_its_least_size_odd_sizes_and_the_longest_rows_on_each_kernel() {
-    // Straight from the frame there is not every picture.
-    let by_strips = |kernels: &[Plan]| {
+    // Straight from the frame there is not every image.
+    let direct = [Kernel::Avx2Direct, Kernel::NeonDirect];
+    let by_row_buffers = |kernels: &[Plan]| {
         let of = kernels.iter().map(Plan::kernel);
-        of.filter(|kernel| *kernel != Kernel::Avx2Direct).count()
+        of.filter(|kernel| !direct.contains(kernel)).count()
     };
-    let fast = by_strips(&kernels(&demo()));
+    let fast = by_row_buffers(&kernels(&demo()));
     let mut runs = 0;
     for pixel in PixelFormat::RAW {
         for (width, height, padding) in [
@@ -469,7 +470,7 @@ fn each_format_is_right_at_its_least_size_odd_sizes_and_the_longest_rows_on_each
                 } else {
                     10_000
                 };
-                let found = by_strips(&kernels);
+                let found = by_row_buffers(&kernels);
                 assert!(found == fast || width > wide, "{pixel:?} {width}");
                 runs += found;
             }
@@ -672,13 +673,13 @@ fn the_fastest_kernel_of_the_machine_is_chosen_and_tested() {
         .map(|plan| plan.kernel().name())
         .collect();
     #[cfg(target_arch = "x86_64")]
-    if direct::has_avx2() {
+    if direct::is_available() {
         assert_eq!(names, ["avx2-direct", "avx2", "portable", "scalar"]);
     } else {
         assert_eq!(names, ["portable", "scalar"]);
     }
     #[cfg(target_arch = "aarch64")]
-    assert_eq!(names, ["neon", "portable", "scalar"]);
+    assert_eq!(names, ["neon-direct", "neon", "portable", "scalar"]);
     assert_eq!(demo().kernel().name(), names[0]);
 }
 

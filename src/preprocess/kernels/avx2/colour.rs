@@ -1,97 +1,108 @@
-//! Mixtures to pixels, eight at once.
+//! Filtered samples to pixels, eight at once.
 
 use crate::infer::TensorType;
-use crate::preprocess::plan::Plan;
-use crate::preprocess::strip::mixtures::Mixtures;
-use crate::preprocess::strip::{Channel, GROUP, Out, Strips};
+use crate::preprocess::kernels::gains::Gains;
+use crate::preprocess::kernels::output_line::PlaneParts;
+use crate::preprocess::kernels::scratch::Filtered;
+use crate::preprocess::kernels::sizes::{BATCH, GROUP};
+use crate::preprocess::kernels::tables::Tables;
+use crate::preprocess::layout::TensorLayout;
 use std::arch::x86_64::{
     __m256, __m256i, _MM_FROUND_TO_NEAREST_INT, _mm_setr_epi8, _mm_shuffle_epi8, _mm_storeu_si128,
-    _mm256_and_si256, _mm256_castsi256_si128, _mm256_cvtepi32_ps, _mm256_cvtps_epi32,
-    _mm256_cvtps_ph, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps,
-    _mm256_min_ps, _mm256_or_si256, _mm256_permute2f128_ps, _mm256_set1_epi32, _mm256_set1_ps,
+    _mm256_and_si256, _mm256_castsi256_si128, _mm256_cvtps_epi32, _mm256_cvtps_ph,
+    _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps,
+    _mm256_or_si256, _mm256_permute2f128_ps, _mm256_set1_epi32, _mm256_set1_ps,
     _mm256_setzero_si256, _mm256_shuffle_ps, _mm256_slli_epi32, _mm256_storeu_ps,
     _mm256_storeu_si256,
 };
 
-/// What makes pixels of mixtures: as many as it is given bytes for.
-pub(super) fn colours_of(strips: &Strips, plan: &Plan) -> impl Fn(&Mixtures, Out<'_>) {
-    let run = match (strips.fetches.len(), plan.channels, plan.planes) {
-        (1, 1, _) => colours::<1, 1, 1>,
-        (1, _, 1) => colours::<1, 3, 1>,
-        (1, _, _) => colours::<1, 3, 3>,
-        (3, 1, _) => colours::<3, 1, 1>,
-        (3, _, 1) => colours::<3, 3, 1>,
-        (3, _, _) => colours::<3, 3, 3>,
-        (_, 1, _) => colours::<4, 1, 1>,
-        (_, _, 1) => colours::<4, 3, 1>,
-        (_, _, _) => colours::<4, 3, 3>,
+/// What makes pixels of filtered samples: as many as it is given bytes for, at most a batch.
+pub(super) fn colour(tables: &Tables, layout: &TensorLayout) -> impl Fn(&Filtered, PlaneParts<'_>) {
+    let run = match (tables.fetches.len(), layout.channels, layout.planes) {
+        (1, 1, _) => colours_as::<1, 1, 1>(layout.kind),
+        (1, _, 1) => colours_as::<1, 3, 1>(layout.kind),
+        (1, _, _) => colours_as::<1, 3, 3>(layout.kind),
+        (3, 1, _) => colours_as::<3, 1, 1>(layout.kind),
+        (3, _, 1) => colours_as::<3, 3, 1>(layout.kind),
+        (3, _, _) => colours_as::<3, 3, 3>(layout.kind),
+        (_, 1, _) => colours_as::<4, 1, 1>(layout.kind),
+        (_, _, 1) => colours_as::<4, 3, 1>(layout.kind),
+        (_, _, _) => colours_as::<4, 3, 3>(layout.kind),
     };
     // SAFETY: a plan takes these kernels only after `is_available` said so.
-    move |mixtures, out| unsafe { run(&strips.channels, plan.kind, mixtures, out) }
+    move |filtered, out| unsafe { run(&tables.gains, filtered, out) }
 }
+
+/// What makes pixels of filtered samples.
+type Run = unsafe fn(&[Gains; 3], &Filtered, PlaneParts<'_>);
+
+/// Of `S` samples `C` channels in `P` planes.
+const fn colours_as<const S: usize, const C: usize, const P: usize>(kind: TensorType) -> Run {
+    match kind {
+        TensorType::F32 => colours::<S, C, P, FLOATS>,
+        TensorType::F16 => colours::<S, C, P, HALVES>,
+        TensorType::U8 | TensorType::I8 => colours::<S, C, P, BYTES>,
+    }
+}
+
+/// What is stored, by the bytes of it.
+const FLOATS: usize = 4;
+const HALVES: usize = 2;
+const BYTES: usize = 1;
 
 /// Writes pixels of `S` samples, `C` channels and `P` planes: as many as `out` has bytes for. Nothing is called for
 /// them, so that what stays the same stays in registers.
 #[target_feature(enable = "avx2,fma,f16c")]
-fn colours<const S: usize, const C: usize, const P: usize>(
-    channels: &[Channel; 3],
-    kind: TensorType,
-    mixtures: &Mixtures,
-    out: Out<'_>,
+fn colours<const S: usize, const C: usize, const P: usize, const K: usize>(
+    gains: &[Gains; 3],
+    filtered: &Filtered,
+    out: PlaneParts<'_>,
 ) {
     let mut ones = [_mm256_set1_ps(0.0); C];
     let mut limits = [[_mm256_set1_ps(0.0); 2]; C];
-    let mut gains = [[_mm256_set1_ps(0.0); S]; C];
-    for (index, channel) in channels.iter().enumerate().take(C) {
-        ones[index] = _mm256_set1_ps(channel.one);
-        limits[index] = [_mm256_set1_ps(channel.low), _mm256_set1_ps(channel.high)];
-        for (gain, number) in gains[index].iter_mut().zip(channel.gain) {
-            *gain = _mm256_set1_ps(number);
+    let mut factors = [[_mm256_set1_ps(0.0); S]; C];
+    for channel in 0..C {
+        let gains = &gains[channel];
+        ones[channel] = _mm256_set1_ps(gains.one);
+        limits[channel] = [_mm256_set1_ps(gains.low), _mm256_set1_ps(gains.high)];
+        for sample in 0..S {
+            factors[channel][sample] = _mm256_set1_ps(gains.gain[sample]);
         }
     }
-    let [first, second, third] = out.map(|out| out.chunks_exact_mut(GROUP * C / P * kind.bytes()));
-    let mut others = [second, third];
-    let mixtures = mixtures.each_ref().map(|of| of.0.as_chunks().0);
-    for (index, out) in first.take(mixtures[0].len()).enumerate() {
+    let [first, second, third] = out;
+    let bytes = GROUP * C / P * K;
+    let mut second = second.chunks_exact_mut(bytes);
+    let mut third = third.chunks_exact_mut(bytes);
+    for (index, out) in (0..BATCH).zip(first.chunks_exact_mut(bytes)) {
         let mut numbers = [_mm256_set1_ps(0.0); S];
         for sample in 0..S {
-            numbers[sample] = load_numbers(&mixtures[sample][index]);
+            numbers[sample] = load_numbers(&filtered[sample].0[index]);
         }
         let mut values = [_mm256_set1_ps(0.0); C];
         for channel in 0..C {
             let mut sum = ones[channel];
             for sample in 0..S {
-                sum = _mm256_fmadd_ps(gains[channel][sample], numbers[sample], sum);
+                sum = _mm256_fmadd_ps(factors[channel][sample], numbers[sample], sum);
             }
             let [low, high] = limits[channel];
             values[channel] = _mm256_min_ps(_mm256_max_ps(sum, low), high);
         }
         if P == 1 {
-            store::<C>(kind, values, out);
-            continue;
-        }
-        store::<1>(kind, [values[0]], out);
-        for (out, value) in others.iter_mut().zip(&values[1..]) {
-            store::<1>(kind, [*value], out.next().unwrap_or_default());
+            store::<C, K>(values, out);
+        } else {
+            store::<1, K>([values[0]], out);
+            store::<1, K>([values[1 % C]], second.next().unwrap_or_default());
+            store::<1, K>([values[2 % C]], third.next().unwrap_or_default());
         }
     }
-}
-
-/// The mixtures of a group as numbers.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn put_numbers(out: &mut [f32; GROUP], mixed: __m256i) {
-    let numbers = _mm256_cvtepi32_ps(mixed);
-    // SAFETY: 32 writable bytes; the store needs no alignment.
-    unsafe { _mm256_storeu_ps(out.as_mut_ptr(), numbers) }
 }
 
 /// Writes eight pixels: `out` has exactly their bytes.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn store<const C: usize>(kind: TensorType, value: [__m256; C], out: &mut [u8]) {
-    match (kind, C) {
-        (TensorType::F32, 3) => {
+fn store<const C: usize, const K: usize>(value: [__m256; C], out: &mut [u8]) {
+    match (K, C) {
+        (FLOATS, 3) => {
             if let ([a, b, c], []) = out.as_chunks_mut() {
                 let [x, y, z] = interleave([value[0], value[1 % C], value[2 % C]]);
                 store_ps(a, x);
@@ -99,12 +110,12 @@ fn store<const C: usize>(kind: TensorType, value: [__m256; C], out: &mut [u8]) {
                 store_ps(c, z);
             }
         }
-        (TensorType::F32, _) => {
+        (FLOATS, _) => {
             if let Ok(out) = out.try_into() {
                 store_ps(out, value[0]);
             }
         }
-        (TensorType::F16, 3) => {
+        (HALVES, 3) => {
             if let ([a, b, c], []) = out.as_chunks_mut() {
                 let [x, y, z] = interleave([value[0], value[1 % C], value[2 % C]]);
                 store_halves(a, x);
@@ -112,12 +123,12 @@ fn store<const C: usize>(kind: TensorType, value: [__m256; C], out: &mut [u8]) {
                 store_halves(c, z);
             }
         }
-        (TensorType::F16, _) => {
+        (HALVES, _) => {
             if let Ok(out) = out.try_into() {
                 store_halves(out, value[0]);
             }
         }
-        (TensorType::U8 | TensorType::I8, _) => {
+        _ => {
             let mut words = _mm256_setzero_si256();
             for channel in (0..C).rev() {
                 let byte = quantised(value[channel]);

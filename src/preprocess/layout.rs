@@ -1,6 +1,7 @@
 //! Where the image's pixels lie in the input tensor, and how they are stored.
 
-use crate::infer::{Half, TensorType};
+use crate::infer::TensorType;
+use half::f16;
 
 /// Longest side of an input tensor.
 pub(super) const MAX_SIDE: usize = 4096;
@@ -85,7 +86,7 @@ impl TensorLayout {
     pub(super) fn write_element(&self, value: f32, out: &mut [u8]) {
         match self.kind {
             TensorType::F32 => out.copy_from_slice(&value.to_ne_bytes()),
-            TensorType::F16 => out.copy_from_slice(&Half::nearest(value).to_ne_bytes()),
+            TensorType::F16 => out.copy_from_slice(&f16::from_f32(value).to_ne_bytes()),
             TensorType::U8 | TensorType::I8 => out.fill(quantise(value)),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::board::BoxUnit;
-use crate::infer::Half;
+use half::f16;
 
 /// Repeatable numbers of `least..=greatest`, every 97th none or beyond half precision.
 fn numbers(count: usize, [least, greatest]: [f32; 2], seed: u64) -> Vec<f32> {
@@ -33,7 +33,7 @@ fn alike(
     outputs: &[(TensorInfo, Vec<f32>)],
 ) -> (Detections, DecodeStats) {
     let halves =
-        |values: &[f32]| -> Vec<Half> { values.iter().map(|&v| Half::nearest(v)).collect() };
+        |values: &[f32]| -> Vec<f16> { values.iter().map(|&v| f16::from_f32(v)).collect() };
     let results = [TensorType::F16, TensorType::F32].map(|kind| {
         let infos: Vec<TensorInfo> = outputs
             .iter()
@@ -49,7 +49,12 @@ fn alike(
                     .iter()
                     .flat_map(|h| h.to_ne_bytes())
                     .collect(),
-                _ => bytes(&halves(values).iter().map(|h| h.real()).collect::<Vec<_>>()),
+                _ => bytes(
+                    &halves(values)
+                        .iter()
+                        .map(|h| h.to_f32())
+                        .collect::<Vec<_>>(),
+                ),
             })
             .collect();
         for (info, stored) in infos.iter().zip(&stored) {
@@ -138,7 +143,7 @@ fn float16_classes_are_probabilities_or_logits_and_refused_where_they_are_no_num
     assert_eq!(detections[0].class, 1);
     assert_eq!(
         detections[0].score,
-        Half::nearest(0.7).real(),
+        f16::from_f32(0.7).to_f32(),
         "taken as it is"
     );
     let (detections, _) = alike(&CLASSES, &input, &classes([1.0, 2.0, 4.0]));

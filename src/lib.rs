@@ -5,7 +5,7 @@
 //! ```text
 //!              board profile ──────────────► appliance: arm, spawn, supervise, join, report
 //!                                                │
-//!  camera ─► capture ─► frame ─► ring ─► infer ─┬┴► (decode) ─► preprocess ─► sys::tflite ─► postprocess ─► event
+//!  camera ─► capture ─► frame ─► ring ─► infer ─┬┴► (jpeg) ─►   preprocess ─► sys::tflite ─► postprocess ─► event
 //!  (V4L2)    dequeue    header   newest  which  │   MJPEG       one pass      the model      boxes, NMS     │
 //!                       + slot   wins    camera │               to tensor                                   ▼
 //!              ▲                   │            └── ledger, latency: every frame ends                    record,
@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Dependencies point left, and a test holds them there:
-//! `units limits <- sync <- frame ring ledger latency profile <- resources capture decode preprocess infer postprocess
+//! `units limits <- sync <- frame ring ledger latency profile <- resources capture jpeg preprocess infer postprocess
 //! event record <- sys <- appliance <- cli <- main`. Stages do not import each other, except for the
 //! type that is handed over. `unsafe` stands in `sys`, in the frame core and the sources' slot memory, and in
 //! the SIMD kernels; each block says why it holds.
@@ -47,7 +47,7 @@ pub mod capture;
 pub mod infer;
 
 #[cfg(not(loom))]
-pub mod decode;
+pub mod jpeg;
 
 #[cfg(not(loom))]
 pub mod preprocess;

@@ -144,7 +144,7 @@ fn frames_become_detections_without_a_heap_call() {
     for plan in &mut moved {
         for step in 0..40 {
             let part = [step * 48, step * 27, 8 + step * 20, 1080 - step * 26];
-            plan.aim(part).unwrap();
+            plan.set_region(part).unwrap();
             plan.run(&frame, fixed.input_bytes()).unwrap();
         }
     }

@@ -14,10 +14,10 @@ use pinsight::capture::stream::jpeg_frames::JpegFrames;
 use pinsight::capture::stream::mjpeg::size_px;
 use pinsight::capture::stream::raw_frames::{Layout, RawFrames};
 use pinsight::capture::stream::y4m::Header;
-use pinsight::decode::{Damage, Jpeg, Samples, Sampling, flat};
 use pinsight::frame::{
     Colour, FrameFacts, FrameHeader, FrameMeta, HeaderFault, PixelFormat, StreamFormat,
 };
+use pinsight::jpeg::{Damage, Jpeg, Samples, Sampling, flat};
 use pinsight::profile;
 use pinsight::record::{FileHeader, FrameResult, RECORD_BYTES, ReadError, Reading, Recording};
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -15,7 +15,7 @@ const ROWS: &[&[&str]] = &[
     &[
         "resources",
         "capture",
-        "decode",
+        "jpeg",
         "preprocess",
         "infer",
         "postprocess",

@@ -5,12 +5,10 @@
 
 mod allowance;
 mod fixed;
-mod half;
 mod scheduler;
 
 pub use allowance::Allowance;
 pub use fixed::{FixedEngine, FixedEngineError};
-pub use half::Half;
 pub use scheduler::{Choice, Pace, Scheduler, Seen, Share};
 
 use crate::limits::MAX_OUTPUTS;

@@ -1,7 +1,8 @@
 //! An output tensor's elements as real values.
 
 use super::DecodeError;
-use crate::infer::{Half, TensorInfo, TensorType};
+use crate::infer::{TensorInfo, TensorType};
+use half::f16;
 
 /// Logits beyond are as good as certain; the exponential stays finite.
 const MAX_LOGIT: f32 = 100.0;
@@ -93,7 +94,7 @@ impl View<'_> {
                 .as_chunks()
                 .0
                 .get(index)
-                .map_or(f32::NAN, |&b| Half::from_ne_bytes(b).real()),
+                .map_or(f32::NAN, |&b| f16::from_ne_bytes(b).to_f32()),
             TensorType::U8 => byte().map_or(f32::NAN, |b| self.values.real(i32::from(b))),
             TensorType::I8 => {
                 byte().map_or(f32::NAN, |b| self.values.real(i32::from(b.cast_signed())))

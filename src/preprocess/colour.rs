@@ -2,8 +2,9 @@
 
 use super::sampling::Sampling;
 use crate::frame::{Colour, Component, Encoding, MAX_SAMPLES, Quantization, Sample};
-use crate::infer::{Half, TensorInfo, TensorType};
+use crate::infer::{TensorInfo, TensorType};
 use crate::profile::{Channels, InputRange};
+use half::f16;
 
 /// The sum of `gain * sample` over a pixel's samples, plus `one`, then clamped: one channel of one pixel,
 /// in the tensor's stored units.
@@ -40,7 +41,7 @@ const fn luma_weights(encoding: Encoding) -> (f64, f64) {
 pub(super) const fn stored_range(kind: TensorType) -> (f64, f64) {
     match kind {
         TensorType::F32 => (f32::MIN as f64, f32::MAX as f64),
-        TensorType::F16 => (-Half::MAX as f64, Half::MAX as f64),
+        TensorType::F16 => (f16::MIN.to_f64_const(), f16::MAX.to_f64_const()),
         TensorType::U8 => (0.0, 255.0),
         TensorType::I8 => (-128.0, 127.0),
     }

@@ -1,6 +1,6 @@
 //! What can go wrong between a frame and a tensor.
 
-use super::plan::MAX_SIDE;
+use super::layout::MAX_SIDE;
 use std::fmt;
 
 /// A camera's format and a tensor that do not go together. Found while arming.
@@ -18,7 +18,7 @@ pub enum PlanError {
         /// The stream's format.
         found: &'static str,
     },
-    /// The camera's picture has too few pixels to mix two each way.
+    /// The camera's image has too few pixels to mix two each way.
     Picture {
         /// Width in pixels.
         width_px: u32,
@@ -34,18 +34,18 @@ pub enum PlanError {
         /// Bytes of one row.
         needed_bytes: u64,
     },
-    /// The driver's buffer is smaller than its picture.
+    /// The driver's buffer is smaller than its image.
     Buffer {
         /// The stream's buffer size.
         found_bytes: u32,
-        /// Bytes up to the picture's last sample.
+        /// Bytes up to the image's last sample.
         needed_bytes: u64,
     },
-    /// The region does not lie inside the picture.
+    /// The region does not lie inside the image.
     Region {
         /// Left edge, upper edge, width and height.
         found_px: [u32; 4],
-        /// Width and height of the picture.
+        /// Width and height of the image.
         picture_px: [u32; 2],
     },
     /// Black and white of the input range are equal or not finite.
@@ -150,33 +150,33 @@ impl fmt::Display for PlanError {
 
 impl std::error::Error for PlanError {}
 
-/// A part of a picture that cannot be shown. Hot path: `Copy`.
+/// A region of the image that cannot be shown. Hot path: `Copy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AimError {
-    /// Left edge, upper edge, width and height of the part.
-    pub part_px: [u32; 4],
+pub struct RegionError {
+    /// Left edge, upper edge, width and height of the region.
+    pub region_px: [u32; 4],
 }
 
-impl fmt::Display for AimError {
+impl fmt::Display for RegionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
             "part of the picture: found {:?}, expected some of what the camera's `region` shows",
-            self.part_px
+            self.region_px
         )
     }
 }
 
-impl std::error::Error for AimError {}
+impl std::error::Error for RegionError {}
 
 /// A frame that could not be turned into a tensor. Hot path: `Copy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunError {
-    /// The frame ends before the picture does.
+    /// The frame ends before the image does.
     FrameShort {
         /// Bytes of the frame.
         found_bytes: usize,
-        /// Bytes up to the picture's last sample.
+        /// Bytes up to the image's last sample.
         needed_bytes: usize,
     },
     /// The tensor is not the one that the plan was made for.

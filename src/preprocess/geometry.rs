@@ -1,107 +1,104 @@
-//! Which part of a picture is looked at, and how it lies in the tensor.
+//! Which region of the image is shown, and how it lies in the tensor.
 
 use super::colour::single;
+use super::fault::PlanError;
+use super::filter_weights::{Extent, FilterWeights};
+use super::layout::ImageRect;
+use super::mapping::Mapping;
 use super::sampling::Sampling;
-use super::taps::{Extent, Taps};
-use super::{Mapping, PlanError};
 use crate::frame::StreamFormat;
 use crate::profile::{Fit, Resample, View};
 
-/// Rectangle of the tensor that the picture fills, in tensor pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Picture {
-    pub x: usize,
-    pub y: usize,
-    pub width: usize,
-    pub height: usize,
-}
-
-/// What of a picture a plan shows, and how it lies in the tensor.
+/// What of the image a plan shows, and how it lies in the tensor.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Geometry {
     pub fit: Fit,
     pub resample: Resample,
     pub tensor_px: [usize; 2],
     pub camera_px: [u32; 2],
-    /// Along x and y of the grid: the first pixel that may be looked at, and how many there are.
-    pub seen: [[u32; 2]; 2],
-    /// Picture pixels, each way, of a pixel of the grid.
+    /// Along x and y of the grid: the first pixel that may be shown, and how many there are.
+    pub shown: [[u32; 2]; 2],
+    /// Image pixels, each way, of a pixel of the grid.
     pub block_px: u32,
-    pub sideways: bool,
+    pub is_transposed: bool,
     pub flipped: [bool; 2],
 }
 
 /// Where a part of the grid lies in the tensor.
-pub(super) struct Layout {
-    pub picture: Picture,
+pub(super) struct Placement {
+    pub image: ImageRect,
     /// Along the camera's rows, and along its columns.
     pub extents: [Extent; 2],
     pub mapping: Mapping,
 }
 
 impl Geometry {
-    /// Of a part of what may be looked at: first pixel and length along x and y of the grid.
-    pub(super) fn lay(&self, seen: [[u32; 2]; 2]) -> Layout {
+    /// Of a part of what may be shown: first pixel and length along x and y of the grid.
+    pub(super) fn place(&self, shown: [[u32; 2]; 2]) -> Placement {
         let &Self {
             fit,
             tensor_px,
-            sideways,
+            is_transposed,
             flipped,
             ..
         } = self;
         // Upright: as the tensor shows it.
-        let upright = |px: [f64; 2]| if sideways { [px[1], px[0]] } else { px };
+        let upright = |px: [f64; 2]| {
+            if is_transposed { [px[1], px[0]] } else { px }
+        };
         let block = f64::from(self.block_px);
-        let size = upright(seen.map(|[_, length]| f64::from(length) * block));
-        let picture = place(fit, size, tensor_px);
-        let shown = shown(fit, size, tensor_px);
-        // What is cut off is cut off at both ends alike, so turning the picture does not change it.
-        let part = upright([shown[0][0], shown[1][0]]);
-        let part_size = upright([shown[0][1], shown[1][1]]);
-        let counts = upright_counts(&picture, sideways);
+        let size = upright(shown.map(|[_, length]| f64::from(length) * block));
+        let image = image_rect(fit, size, tensor_px);
+        let visible = visible(fit, size, tensor_px);
+        // What is cut off is cut off at both ends alike, so turning the image does not change it.
+        let part = upright([visible[0][0], visible[1][0]]);
+        let part_size = upright([visible[0][1], visible[1][1]]);
+        let counts = upright_counts(&image, is_transposed);
         let extents = [0, 1].map(|axis| Extent {
-            first: seen[axis][0] as usize,
+            first: shown[axis][0] as usize,
             start: part[axis] / block,
             size: part_size[axis] / block,
-            length: seen[axis][1],
+            length: shown[axis][1],
             count: counts[axis],
             flipped: flipped[axis],
         });
         let mapping = Mapping::new(
             self.camera_px.map(exact),
             tensor_px.map(exact_side),
-            [exact_side(picture.x), exact_side(picture.y)],
-            [exact_side(picture.width), exact_side(picture.height)],
+            [exact_side(image.x), exact_side(image.y)],
+            [exact_side(image.width), exact_side(image.height)],
         );
         let mapping = mapping.of_view(
-            [0, 1].map(|axis| single(f64::from(seen[axis][0]) * block + part[axis])),
+            [0, 1].map(|axis| single(f64::from(shown[axis][0]) * block + part[axis])),
             part_size.map(single),
-            sideways,
+            is_transposed,
             flipped,
         );
-        Layout {
-            picture,
+        Placement {
+            image,
             extents,
             mapping,
         }
     }
 
-    /// Taps with room for whatever part is looked at.
-    pub(super) fn room(&self) -> [Taps; 2] {
+    /// No weights, with the capacity for whatever region is shown.
+    pub(super) fn weights_with_capacity(&self) -> [FilterWeights; 2] {
         let [width, height] = self.tensor_px;
-        let counts = if self.sideways {
+        let counts = if self.is_transposed {
             [height, width]
         } else {
             [width, height]
         };
-        [0, 1].map(|axis| Taps::with_room(self.seen[axis][1], counts[axis], self.resample))
+        [0, 1].map(|axis| {
+            FilterWeights::with_capacity(self.shown[axis][1], counts[axis], self.resample)
+        })
     }
 
-    /// The pixels of the grid that a part of the picture touches, of those that may be looked at; `None`
+    /// The pixels of the grid that a region of the image touches, of those that may be shown; `None`
     /// where there is none.
     pub(super) fn grid_of(&self, [x, y, width, height]: [u32; 4]) -> Option<[[u32; 2]; 2]> {
         let along = |axis: usize, first: u32, length: u32| {
-            let [least, count] = self.seen[axis];
+            let [least, count] = self.shown[axis];
             let from = (first / self.block_px).max(least);
             let to = first.checked_add(length)?.div_ceil(self.block_px);
             let to = to.min(least + count);
@@ -111,12 +108,12 @@ impl Geometry {
     }
 }
 
-/// Positions along the camera's rows and columns.
-const fn upright_counts(picture: &Picture, sideways: bool) -> [usize; 2] {
-    if sideways {
-        [picture.height, picture.width]
+/// Output pixels along the camera's rows and columns.
+const fn upright_counts(image: &ImageRect, is_transposed: bool) -> [usize; 2] {
+    if is_transposed {
+        [image.height, image.width]
     } else {
-        [picture.width, picture.height]
+        [image.width, image.height]
     }
 }
 
@@ -126,23 +123,23 @@ fn scaled(length: f64, scale: f64, limit: usize) -> usize {
     ((length * scale).round() as usize).clamp(1, limit)
 }
 
-/// Where a picture of `seen_px` lies in the tensor.
-fn place(fit: Fit, seen_px: [f64; 2], tensor_px: [usize; 2]) -> Picture {
+/// Where an image of `size_px` lies in the tensor.
+fn image_rect(fit: Fit, size_px: [f64; 2], tensor_px: [usize; 2]) -> ImageRect {
     let [width, height] = tensor_px;
     match fit {
-        Fit::Stretch | Fit::Crop => Picture {
+        Fit::Stretch | Fit::Crop => ImageRect {
             x: 0,
             y: 0,
             width,
             height,
         },
         Fit::Letterbox => {
-            let scale = (width as f64 / seen_px[0]).min(height as f64 / seen_px[1]);
+            let scale = (width as f64 / size_px[0]).min(height as f64 / size_px[1]);
             let (w, h) = (
-                scaled(seen_px[0], scale, width),
-                scaled(seen_px[1], scale, height),
+                scaled(size_px[0], scale, width),
+                scaled(size_px[1], scale, height),
             );
-            Picture {
+            ImageRect {
                 x: (width - w) / 2,
                 y: (height - h) / 2,
                 width: w,
@@ -152,16 +149,16 @@ fn place(fit: Fit, seen_px: [f64; 2], tensor_px: [usize; 2]) -> Picture {
     }
 }
 
-/// The part of a picture of `seen_px` that the tensor shows: start and size along x, and along y.
-fn shown(fit: Fit, seen_px: [f64; 2], tensor_px: [usize; 2]) -> [[f64; 2]; 2] {
+/// The part of an image of `size_px` that the tensor shows: start and size along x, and along y.
+fn visible(fit: Fit, size_px: [f64; 2], tensor_px: [usize; 2]) -> [[f64; 2]; 2] {
     let tensor = tensor_px.map(|px| px as f64);
     let scale = match fit {
-        Fit::Crop => (seen_px[0] / tensor[0]).min(seen_px[1] / tensor[1]),
-        Fit::Letterbox | Fit::Stretch => return seen_px.map(|size| [0.0, size]),
+        Fit::Crop => (size_px[0] / tensor[0]).min(size_px[1] / tensor[1]),
+        Fit::Letterbox | Fit::Stretch => return size_px.map(|size| [0.0, size]),
     };
     [0, 1].map(|axis| {
-        let size = (tensor[axis] * scale).min(seen_px[axis]);
-        [(seen_px[axis] - size) / 2.0, size]
+        let size = (tensor[axis] * scale).min(size_px[axis]);
+        [(size_px[axis] - size) / 2.0, size]
     })
 }
 
@@ -174,13 +171,13 @@ fn exact_side(value: usize) -> f32 {
     u16::try_from(value).map_or(f32::INFINITY, f32::from)
 }
 
-/// The part of the grid that is looked at: its first pixel and its length, along x and y.
-pub(super) fn seen(
+/// The part of the grid that may be shown: its first pixel and its length, along x and y.
+pub(super) fn shown(
     format: &StreamFormat,
     sampling: &Sampling,
     view: &View,
 ) -> Result<[[u32; 2]; 2], PlanError> {
-    // What the grid covers: the picture, or of a Bayer picture with odd sides what is in whole squares.
+    // What the grid covers: the image, or of a Bayer image with odd sides what is in whole squares.
     let grid = sampling.grid_px();
     let Some(found_px) = view.region_px else {
         return Ok(grid.map(|length| [0, length]));

@@ -1,6 +1,6 @@
 //! From the tensor's coordinates back to the camera's.
 
-/// Where the camera's picture lies in the input tensor.
+/// Where the camera's image lies in the input tensor.
 ///
 /// | coordinates | x | y |
 /// |---|---|---|
@@ -15,19 +15,19 @@ pub struct Mapping {
     span_px: [f32; 2],
     /// Camera coordinates of the tensor's corner.
     corner_px: [f32; 2],
-    /// The picture in the tensor: offset and size as shares of the tensor's sides.
-    picture: [[f32; 2]; 2],
+    /// The image in the tensor: offset and size as shares of the tensor's sides.
+    image: [[f32; 2]; 2],
 }
 
 impl Mapping {
     /// `camera_px` (width, height) lies in a tensor of `tensor_px`, `offset_px` tensor pixels from its
-    /// corner and `picture_px` tensor pixels large.
+    /// corner and `image_px` tensor pixels large.
     #[must_use]
     pub fn new(
         camera_px: [f32; 2],
         tensor_px: [f32; 2],
         offset_px: [f32; 2],
-        picture_px: [f32; 2],
+        image_px: [f32; 2],
     ) -> Self {
         let share = |px: [f32; 2]| [px[0] / tensor_px[0], px[1] / tensor_px[1]];
         let mapping = Self {
@@ -35,25 +35,25 @@ impl Mapping {
             along: [0, 1],
             span_px: [0.0; 2],
             corner_px: [0.0; 2],
-            picture: [share(offset_px), share(picture_px)],
+            image: [share(offset_px), share(image_px)],
         };
         mapping.of_view([0.0; 2], camera_px, false, [false; 2])
     }
 
-    /// The same place in the tensor, of the part of the camera's picture that starts at `start_px` and is
-    /// `size_px` large; `sideways` when the camera's x is the tensor's y; `flipped` along each camera axis
+    /// The same place in the tensor, of the part of the camera's image that starts at `start_px` and is
+    /// `size_px` large; `is_transposed` when the camera's x is the tensor's y; `flipped` along each camera axis
     /// that the tensor runs against.
     #[must_use]
     pub fn of_view(
         self,
         start_px: [f32; 2],
         size_px: [f32; 2],
-        sideways: bool,
+        is_transposed: bool,
         flipped: [bool; 2],
     ) -> Self {
-        let along = if sideways { [1, 0] } else { [0, 1] };
-        let [offset, picture] = self.picture;
-        let whole_px = [0, 1].map(|axis| size_px[axis] / picture[along[axis]]);
+        let along = if is_transposed { [1, 0] } else { [0, 1] };
+        let [offset, image] = self.image;
+        let whole_px = [0, 1].map(|axis| size_px[axis] / image[along[axis]]);
         let bar_px = [0, 1].map(|axis| offset[along[axis]] * whole_px[axis]);
         Self {
             along,
@@ -75,13 +75,13 @@ impl Mapping {
         }
     }
 
-    /// Width and height of the camera's picture.
+    /// Width and height of the camera's image.
     #[must_use]
     pub const fn camera_px(&self) -> [f32; 2] {
         self.camera_px
     }
 
-    /// A point of the tensor in camera pixels; outside the picture when it lies in a bar.
+    /// A point of the tensor in camera pixels; outside the image when it lies in a bar.
     #[must_use]
     pub fn to_camera(&self, x: f32, y: f32) -> [f32; 2] {
         let point = [x, y];
@@ -96,7 +96,7 @@ impl Mapping {
     }
 
     /// A box of the tensor in camera pixels: its left and upper edge, width and height there. Which corner
-    /// that is depends on how the picture is turned.
+    /// that is depends on how the image is turned.
     #[must_use]
     pub fn box_to_camera(&self, left: f32, top: f32, right: f32, bottom: f32) -> [f32; 4] {
         let (one, other) = (self.to_camera(left, top), self.to_camera(right, bottom));
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_turned_and_mirrored_part_is_turned_back() {
-        // The right half of a picture of 200 x 100, turned clockwise: its left edge is the tensor's top.
+        // The right half of a image of 200 x 100, turned clockwise: its left edge is the tensor's top.
         let whole = Mapping::new([200.0, 100.0], [64.0, 64.0], [0.0; 2], [64.0; 2]);
         let turned = whole.of_view([100.0, 0.0], [100.0; 2], true, [false, true]);
         assert_eq!(turned.to_camera(0.0, 0.0), [100.0, 100.0]);

@@ -1,73 +1,19 @@
 //! The plan of one camera for one tensor.
 
 use super::colour::{Conversion, stored, stored_range};
-use super::geometry::{Geometry, Picture, seen};
+use super::fault::{PlanError, RegionError, RunError};
+use super::filter_weights::{FilterWeights, MAX_WEIGHTS};
+use super::geometry::{Geometry, shown};
+use super::kernels::{Kernel, Kernels};
+use super::layout::{MAX_SIDE, TensorLayout};
+use super::mapping::Mapping;
 use super::sampling::Sampling;
-use super::strip::Strips;
-use super::taps::{MOST_TAPS, Taps};
-use super::{AimError, Mapping, PlanError, RunError, scalar};
+use super::scalar::Reference;
 use crate::frame::StreamFormat;
-use crate::infer::{Half, PictureShape, TensorInfo, TensorType};
+use crate::infer::{PictureShape, TensorInfo};
 use crate::profile::{Channels, Fit, InputRange, Resample, View};
 
-/// Longest side of an input tensor.
-pub(super) const MAX_SIDE: usize = 4096;
-
-/// Most bytes of a pixel: three float32 numbers.
-pub(super) const MOST_PIXEL_BYTES: usize = 12;
-
-/// The code that runs a plan. The fast kernels add the same whole numbers and differ from each other in the
-/// last bits of the colours; but [`Kernel::Avx512Direct`] rounds once where they round twice. All are less than
-/// a tenth of a step of 1/255 from the plain one; of `area` less than a whole one, where 64 rows of one colour are
-/// made one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kernel {
-    /// Plain Rust in double precision, on every machine: slow, and what the others are held against.
-    Scalar,
-    /// Plain Rust in whole numbers, on every machine.
-    Portable,
-    /// x86-64 with AVX2 and FMA.
-    Avx2,
-    /// The same, straight from the frame: samples of one byte, at most two rows and two columns a pixel, in a row
-    /// of at least sixteen bytes; not enlarged.
-    Avx2Direct,
-    /// The same with the AVX-512 of Ice Lake, Zen 4 and later: BW, VL, VBMI and VNNI.
-    Avx512,
-    /// The same, straight from the frame: as [`Kernel::Avx2Direct`], but columns lie close enough together, in a row
-    /// of at least 64 bytes.
-    Avx512Direct,
-    /// 64-bit ARM.
-    Neon,
-}
-
-impl Kernel {
-    /// Every kernel, the fastest first.
-    pub const ALL: [Self; 7] = [
-        Self::Avx512Direct,
-        Self::Avx2Direct,
-        Self::Avx512,
-        Self::Avx2,
-        Self::Neon,
-        Self::Portable,
-        Self::Scalar,
-    ];
-
-    /// Its name in logs.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Scalar => "scalar",
-            Self::Portable => "portable",
-            Self::Avx2 => "avx2",
-            Self::Avx2Direct => "avx2-direct",
-            Self::Avx512 => "avx512",
-            Self::Avx512Direct => "avx512-direct",
-            Self::Neon => "neon",
-        }
-    }
-}
-
-/// How a picture is prepared for a model.
+/// How an image is prepared for a model.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Preparation {
     /// How it is made to fit the tensor.
@@ -78,14 +24,14 @@ pub struct Preparation {
     pub channels: Channels,
     /// Real values of black and white, before quantisation.
     pub range: InputRange,
-    /// What of the camera's picture is looked at, and which way up.
+    /// What of the camera's image is shown, and which way up.
     pub view: View,
 }
 
 /// How one camera's frames become one model's input tensor.
 ///
 /// Holding a plan proves that every offset in it lies inside a frame of [`Plan::frame_bytes`], and that
-/// its picture lies inside a tensor of [`Plan::tensor_bytes`].
+/// its image lies inside a tensor of [`Plan::tensor_bytes`].
 ///
 /// | tensor | shape | stored |
 /// |---|---|---|
@@ -94,30 +40,21 @@ pub struct Preparation {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// Along the camera's rows, and along its columns.
-    pub(super) across: Taps,
-    pub(super) down: Taps,
-    pub(super) conversion: Conversion,
-    pub(super) picture: Picture,
-    pub(super) tensor_px: [usize; 2],
-    pub(super) channels: usize,
-    /// As many as channels where each is a plane of its own; else 1.
-    pub(super) planes: usize,
-    pub(super) kind: TensorType,
-    pub(super) sampling: Sampling,
-    /// The camera's rows are the tensor's columns.
-    sideways: bool,
-    strips: Option<Strips>,
+    weights: [FilterWeights; 2],
+    conversion: Conversion,
+    layout: TensorLayout,
+    sampling: Sampling,
+    kernels: Option<Kernels>,
     frame_bytes: usize,
-    tensor_bytes: usize,
     mapping: Mapping,
     kernel: Kernel,
     geometry: Geometry,
-    /// There is room for every part of the picture.
-    movable: bool,
+    /// It has the memory for every region of the image.
+    is_movable: bool,
 }
 
 impl Plan {
-    /// [`Plan::prepared`], bilinear, red first, of the whole picture as it is.
+    /// [`Plan::prepared`], bilinear, red first, of the whole image as it is.
     ///
     /// # Errors
     /// What does not go together, with what was found.
@@ -152,8 +89,8 @@ impl Plan {
         Self::made(format, tensor, preparation, false)
     }
 
-    /// The same with room for every part of the picture, of which [`Plan::aim`] takes one: for pictures of
-    /// what another model has found. It shows the whole picture until then.
+    /// The same with the memory for every region of the image, of which [`Plan::set_region`] takes one: for images
+    /// of what another model has found. It shows the whole image until then.
     ///
     /// # Errors
     /// As of [`Plan::prepared`].
@@ -165,32 +102,31 @@ impl Plan {
         Self::made(format, tensor, preparation, true)
     }
 
-    /// From now on the tensor shows this part of the picture alone: left edge, upper edge, width and height in
-    /// the camera's own pixels, cut to what the camera's view shows. As [`Plan::prepared`] with that part
-    /// for its region, on the fastest kernel that serves. Allocates nothing.
+    /// Has the tensor show this region of the image alone: left edge, upper edge, width and height in the camera's
+    /// own pixels, cut to what the camera's view shows. As [`Plan::prepared`] with that region, on the fastest kernel
+    /// that serves. Allocates nothing.
     ///
     /// # Errors
-    /// Nothing of that part is looked at, or the plan was not made to be moved; it is then as it was.
-    pub fn aim(&mut self, part_px: [u32; 4]) -> Result<(), AimError> {
-        let refused = AimError { part_px };
-        if !self.movable {
+    /// Nothing of that region is shown, or the plan was not made to be moved; it is then as it was.
+    pub fn set_region(&mut self, region_px: [u32; 4]) -> Result<(), RegionError> {
+        let refused = RegionError { region_px };
+        if !self.is_movable {
             return Err(refused);
         }
-        let seen = self.geometry.grid_of(part_px).ok_or(refused)?;
-        let layout = self.geometry.lay(seen);
+        let shown = self.geometry.grid_of(region_px).ok_or(refused)?;
+        let placement = self.geometry.place(shown);
         let resample = self.geometry.resample;
-        let [across, down] = &layout.extents;
-        // There is room for every part.
-        self.across.aim(across, resample).ok_or(refused)?;
-        self.down.aim(down, resample).ok_or(refused)?;
-        self.picture = layout.picture;
-        self.mapping = layout.mapping;
-        let taps = [&self.across, &self.down];
-        if let Some(strips) = &mut self.strips {
-            // Where they cannot be, the plain kernel serves.
-            let _ = strips.aim(&self.sampling, taps);
+        // There is memory for every region.
+        for (weights, extent) in self.weights.iter_mut().zip(&placement.extents) {
+            weights.update(extent, resample).ok_or(refused)?;
         }
-        self.kernel = fastest(self.strips.as_ref());
+        self.layout.image = placement.image;
+        self.mapping = placement.mapping;
+        if let Some(kernels) = &mut self.kernels {
+            // Where they cannot be, the scalar kernel serves.
+            let _ = kernels.update(&self.sampling, self.weights.each_ref());
+        }
+        self.kernel = fastest(self.kernels.as_ref());
         Ok(())
     }
 
@@ -198,7 +134,7 @@ impl Plan {
         format: &StreamFormat,
         tensor: &TensorInfo,
         preparation: &Preparation,
-        movable: bool,
+        is_movable: bool,
     ) -> Result<Self, PlanError> {
         let (tensor_px, channels, planes) = match tensor.picture() {
             Some(PictureShape {
@@ -245,54 +181,59 @@ impl Plan {
             resample,
             tensor_px,
             camera_px: [format.width_px, format.height_px],
-            seen: seen(format, &sampling, &view)?,
+            shown: shown(format, &sampling, &view)?,
             block_px: sampling.block_px(),
-            sideways: view.rotate.is_sideways(),
+            is_transposed: view.rotate.is_sideways(),
             flipped: view.flipped(),
         };
-        let layout = geometry.lay(geometry.seen);
+        let placement = geometry.place(geometry.shown);
         let conversion = Conversion::new(&sampling, format.colour, tensor, range, order);
-        let (across, down, strips) = if movable {
-            let [mut across, mut down] = geometry.room();
-            let mut strips = Strips::with_room(&sampling, [&across, &down], MOST_TAPS, &conversion);
-            let [columns, lines] = &layout.extents;
-            // There is room for every part.
-            let _ = across.aim(columns, resample).and(down.aim(lines, resample));
-            if let Some(strips) = &mut strips {
-                let _ = strips.aim(&sampling, [&across, &down]);
+        let (weights, kernels) = if is_movable {
+            let mut weights = geometry.weights_with_capacity();
+            let mut kernels =
+                Kernels::with_capacity(&sampling, weights.each_ref(), MAX_WEIGHTS, &conversion);
+            for (weights, extent) in weights.iter_mut().zip(&placement.extents) {
+                // There is memory for every region.
+                let _ = weights.update(extent, resample);
             }
-            (across, down, strips)
+            if let Some(kernels) = &mut kernels {
+                let _ = kernels.update(&sampling, weights.each_ref());
+            }
+            (weights, kernels)
         } else {
-            let [across, down] = layout.extents.map(|extent| Taps::new(&extent, resample));
-            let strips = Strips::new(&sampling, [&across, &down], &conversion);
-            (across, down, strips)
+            let weights = placement
+                .extents
+                .map(|extent| FilterWeights::new(&extent, resample));
+            let kernels = Kernels::new(&sampling, weights.each_ref(), &conversion);
+            (weights, kernels)
         };
         Ok(Self {
-            kernel: fastest(strips.as_ref()),
-            strips,
-            across,
-            down,
+            kernel: fastest(kernels.as_ref()),
+            kernels,
+            weights,
             conversion,
-            picture: layout.picture,
-            tensor_px,
-            channels,
-            planes,
-            kind: tensor.kind,
+            layout: TensorLayout {
+                kind: tensor.kind,
+                tensor_px,
+                channels,
+                planes,
+                image: placement.image,
+                is_transposed: geometry.is_transposed,
+                bytes: tensor.bytes(),
+            },
             sampling,
-            sideways: geometry.sideways,
             frame_bytes,
-            tensor_bytes: tensor.bytes(),
-            mapping: layout.mapping,
+            mapping: placement.mapping,
             geometry,
-            movable,
+            is_movable,
         })
     }
 
     /// The same plan on another kernel; `None` where this machine or this plan cannot have it.
     #[must_use]
     pub fn with_kernel(self, kernel: Kernel) -> Option<Self> {
-        let serves = |strips: &Strips| strips.serves(kernel);
-        let available = kernel == Kernel::Scalar || self.strips.as_ref().is_some_and(serves);
+        let serves = |kernels: &Kernels| kernels.serves(kernel);
+        let available = kernel == Kernel::Scalar || self.kernels.as_ref().is_some_and(serves);
         available.then_some(Self { kernel, ..self })
     }
 
@@ -313,17 +254,17 @@ impl Plan {
     #[must_use]
     pub fn read_bytes(&self) -> usize {
         let rows = self
-            .strips
+            .kernels
             .as_ref()
-            .filter(|strips| strips.serves(Kernel::Portable))
-            .map(|strips| strips.rows_read(&self.sampling));
+            .filter(|kernels| kernels.serves(Kernel::Portable))
+            .map(|kernels| kernels.rows_read(&self.sampling));
         rows.unwrap_or_default().iter().map(|row| row.1).sum()
     }
 
     /// Bytes of the tensor.
     #[must_use]
     pub const fn tensor_bytes(&self) -> usize {
-        self.tensor_bytes
+        self.layout.bytes
     }
 
     /// From the tensor's coordinates to the camera's.
@@ -338,111 +279,50 @@ impl Plan {
         self.mapping.to_camera(x, y)
     }
 
-    /// Writes the whole tensor from one frame: picture and bars.
+    /// Writes the whole tensor from one frame: image and bars.
     ///
     /// # Errors
     /// The frame or the tensor is not what the plan was made for; the tensor is then unchanged.
     pub fn run(&self, frame: &[u8], tensor: &mut [u8]) -> Result<(), RunError> {
         self.check(frame, tensor)?;
         self.fill_bars(tensor)?;
-        self.write_picture(frame, tensor);
+        self.write_image(frame, tensor);
         Ok(())
     }
 
-    /// Writes the picture and leaves the bars: for a tensor that [`Plan::fill_bars`] has prepared and
+    /// Writes the image and leaves the bars: for a tensor that [`Plan::fill_bars`] has prepared and
     /// that keeps what was written to it.
     ///
     /// # Errors
     /// The frame or the tensor is not what the plan was made for; the tensor is then unchanged.
     pub fn run_picture(&self, frame: &[u8], tensor: &mut [u8]) -> Result<(), RunError> {
         self.check(frame, tensor)?;
-        self.write_picture(frame, tensor);
+        self.write_image(frame, tensor);
         Ok(())
     }
 
-    /// Writes black where the tensor has no picture.
+    /// Writes black where the tensor has no image.
     ///
     /// # Errors
     /// The tensor is not the one that the plan was made for; it is then unchanged.
     pub fn fill_bars(&self, tensor: &mut [u8]) -> Result<(), RunError> {
         self.check_tensor(tensor)?;
-        let pixel = self.pixel_bytes();
-        let row = self.tensor_px[0] * pixel;
-        let Picture {
-            x,
-            y,
-            width,
-            height,
-        } = self.picture;
-        let mut black = [0; MOST_PIXEL_BYTES];
-        self.write_pixel(self.conversion.channels.map(|of| of.black), &mut black);
-        let planes = tensor.chunks_exact_mut(self.plane_bytes());
-        for (plane, black) in planes.zip(black.chunks_exact(pixel)) {
-            let fill = |bytes: &mut [u8]| {
-                for out in bytes.chunks_exact_mut(pixel) {
-                    out.copy_from_slice(black);
-                }
-            };
-            for (index, line) in plane.chunks_exact_mut(row).enumerate() {
-                if index < y || index >= y + height {
-                    fill(line);
-                } else if width < self.tensor_px[0] {
-                    let (left, rest) = line.split_at_mut(x * pixel);
-                    fill(left);
-                    fill(rest.get_mut(width * pixel..).unwrap_or_default());
-                }
-            }
-        }
+        let black = self.conversion.channels.map(|channel| channel.black);
+        self.layout.fill_bars(black, tensor);
         Ok(())
     }
 
-    /// Stores values, each where the one before ends, as far as there is room.
-    pub(super) fn write_pixel(&self, values: [f32; 3], out: &mut [u8]) {
-        for (out, value) in out.chunks_exact_mut(self.kind.bytes()).zip(values) {
-            self.write_element(value, out);
-        }
-    }
-
-    /// Stores a value in exactly its bytes.
-    pub(super) fn write_element(&self, value: f32, out: &mut [u8]) {
-        match self.kind {
-            TensorType::F32 => out.copy_from_slice(&value.to_ne_bytes()),
-            TensorType::F16 => out.copy_from_slice(&Half::nearest(value).to_ne_bytes()),
-            TensorType::U8 | TensorType::I8 => out.fill(scalar::quantise(value)),
-        }
-    }
-
-    /// Bytes of a pixel in a plane.
-    pub(super) const fn pixel_bytes(&self) -> usize {
-        self.channels / self.planes * self.kind.bytes()
-    }
-
-    /// The camera's rows are the tensor's columns.
-    pub(super) const fn is_sideways(&self) -> bool {
-        self.sideways
-    }
-
-    /// Bytes of a plane: the whole tensor where there is one.
-    pub(super) const fn plane_bytes(&self) -> usize {
-        self.tensor_bytes / self.planes
-    }
-
-    /// Byte of a plane at which a pixel of the picture starts: of position `across` along the camera's
-    /// rows and `down` along its columns.
-    pub(super) const fn pixel_at(&self, across: usize, down: usize) -> usize {
-        let (x, y) = if self.sideways {
-            (down, across)
-        } else {
-            (across, down)
-        };
-        let pixel = (self.picture.y + y) * self.tensor_px[0] + self.picture.x + x;
-        pixel * self.pixel_bytes()
-    }
-
-    fn write_picture(&self, frame: &[u8], tensor: &mut [u8]) {
-        match (&self.strips, self.kernel) {
-            (None, _) | (_, Kernel::Scalar) => scalar::write_picture(self, frame, tensor),
-            (Some(strips), kernel) => strips.write_picture(self, kernel, frame, tensor),
+    fn write_image(&self, frame: &[u8], tensor: &mut [u8]) {
+        match (&self.kernels, self.kernel) {
+            (None, _) | (_, Kernel::Scalar) => {
+                let reference = Reference {
+                    weights: self.weights.each_ref(),
+                    sampling: &self.sampling,
+                    conversion: &self.conversion,
+                };
+                reference.write_image(&self.layout, frame, tensor);
+            }
+            (Some(kernels), kernel) => kernels.write_image(&self.layout, kernel, frame, tensor),
         }
     }
 
@@ -457,20 +337,20 @@ impl Plan {
     }
 
     fn check_tensor(&self, tensor: &[u8]) -> Result<(), RunError> {
-        if tensor.len() == self.tensor_bytes {
+        if tensor.len() == self.layout.bytes {
             Ok(())
         } else {
             Err(RunError::TensorSize {
                 found_bytes: tensor.len(),
-                needed_bytes: self.tensor_bytes,
+                needed_bytes: self.layout.bytes,
             })
         }
     }
 }
 
-/// The fastest kernel of this machine that these tables serve.
-fn fastest(strips: Option<&Strips>) -> Kernel {
-    let serves = |kernel: &Kernel| strips.is_some_and(|strips| strips.serves(*kernel));
+/// The fastest kernel that serves.
+fn fastest(kernels: Option<&Kernels>) -> Kernel {
+    let serves = |kernel: &Kernel| kernels.is_some_and(|kernels| kernels.serves(*kernel));
     let found = Kernel::ALL.into_iter().find(serves);
     found.unwrap_or(Kernel::Scalar)
 }

@@ -1,6 +1,6 @@
 //! Where the samples of one format's grid lie in a frame.
 
-use super::PlanError;
+use super::fault::PlanError;
 use crate::frame::{MAX_SAMPLES, Model, PixelLayout, Sample, Store, StreamFormat};
 
 /// How one format's pixels are read for a tensor: of a grey tensor's Y'CbCr camera, the luma alone.
@@ -96,7 +96,7 @@ impl Sampling {
         self.grid_px
     }
 
-    /// Picture pixels, each way, of a pixel of the grid.
+    /// Image pixels, each way, of a pixel of the grid.
     pub(super) const fn block_px(&self) -> u32 {
         self.layout.block_px
     }
@@ -117,7 +117,7 @@ impl Sampling {
         }
     }
 
-    /// Bytes up to the last sample of the picture.
+    /// Bytes up to the last sample of the image.
     pub(super) fn frame_bytes(&self, format: &StreamFormat) -> usize {
         let planes = self.layout.planes().iter().enumerate();
         let ends = planes.map(|(index, plane)| {

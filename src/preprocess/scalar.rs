@@ -1,19 +1,13 @@
 //! The kernel in plain Rust and double precision: what the others have to equal.
 //!
-//! The samples of all pixels that an element is made of are mixed, the mixture is converted to colours,
-//! and the colours are clamped to the gamut, once.
+//! The samples of all pixels that an output pixel is made of are added up by their weights, the sum is converted to
+//! colours, and the colours are clamped to the gamut, once.
 
-use super::plan::{MOST_PIXEL_BYTES, Plan};
+use super::colour::{Conversion, single};
+use super::filter_weights::FilterWeights;
+use super::layout::{MAX_PIXEL_BYTES, TensorLayout};
+use super::sampling::Sampling;
 use crate::frame::{MAX_SAMPLES, Sample, Store};
-
-/// Adding it leaves a number below 2^22 rounded to nearest, ties to even, in the low mantissa bits.
-const ROUNDER: f32 = 12_582_912.0;
-
-/// The byte that stores `value`, which the type stores: two's complement for signed types.
-#[allow(clippy::cast_possible_truncation)] // The low byte of the mantissa is the rounded number.
-pub(super) fn quantise(value: f32) -> u8 {
-    (value + ROUNDER).to_bits() as u8
-}
 
 fn byte(row: &[u8], at: usize) -> u8 {
     row.get(at).copied().unwrap_or_default()
@@ -37,46 +31,57 @@ fn sample(row: &[u8], store: Store, sample: &Sample, index: usize) -> f64 {
     }
 }
 
-/// The elements of one pixel: of position `across` along the camera's rows and `down` along its columns.
-fn pixel(plan: &Plan, frame: &[u8], across: usize, down: usize) -> [f32; 3] {
-    let (x, across) = plan.across.get(across);
-    let (y, down) = plan.down.get(down);
-    let mut mixed = [0.0; MAX_SAMPLES];
-    for (index, (mixed, kind)) in mixed.iter_mut().zip(plan.sampling.samples()).enumerate() {
-        for (row, row_share) in down.iter().enumerate() {
-            let start = plan
-                .sampling
-                .row_start(index, plan.sampling.plane_row(index, y + row));
-            let row = frame
-                .get(start..start + plan.sampling.span(index))
-                .unwrap_or_default();
-            for (column, share) in across.iter().enumerate() {
-                let element = (x + column) / kind.px;
-                *mixed += row_share * share * sample(row, plan.sampling.store(), kind, element);
-            }
-        }
-    }
-    plan.conversion.channels.map(|channel| {
-        let terms = channel.gain.iter().zip(mixed);
-        let sum = terms.fold(channel.one, |sum, (gain, sample)| sum + gain * sample);
-        super::colour::single(sum)
-            .max(channel.low)
-            .min(channel.high)
-    })
+/// What a pixel is made of.
+pub(super) struct Reference<'a> {
+    /// Along the camera's rows, and along its columns.
+    pub weights: [&'a FilterWeights; 2],
+    pub sampling: &'a Sampling,
+    pub conversion: &'a Conversion,
 }
 
-/// Writes the picture.
-pub(super) fn write_picture(plan: &Plan, frame: &[u8], tensor: &mut [u8]) {
-    let size = plan.pixel_bytes();
-    for down in 0..plan.down.len() {
-        for across in 0..plan.across.len() {
-            let mut stored = [0; MOST_PIXEL_BYTES];
-            plan.write_pixel(pixel(plan, frame, across, down), &mut stored);
-            let at = plan.pixel_at(across, down);
-            let planes = tensor.chunks_exact_mut(plan.plane_bytes());
-            for (plane, stored) in planes.zip(stored.chunks_exact(size)) {
-                if let Some(out) = plane.get_mut(at..at + size) {
-                    out.copy_from_slice(stored);
+impl Reference<'_> {
+    /// The elements of one pixel of a line.
+    fn pixel(&self, frame: &[u8], column: usize, line: usize) -> [f32; 3] {
+        let Self {
+            weights: [across, down],
+            sampling,
+            conversion,
+        } = self;
+        let (x, column_weights) = across.get(column);
+        let (y, row_weights) = down.get(line);
+        let mut mixed = [0.0; MAX_SAMPLES];
+        for (index, (mixed, kind)) in mixed.iter_mut().zip(sampling.samples()).enumerate() {
+            for (row, row_weight) in row_weights.iter().enumerate() {
+                let start = sampling.row_start(index, sampling.plane_row(index, y + row));
+                let row = frame
+                    .get(start..start + sampling.span(index))
+                    .unwrap_or_default();
+                for (column, weight) in column_weights.iter().enumerate() {
+                    let element = (x + column) / kind.px;
+                    *mixed += row_weight * weight * sample(row, sampling.store(), kind, element);
+                }
+            }
+        }
+        conversion.channels.map(|channel| {
+            let terms = channel.gain.iter().zip(mixed);
+            let sum = terms.fold(channel.one, |sum, (gain, sample)| sum + gain * sample);
+            single(sum).max(channel.low).min(channel.high)
+        })
+    }
+
+    /// Writes the image.
+    pub(super) fn write_image(&self, layout: &TensorLayout, frame: &[u8], tensor: &mut [u8]) {
+        let size = layout.pixel_bytes();
+        for line in 0..layout.lines() {
+            for column in 0..layout.line_px() {
+                let mut stored = [0; MAX_PIXEL_BYTES];
+                layout.write_pixel(self.pixel(frame, column, line), &mut stored);
+                let at = layout.pixel_at(column, line);
+                let planes = tensor.chunks_exact_mut(layout.plane_bytes());
+                for (plane, stored) in planes.zip(stored.chunks_exact(size)) {
+                    if let Some(out) = plane.get_mut(at..at + size) {
+                        out.copy_from_slice(stored);
+                    }
                 }
             }
         }

@@ -4,8 +4,8 @@ use crate::appliance::exit::Failure;
 use crate::appliance::prepare::jpeg::asked_for;
 use crate::appliance::prepare::model::{LoadedModel, plan_of, samples};
 use crate::appliance::threads::output::output::{refusal, serial_port};
-use crate::decode::Jpeg;
 use crate::infer::Engine as _;
+use crate::jpeg::Jpeg;
 use crate::profile::{self, Board, Delivery, Output};
 use crate::sys::device::gpio::GpioPort;
 

@@ -3,8 +3,8 @@
 
 use super::fit::Fitted;
 use crate::appliance::exit::{Exit, Failure};
-use crate::decode::{Damage, Jpeg, Samples};
 use crate::frame::{Colour, Decoding, StreamFormat};
+use crate::jpeg::{Damage, Jpeg, Samples};
 use crate::profile::{Board, Camera};
 use crate::sys::malloc_guard::{self, HotThread};
 use crate::sys::memory::{Pages, Region, RegionRequest};

@@ -2,9 +2,9 @@
 //! on the threads that run them, and `check` to see whether arming will.
 
 use crate::appliance::exit::{Exit, Failure};
-use crate::decode::Samples;
 use crate::frame::StreamFormat;
 use crate::infer::{Engine as _, TensorInfo};
+use crate::jpeg::Samples;
 use crate::postprocess::Decoder;
 use crate::preprocess::{Plan, Preparation};
 use crate::profile;

@@ -2,9 +2,9 @@
 
 use crate::capture::health::frame_rate::Slow;
 use crate::capture::health::supervisor::Trouble;
-use crate::decode::Damage;
 use crate::event::Event;
 use crate::infer::EngineError;
+use crate::jpeg::Damage;
 use crate::limits::queue_room;
 use crate::record::FrameResult;
 use heapless::spsc::{Consumer, Producer, Queue};

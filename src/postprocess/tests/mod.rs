@@ -1,6 +1,6 @@
 //! Decoders on outputs made by hand.
 
-mod half;
+mod float16;
 mod raw;
 mod ssd;
 mod yolo;

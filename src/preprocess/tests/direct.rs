@@ -1,4 +1,4 @@
-//! Pictures that are made straight from the frame, against the plain computation, and those that cannot be.
+//! Images that are made straight from the frame, against the plain computation, and those that cannot be.
 #![allow(unsafe_code)] // Frames between pages that nothing may read.
 
 use super::{HD, close, format, kernels, noise, simple, tensor};
@@ -11,20 +11,22 @@ use std::ffi::c_void;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 
-/// Whether this machine makes pictures straight from the frame.
-pub(super) fn is_there() -> bool {
-    has_avx2()
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512vl")
-        && is_x86_feature_detected!("avx512vbmi")
-        && is_x86_feature_detected!("avx512vnni")
-}
+/// This architecture's.
+#[cfg(target_arch = "x86_64")]
+const DIRECT: Kernel = Kernel::Avx2Direct;
+#[cfg(target_arch = "aarch64")]
+const DIRECT: Kernel = Kernel::NeonDirect;
 
-/// Whether this machine has what the kernel of that name takes.
-pub(super) fn has_avx2() -> bool {
+/// Whether this machine has what that kernel takes.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn is_available() -> bool {
     is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("fma")
         && is_x86_feature_detected!("f16c")
+}
+#[cfg(target_arch = "aarch64")]
+const fn is_available() -> bool {
+    true
 }
 
 /// A picture of 96 lines, to twelve.
@@ -46,81 +48,34 @@ fn plan(pixel: PixelFormat, width_px: u32, side: usize, resample: Resample) -> P
 #[test]
 fn samples_of_a_byte_come_straight_from_the_frame_wherever_their_columns_lie() {
     use PixelFormat::{Grey, Nv12, Rgb24, Sbggr8, Uyvy, Yu12, Yuyv};
-    // As it is, one register, two, two of each eight positions; of AVX2 by fours, by twos and one by one. The last
-    // of a row's windows ends with it.
+    // In every way in which windows lie. The last of a row's windows ends with it.
     for pixel in [Nv12, Yuyv, Uyvy, Yu12, Rgb24, Grey, Sbggr8] {
-        for side in [1920, 1300, 640, 304, 136] {
+        for side in [1920, 1300, 640, 304, 136, 56] {
             for resample in [Resample::Bilinear, Resample::Nearest] {
                 let plan = plan(pixel, 1920, side, resample);
-                // Eight positions of 136 span 101 pixels, those of 304 span 47.
-                let is_near = match pixel {
-                    Rgb24 => side > 304,
-                    Yuyv | Uyvy => side > 136,
-                    _ => true,
-                };
                 // Its squares are 960.
                 let is_enlarged = pixel == Sbggr8 && side > 960;
-                let expected = [
-                    (Kernel::Avx512Direct, is_there() && is_near && !is_enlarged),
-                    (Kernel::Avx2Direct, has_avx2() && !is_enlarged),
-                ];
-                for (kernel, expected) in expected {
-                    let is_direct = plan.clone().with_kernel(kernel).is_some();
-                    assert_eq!(is_direct, expected, "{pixel:?} {side} {}", kernel.name());
-                }
-                // The first of them is taken.
-                let taken = expected.into_iter().find(|of| of.1).map(|of| of.0);
-                assert_eq!(taken.unwrap_or(plan.kernel()), plan.kernel());
+                let expected = is_available() && !is_enlarged;
+                let direct = plan.clone().with_kernel(DIRECT);
+                assert_eq!(direct.is_some(), expected, "{pixel:?} {side}");
+                // It is taken where it can be.
+                assert_eq!(plan.kernel() == DIRECT, expected);
             }
         }
     }
 }
 
 #[test]
-fn short_rows_many_rows_words_and_enlarged_pictures_go_by_the_strips() {
-    use Kernel::{Avx2Direct, Avx512Direct};
-    for (pixel, width_px, side, resample, kernels) in [
-        (
-            PixelFormat::Nv12,
-            62,
-            24,
-            Resample::Bilinear,
-            &[Avx512Direct][..],
-        ),
-        (
-            PixelFormat::Nv12,
-            14,
-            8,
-            Resample::Bilinear,
-            &[Avx512Direct, Avx2Direct],
-        ),
-        (
-            PixelFormat::Nv12,
-            304,
-            320,
-            Resample::Bilinear,
-            &[Avx512Direct, Avx2Direct],
-        ),
-        (
-            PixelFormat::Nv12,
-            1920,
-            304,
-            Resample::Area,
-            &[Avx512Direct, Avx2Direct],
-        ),
-        (
-            PixelFormat::Y16,
-            1920,
-            304,
-            Resample::Bilinear,
-            &[Avx512Direct, Avx2Direct],
-        ),
+fn short_rows_many_rows_words_and_enlarged_images_go_by_row_buffers() {
+    for (pixel, width_px, side, resample) in [
+        (PixelFormat::Nv12, 14, 8, Resample::Bilinear),
+        (PixelFormat::Nv12, 304, 320, Resample::Bilinear),
+        (PixelFormat::Nv12, 1920, 304, Resample::Area),
+        (PixelFormat::Y16, 1920, 304, Resample::Bilinear),
     ] {
         let plan = plan(pixel, width_px, side, resample);
-        for kernel in kernels {
-            assert_ne!(plan.kernel(), *kernel, "{pixel:?} {width_px} {resample:?}");
-            assert!(plan.clone().with_kernel(*kernel).is_none());
-        }
+        assert_ne!(plan.kernel(), DIRECT, "{pixel:?} {width_px} {resample:?}");
+        assert!(plan.with_kernel(DIRECT).is_none());
     }
 }
 
@@ -173,7 +128,7 @@ fn no_kernel_reads_a_byte_before_or_behind_the_frame() {
     use PixelFormat::{Grey, Nv12, Rgb24, Sbggr8, Uyvy, Y16, Yu12, Yuyv};
     let mut runs = 0;
     for pixel in [Nv12, Yuyv, Uyvy, Yu12, Rgb24, Grey, Sbggr8, Y16] {
-        for side in [1300, 640, 304, 136] {
+        for side in [1300, 640, 304, 136, 56] {
             let (format, info) = ends(pixel, 1920, side);
             let preparation = simple(Fit::Stretch, Resample::Bilinear);
             let plan = Plan::prepared(&format, &info, &preparation).unwrap();
@@ -200,5 +155,5 @@ fn no_kernel_reads_a_byte_before_or_behind_the_frame() {
             }
         }
     }
-    assert!(runs >= 8 * 4 * 2 * 2, "{runs}");
+    assert!(runs >= 8 * 5 * 2 * 2, "{runs}");
 }

@@ -284,7 +284,7 @@ impl<E: Engine> CascadeStep<E> {
         }
         for (index, (number, part)) in parts.iter().enumerate() {
             let began_ns = now_ns();
-            let aimed = plan.aim(*part);
+            let aimed = plan.set_region(*part);
             let picture = held.bytes().ok_or(InferenceError::Picture)?;
             if aimed.is_ok() {
                 plan.run(picture, self.model.engine.input_bytes())

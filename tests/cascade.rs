@@ -186,7 +186,7 @@ fn faces_in_faces(camera: &str, first: &str, more: &str) -> String {
          [[camera]]\nname = \"photo\"\nwidth-px = 512\nheight-px = 512\nrate-hz = 20\nmax-age-ms = 10000\n{camera}\n\
          [[model]]\nname = \"first\"\npath = \"{path}\"\n{FACE}{first}\n\
          [[model]]\nname = \"second\"\npath = \"{path}\"\nwithin = \"first\"\nwithin-margin = 1.0\n{FACE}{more}\n\
-         [[worker]]\nname = \"eyes\"\ncores = [0]\nmodel = \"first\"\nthen = [\"second\"]\nwait = \"park\"\n"
+         [[worker]]\nname = \"detector\"\ncores = [0]\nmodel = \"first\"\nthen = [\"second\"]\nwait = \"park\"\n"
     )
 }
 
@@ -276,7 +276,7 @@ fn a_further_model_that_is_late_costs_its_own_result_and_not_the_frame() {
         .find(|line| line.contains("invoke-deadline-ms is 1000"));
     let line = line.unwrap_or_else(|| panic!("the log says it: {log}"));
     assert!(
-        line.contains("worker eyes, model second: it has run for "),
+        line.contains("worker detector, model second: it has run for "),
         "{line}"
     );
     assert!(line.contains("it gives no result of that frame"), "{line}");
@@ -304,7 +304,7 @@ fn a_first_model_that_hangs_on_a_frame_whose_slot_is_kept_leaves_the_ledger_whol
     let log = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{log}");
     assert!(
-        log.contains("thread eyes did not end within 10 s of the stop"),
+        log.contains("thread detector did not end within 10 s of the stop"),
         "{log}"
     );
     let camera = &proof["cameras"][0];

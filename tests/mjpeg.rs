@@ -350,7 +350,7 @@ fn the_face_is_found_in_jpeg_pictures_and_broken_ones_are_damaged_frames() {
     let log = said(&output);
     assert_eq!(output.status.code(), Some(0), "{log}");
     assert!(log.contains("MJPG 512x512 at 30 Hz by mjpeg from"), "{log}");
-    assert!(log.contains("decoding by worker eyes"), "{log}");
+    assert!(log.contains("decoding by worker detector"), "{log}");
     assert!(log.contains("camera photo: a corrupt frame: "), "{log}");
     let proof: Value = serde_json::from_slice(&std::fs::read(proof).unwrap()).unwrap();
     let camera = &proof["cameras"][0];

@@ -34,7 +34,7 @@ sha256 = "3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633"
 decoder = "blazeface-short"
 labels = ["face"]
 [[worker]]
-name = "eyes"
+name = "detector"
 cores = [1]
 model = "face"
 "#;

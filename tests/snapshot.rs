@@ -44,7 +44,7 @@ decoder = "classify"
 labels = ["anything"]
 
 [[worker]]
-name = "eyes"
+name = "detector"
 cores = [0]
 model = "none"
 "#;

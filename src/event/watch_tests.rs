@@ -13,7 +13,7 @@ fn board_with(rules: &str) -> Board {
          height-px = 480\nrate-hz = 10\n[[model]]\nname = \"m\"\npath = \"m.tflite\"\ndecoder = \"ssd\"\n\
          labels = [\"person\", \"dog\"]\n\
          sha256 = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"\n\
-         [[worker]]\nname = \"eyes\"\nmodel = \"m\"\ncores = [1]\n\
+         [[worker]]\nname = \"detector\"\nmodel = \"m\"\ncores = [1]\n\
          [[zone]]\nname = \"middle\"\ncorners-px = [[200, 0], [400, 0], [400, 480], [200, 480]]\n\
          [[line]]\nname = \"down\"\nfrom-px = [300, 0]\nto-px = [300, 240]\n{rules}"
     );

@@ -9,10 +9,12 @@
 //! MediaPipe, `face_detection_short_range`: two anchors in each cell of 16 x 16 and six in each of 8 x 8,
 //! at the cells' centres, all of size 1. Bazarevsky et al., "BlazeFace", 2019.
 
+use super::detection::{Detection, Detections};
 use super::nms::{Candidate, Candidates};
+use super::output_reader::{DecodeError, DecodeStats, DecoderError, OutputReader};
+use super::settings::Settings;
 use super::thresholds::Thresholds;
 use super::values::{Values, View, sigmoid};
-use super::{DecodeError, DecodeStats, DecoderError, Detection, Detections, Read, Settings};
 use crate::infer::{PictureShape, TensorInfo};
 use crate::limits::MAX_KEYPOINTS;
 use crate::preprocess::Mapping;
@@ -96,7 +98,7 @@ impl Blazeface {
     }
 }
 
-impl Read for Blazeface {
+impl OutputReader for Blazeface {
     fn layout(&self) -> String {
         format!("faces of {ANCHORS} anchors, {POINTS} key points each")
     }

@@ -1,8 +1,10 @@
 //! Classification: one score for each class; the best ones stand for the whole picture.
 
+use super::detection::{Detection, Detections};
+use super::output_reader::{DecodeError, DecodeStats, DecoderError, OutputReader};
+use super::settings::Settings;
 use super::thresholds::Thresholds;
 use super::values::Values;
-use super::{DecodeError, DecodeStats, DecoderError, Detection, Detections, Read, Settings};
 use crate::infer::TensorInfo;
 use crate::limits::MAX_DETECTIONS;
 use crate::preprocess::Mapping;
@@ -57,7 +59,7 @@ impl Classify {
     }
 }
 
-impl Read for Classify {
+impl OutputReader for Classify {
     fn layout(&self) -> String {
         let scores = if self.probabilities {
             "probabilities"

@@ -1,6 +1,7 @@
 //! Greedy suppression: of boxes that overlap, the strongest stays.
 
-use super::{DecodeStats, Detection, Detections};
+use super::detection::{Detection, Detections};
+use super::output_reader::DecodeStats;
 use crate::limits::MAX_DETECTIONS;
 use crate::preprocess::Mapping;
 

@@ -1,41 +1,12 @@
 //! Outputs without a meaning: what they hold, for models whose answers somebody else understands.
 
+use super::detection::Detections;
+use super::output_reader::{DecodeError, DecodeStats, DecoderError, OutputReader};
+use super::summary::{MAX_RANK, Summaries, Summary};
 use super::values::Values;
-use super::{DecodeError, DecodeStats, DecoderError, Detections, Read};
 use crate::infer::TensorInfo;
 use crate::limits::MAX_OUTPUTS;
 use crate::preprocess::Mapping;
-
-/// Most dimensions of a tensor that is summed up.
-pub const MAX_RANK: usize = 6;
-
-/// What one output held after one inference.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Summary {
-    /// Its dimensions, outermost first; the first [`Summary::rank`] of them.
-    pub shape: [u32; MAX_RANK],
-    /// Dimensions used.
-    pub rank: u8,
-    /// Least real value; 0 where no element is a number.
-    pub min: f32,
-    /// Greatest real value; 0 where no element is a number.
-    pub max: f32,
-    /// Where the greatest value stands first, counted over the whole tensor.
-    pub argmax: u32,
-}
-
-impl Summary {
-    /// Its dimensions.
-    #[must_use]
-    pub fn shape(&self) -> &[u32] {
-        self.shape
-            .get(..usize::from(self.rank))
-            .unwrap_or(&self.shape)
-    }
-}
-
-/// One for each output, in the model's order.
-pub type Summaries = heapless::Vec<Summary, MAX_OUTPUTS>;
 
 #[derive(Debug)]
 pub(super) struct Raw {
@@ -75,7 +46,7 @@ impl Raw {
     }
 }
 
-impl Read for Raw {
+impl OutputReader for Raw {
     fn layout(&self) -> String {
         format!("{} outputs, summed up", self.outputs.len())
     }

@@ -15,10 +15,12 @@
 
 mod anchors;
 
+use super::detection::Detections;
 use super::nms::{Candidate, Candidates};
+use super::output_reader::{DecodeError, DecodeStats, DecoderError, OutputReader};
+use super::settings::Settings;
 use super::thresholds::Thresholds;
 use super::values::{Values, View, sigmoid};
-use super::{DecodeError, DecodeStats, DecoderError, Detections, Read, Settings};
 use crate::infer::{PictureShape, TensorInfo};
 use crate::preprocess::Mapping;
 use crate::profile::Scores;
@@ -203,7 +205,7 @@ fn finished(outputs: &[TensorInfo]) -> Result<(Form, usize), DecoderError> {
     Ok((form, rows as usize))
 }
 
-impl Read for Ssd {
+impl OutputReader for Ssd {
     fn layout(&self) -> String {
         match &self.form {
             Form::Anchored {

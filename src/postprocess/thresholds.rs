@@ -1,6 +1,6 @@
 //! From which score on a class is reported.
 
-use super::Settings;
+use super::settings::Settings;
 
 /// One threshold for each class, fixed at arming.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! An output tensor's elements as real values.
 
-use super::DecodeError;
+use super::output_reader::DecodeError;
 use crate::infer::{TensorInfo, TensorType};
 use half::f16;
 

@@ -14,10 +14,12 @@
 //! ultralytics/yolov5 `export.py`, ultralytics `Detect` head: scores are probabilities already; TFLite exports
 //! divide boxes by the input's sides.
 
+use super::detection::Detections;
 use super::nms::{Candidate, Candidates};
+use super::output_reader::{DecodeError, DecodeStats, DecoderError, OutputReader};
+use super::settings::Settings;
 use super::thresholds::Thresholds;
 use super::values::{Values, View};
-use super::{DecodeError, DecodeStats, DecoderError, Detections, Read, Settings};
 use crate::infer::{PictureShape, TensorInfo};
 use crate::preprocess::Mapping;
 use crate::profile::BoxUnit;
@@ -228,7 +230,7 @@ fn possible(classes: usize, sides: [usize; 2]) -> Vec<(Family, usize, usize)> {
     out
 }
 
-impl Read for Yolo {
+impl OutputReader for Yolo {
     fn layout(&self) -> String {
         let family = match self.family {
             Family::V5 => "v5, with objectness",

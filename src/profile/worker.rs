@@ -58,7 +58,7 @@ impl Worker {
 
 pub fn read(t: &mut Table<'_>) -> Worker {
     let mut worker = Worker {
-        name: t.name("\"eyes\""),
+        name: t.name("\"detector\""),
         cores: t.required("cores", distinct(core(), 1..=16), "[1]"),
         model: t.required("model", name(), "\"face\""),
         cascade: t

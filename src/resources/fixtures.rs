@@ -11,7 +11,7 @@ pub(super) fn board(top: &str, camera: &str, worker: &str, tail: &str) -> Board 
         "name = \"b\"\n{top}\n[[camera]]\nname = \"front\"\nsource = \"pattern\"\nformat = \"NV12\"\nwidth-px = 1920\nheight-px = 1080\nrate-hz = 30\n{camera}\n\
          [[model]]\nname = \"m\"\npath = \"m.tflite\"\ndecoder = \"classify\"\nlabels = [\"a\"]\n\
          sha256 = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"\n\
-         [[worker]]\nname = \"eyes\"\nmodel = \"m\"\ncores = [1]\n{worker}\n{tail}\n"
+         [[worker]]\nname = \"detector\"\nmodel = \"m\"\ncores = [1]\n{worker}\n{tail}\n"
     );
     read("b.toml", &text).unwrap_or_else(|faults| panic!("{faults:#?}"))
 }

@@ -47,7 +47,7 @@ pub struct Source {
 
 impl Source {
     pub fn new(module: &[&str], text: &str) -> Self {
-        let (text, tests) = match text.split_once("#[cfg(test)]\nmod tests {") {
+        let (text, tests) = match text.split_once("\nmod tests {") {
             Some((text, tests)) => (text, tests),
             None => (text, ""),
         };

@@ -128,7 +128,7 @@ mod tests {
     fn slow(stage: &'static str, causes: &[Cause], also: &[Cause]) -> SlowResult {
         SlowResult {
             camera: "gate".into(),
-            worker: "eyes".into(),
+            worker: "detector".into(),
             sequence: 1234,
             at_ms: 12_345.0,
             total_ns: 9_000_000,

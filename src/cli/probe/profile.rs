@@ -292,7 +292,7 @@ fn rest(text: &mut String, facts: &Facts<'_>, cores: &Cores) -> std::fmt::Result
          input-range = [-1.0, 1.0]\n\
          \n\
          [[worker]]\n\
-         name = \"eyes\"\n\
+         name = \"detector\"\n\
          {alone}\
          cores = [{}]\n\
          model = \"face\"\n\

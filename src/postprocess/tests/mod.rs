@@ -5,8 +5,10 @@ mod raw;
 mod ssd;
 mod yolo;
 
-use super::*;
-use crate::infer::TensorType;
+use super::{DecodeStats, Decoder, DecoderError, Detection, Detections, Settings};
+use crate::infer::{TensorInfo, TensorType};
+use crate::preprocess::Mapping;
+use crate::profile;
 
 const WIDE: fn() -> Mapping =
     || Mapping::new([1920.0, 1080.0], [128.0, 128.0], [0.0, 28.0], [128.0, 72.0]);

@@ -1,7 +1,7 @@
 //! Images that are made straight from the frame, against the plain computation, and those that cannot be.
 #![allow(unsafe_code)] // Frames between pages that nothing may read.
 
-use super::{HD, close, format, kernels, noise, simple, tensor};
+use super::{HD, close, format, has_direct, kernels, noise, simple, tensor};
 use crate::frame::{PixelFormat, StreamFormat};
 use crate::infer::{TensorInfo, TensorType};
 use crate::preprocess::{Kernel, Plan};
@@ -16,18 +16,6 @@ use std::ptr::NonNull;
 const DIRECT: Kernel = Kernel::Avx2Direct;
 #[cfg(target_arch = "aarch64")]
 const DIRECT: Kernel = Kernel::NeonDirect;
-
-/// Whether this machine has what that kernel takes.
-#[cfg(target_arch = "x86_64")]
-pub(super) fn is_available() -> bool {
-    is_x86_feature_detected!("avx2")
-        && is_x86_feature_detected!("fma")
-        && is_x86_feature_detected!("f16c")
-}
-#[cfg(target_arch = "aarch64")]
-const fn is_available() -> bool {
-    true
-}
 
 /// A picture of 96 lines, to twelve.
 fn ends(pixel: PixelFormat, width_px: u32, side: usize) -> (StreamFormat, TensorInfo) {
@@ -55,7 +43,7 @@ fn samples_of_a_byte_come_straight_from_the_frame_wherever_their_columns_lie() {
                 let plan = plan(pixel, 1920, side, resample);
                 // Its squares are 960.
                 let is_enlarged = pixel == Sbggr8 && side > 960;
-                let expected = is_available() && !is_enlarged;
+                let expected = has_direct() && !is_enlarged;
                 let direct = plan.clone().with_kernel(DIRECT);
                 assert_eq!(direct.is_some(), expected, "{pixel:?} {side}");
                 // It is taken where it can be.

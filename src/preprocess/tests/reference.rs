@@ -1,6 +1,9 @@
 //! The plain computation in double precision that the kernels are held against.
 
-use super::*;
+use crate::frame::{Encoding, PixelFormat, Quantization, StreamFormat};
+use crate::infer::TensorInfo;
+use crate::preprocess::Preparation;
+use crate::profile::{Channels, Fit, Resample, Rotate};
 
 /// What the samples of one pixel are, in units of eight bits; of Bayer formats, of one square.
 enum Pixel {
@@ -313,4 +316,16 @@ pub(super) fn reference(
         out = (0..channels).flat_map(plane).collect();
     }
     out
+}
+
+/// Height, width, channels, and whether each of these has a plane: written apart from what plans go by.
+pub(super) fn sides(info: &TensorInfo) -> ([usize; 3], bool) {
+    let shape: [usize; 4] = info.shape[..].try_into().unwrap();
+    let [_, a, b, c] = shape;
+    let is_channels = |count: usize| count == 1 || count == 3;
+    if is_channels(a) && !is_channels(c) {
+        ([b, c, a], true)
+    } else {
+        ([a, b, c], false)
+    }
 }

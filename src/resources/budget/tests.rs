@@ -174,7 +174,7 @@ fn cameras_of_one_core_share_a_thread_and_every_core_of_a_worker_has_one() {
         threads,
         [
             ("capture-0", Role::Capture, 0, 60),
-            ("eyes", Role::Worker(0), 1, 0),
+            ("detector", Role::Worker(0), 1, 0),
             ("more", Role::Worker(1), 2, 50),
             ("more/1", Role::Helper(1), 3, 50),
             ("housekeeping", Role::Housekeeping, 0, 0),
@@ -254,7 +254,7 @@ memory                                       node           bytes        MiB
 slots of camera front, 6 of 3112960             0        18677760      17.81
 headers of 12 slots                             0             768       0.00
 alignment to pages of 2048 KiB                  0          195840       0.18
-model of worker eyes                            0          229032       0.21
+model of worker detector                        0          229032       0.21
 stacks of threads                               -         1048576       1.00
 queues of results                               -           65000       0.06
 latency histograms                              -          300000       0.28
@@ -267,7 +267,7 @@ core  thread                    policy
    0  capture-0                 SCHED_OTHER
    0  housekeeping              SCHED_OTHER
    0  disk                      SCHED_OTHER
-   1  eyes                      SCHED_FIFO 50
+   1  detector                  SCHED_FIFO 50
 ";
     assert_eq!(table, expected, "\n{table}");
 }

@@ -86,7 +86,7 @@ fn an_absent_core_is_refused_and_the_cores_there_are_named() {
             one
         },
         Severity::Refusal,
-        "thread eyes: core 1 is offline or does not exist, expected one of 0; change the profile's core, or set absent-core = \"wrap\"",
+        "thread detector: core 1 is offline or does not exist, expected one of 0; change the profile's core, or set absent-core = \"wrap\"",
     );
     let mut caged = machine(1, 8);
     caged.cores[1].allowed = false;
@@ -95,7 +95,7 @@ fn an_absent_core_is_refused_and_the_cores_there_are_named() {
         &board,
         &caged,
         Severity::Refusal,
-        "thread eyes: core 1 is outside this process's cpuset, expected one of 0,2-7; change the profile's core, or set absent-core = \"wrap\"",
+        "thread detector: core 1 is outside this process's cpuset, expected one of 0,2-7; change the profile's core, or set absent-core = \"wrap\"",
     );
 }
 
@@ -122,7 +122,7 @@ fn wrap_moves_absent_cores_only_and_says_which() {
     assert_eq!(
         said,
         [
-            "cores of worker eyes: core 1 is not there, core 6 serves instead (absent-core = \"wrap\")",
+            "cores of worker detector: core 1 is not there, core 6 serves instead (absent-core = \"wrap\")",
             "core of housekeeping: core 0 is not there, core 5 serves instead (absent-core = \"wrap\")",
         ]
     );
@@ -244,7 +244,7 @@ fn plain_memory_that_is_not_there_is_refused_always() {
 fn a_priority_above_the_right_follows_strict() {
     let mut machine = machine(1, 4);
     machine.fifo_priority_limit = 0;
-    let said = "thread eyes: SCHED_FIFO 50 is above the 0 that this process may take; set LimitRTPRIO=50 in the unit, or fifo-priority = 0";
+    let said = "thread detector: SCHED_FIFO 50 is above the 0 that this process may take; set LimitRTPRIO=50 in the unit, or fifo-priority = 0";
     assert_only(
         &apart("", "", "fifo-priority = 50", ""),
         &machine,
@@ -263,7 +263,7 @@ fn a_priority_above_the_right_follows_strict() {
 fn two_fifo_threads_on_one_core_follow_strict() {
     let capture = "[capture]\nfifo-priority = 60";
     let board = |top| board(top, "capture-core = 1", "fifo-priority = 50", capture);
-    let said = "core 1: capture-1 (60), eyes (50) share it under SCHED_FIFO, each waits while another of at least its priority runs; give them cores of their own";
+    let said = "core 1: capture-1 (60), detector (50) share it under SCHED_FIFO, each waits while another of at least its priority runs; give them cores of their own";
     assert_only(&board(""), &machine(1, 4), Severity::Warning, said);
     assert_only(&board(STRICT), &machine(1, 4), Severity::Refusal, said);
 }
@@ -271,7 +271,7 @@ fn two_fifo_threads_on_one_core_follow_strict() {
 #[test]
 fn a_worker_that_spins_on_a_shared_core_follows_strict() {
     let board = |top| board(top, "capture-core = 1", "wait = \"spin\"", "");
-    let said = "worker eyes never sleeps on core 1, the core of capture-1 too; set wait = \"spin-then-park\", or give the worker a core of its own";
+    let said = "worker detector never sleeps on core 1, the core of capture-1 too; set wait = \"spin-then-park\", or give the worker a core of its own";
     assert_only(&board(""), &machine(1, 4), Severity::Warning, said);
     assert_only(&board(STRICT), &machine(1, 4), Severity::Refusal, said);
 }
@@ -288,7 +288,7 @@ fn a_fifo_worker_that_spins_above_another_thread_is_refused_always() {
             capture,
         )
     };
-    let said = "worker eyes never sleeps under SCHED_FIFO on core 1, so that thread capture-1 would never run there; set wait = \"spin-then-park\", or give the worker a core of its own";
+    let said = "worker detector never sleeps under SCHED_FIFO on core 1, so that thread capture-1 would never run there; set wait = \"spin-then-park\", or give the worker a core of its own";
     assert_only(&board(""), &machine, Severity::Refusal, said);
     // A capture thread above the worker interrupts it: two FIFO threads, and no starvation.
     let found = findings(&board("[capture]\nfifo-priority = 60"), &machine);
@@ -299,7 +299,7 @@ fn a_fifo_worker_that_spins_above_another_thread_is_refused_always() {
 #[test]
 fn the_kernels_throttle_is_named_for_a_fifo_worker_that_spins() {
     let board = apart("", "", "wait = \"spin\"\nfifo-priority = 50", "");
-    let said = "worker eyes never sleeps under SCHED_FIFO, and the kernel stops such threads for 50000 µs of each second; run `sysctl kernel.sched_rt_runtime_us=-1`, or set wait = \"spin-then-park\" or fifo-priority = 0";
+    let said = "worker detector never sleeps under SCHED_FIFO, and the kernel stops such threads for 50000 µs of each second; run `sysctl kernel.sched_rt_runtime_us=-1`, or set wait = \"spin-then-park\" or fifo-priority = 0";
     assert_only(&board, &machine(1, 4), Severity::Warning, said);
 }
 

@@ -151,7 +151,7 @@ mod tests {
     fn names() -> Names {
         Names {
             cameras: vec!["front".into(), "back".into()],
-            workers: vec!["eyes".into(), "more".into()],
+            workers: vec!["detector".into(), "more".into()],
             models: vec!["person".into(), "face".into()],
             // The second worker looks for faces in persons.
             cascades: vec![vec![1], vec![0, 1]],

@@ -27,8 +27,10 @@ CLAIMS := queue channel sharing header leak numa stages
 # On another machine than 64-bit ARM its compiler and emulator are Debian's.
 ifneq ($(shell uname -m),aarch64)
 CROSS := aarch64-linux-gnu-
-EMULATOR := qemu-aarch64-static -L /usr/aarch64-linux-gnu
+ARM_ROOT := -L /usr/aarch64-linux-gnu
+EMULATOR := qemu-aarch64-static $(ARM_ROOT)
 endif
+ARM := aarch64-unknown-linux-gnu
 
 # A comma inside a call's argument.
 , := ,
@@ -36,7 +38,7 @@ step = @printf '\n== %s\n' "$(1)"
 # A filter that matches nothing passes, so what ran is counted: $(call counted,LOG,WHAT)
 counted = grep -qE '^running [1-9][0-9]* tests?$$' $(1) || { echo "make: no $(2) ran" >&2; exit 1; }
 
-.PHONY: help setup setup-test run test test-arm64 fuzz lint bench bench-preprocess clean
+.PHONY: help setup setup-test run test test-arm64 fuzz lint bench bench-preprocess bench-arm64 clean
 
 help: ## this list
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -85,7 +87,7 @@ test-arm64: ## the NEON kernel's tests: built for 64-bit ARM, run under qemu-use
 	CARGO_PROFILE_TEST_OPT_LEVEL=1 \
 	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=$${CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER:-$(CROSS)gcc} \
 	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$${CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER:-$(EMULATOR)}" \
-		cargo test --target aarch64-unknown-linux-gnu --lib preprocess:: 2>&1 | tee $(TARGET)/arm64.log
+		cargo test --target $(ARM) --lib preprocess:: 2>&1 | tee $(TARGET)/arm64.log
 	@$(call counted,$(TARGET)/arm64.log,test of the NEON kernel)
 
 lint: ## format and lints, as CI judges them
@@ -135,6 +137,23 @@ bench-preprocess: setup ## camera buffer to tensor beside OpenCV, yuv and fast_i
 	$(call step,ours and the peers take turns)
 	.cache/bench-venv/bin/python benches/preprocess_peers.py --ours $(PINSIGHT_BENCH) \
 		--rust $(TARGET)/peers/release/preprocess-peers --folder $(BENCH)
+
+# Instructions do not depend on what else the machine does, nor on what machine it is.
+bench-arm64: ## a tensor's instructions on 64-bit ARM beside the peers', counted under qemu-user; no such machine is needed
+	@.setup/packages arm64-bench
+	@.setup/fetch aarch64
+	$(call step,building for 64-bit ARM (release); the first time takes some minutes)
+	@mkdir -p $(BENCH)
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=$${CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER:-$(CROSS)gcc} \
+		cargo build --release --no-default-features --target $(ARM) --example tensor
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=$${CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER:-$(CROSS)gcc} \
+		cargo build --release --locked --target $(ARM) \
+		--manifest-path benches/preprocess-peers/Cargo.toml --target-dir $(TARGET)/peers
+	cc -O2 -Wall -shared -fPIC -o $(BENCH)/count.so benches/arm64/count.c
+	$(call step,one tensor$(,) counted: ours and the peers)
+	python3 benches/arm64/bench.py --ours $(TARGET)/$(ARM)/release/examples/tensor \
+		--peers $(TARGET)/peers/$(ARM)/release/preprocess-peers --plugin $(BENCH)/count.so \
+		--emulator "qemu-aarch64 $(ARM_ROOT)" --json $(BENCH)/arm64.json --readme benches/README.md
 
 clean: ## remove what was built; the fetched files stay in .cache
 	cargo clean

@@ -343,8 +343,8 @@ fn the_face_is_found_in_jpeg_pictures_and_broken_ones_are_damaged_frames() {
     let (proof, recording) = (board.path("proof.json"), board.path("record"));
     let arguments = ["run", "--proof", &proof, "--record", &recording];
     let mut run = Running::start(&mut board.command(&arguments));
-    run.until("a damaged frame, and 40 results", |log| {
-        log.contains("camera photo: a damaged frame: ") && recorded(recording.as_ref()).len() >= 40
+    run.until("a corrupt frame, and 40 results", |log| {
+        log.contains("camera photo: a corrupt frame: ") && recorded(recording.as_ref()).len() >= 40
     });
     let output = run.stop();
     let log = said(&output);
@@ -384,13 +384,13 @@ fn a_camera_that_sends_only_broken_pictures_is_started_again() {
     written(board.folder.path(), "clip.mjpeg", &jpeg[..half].repeat(5));
     let proof = board.path("proof.json");
     let mut run = Running::start(&mut board.command(&["run", "--proof", &proof]));
-    let words = "camera photo: it delivers only damaged frames";
+    let words = "camera photo: it delivers only corrupt frames";
     run.until_logged(words);
     // Said each time that there are twice as many: of them, only some were on their way, and the others come
     // when it has been started again.
-    let damaged = |log: &str| log.matches("camera photo: a damaged frame: ").count();
+    let damaged = |log: &str| log.matches("camera photo: a corrupt frame: ").count();
     let before = damaged(&run.log());
-    run.until("damaged frames again", |log| damaged(log) >= before + 2);
+    run.until("corrupt frames again", |log| damaged(log) >= before + 2);
     let output = run.stop();
     let log = said(&output);
     assert_eq!(output.status.code(), Some(0), "{log}");

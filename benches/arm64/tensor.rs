@@ -6,10 +6,10 @@
 //! ```
 //! Without a kernel of that name it ends with 3; `fastest` is the one that the program takes by itself.
 
-use pinsight::profile::{Channels, Fit, InputRange, Resample, View};
 use pinsight::frame::{Colour, Encoding, PixelFormat, Quantization, StreamFormat};
 use pinsight::infer::{TensorInfo, TensorType};
 use pinsight::preprocess::{Kernel, Plan, Preparation};
+use pinsight::profile::{Channels, Fit, InputRange, Resample, View};
 use std::hint::black_box;
 use std::process::ExitCode;
 

@@ -93,7 +93,7 @@ pub(crate) fn write(
                 write!(f, " ({:.3} run-queue wait)", ms(queued_ns))?;
             }
             Some(_) if slow.causes.has(Cause::Unexplained) => {
-                write!(f, " (never run-queue wait)")?;
+                write!(f, " (no run-queue wait)")?;
             }
             _ => {}
         }

@@ -135,7 +135,7 @@ impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Silent => f.write_str("it delivers no frames"),
-            Self::Damaged => f.write_str("it delivers only damaged frames"),
+            Self::Damaged => f.write_str("it delivers only corrupt frames"),
             Self::Frozen => f.write_str("it delivers the same frame again and again"),
             Self::Gone => f.write_str("the device is gone: a loose cable, or it restarted itself"),
             Self::Busy => f.write_str("another process holds the device"),

@@ -65,8 +65,8 @@ fn colours<const S: usize, const C: usize, const P: usize, const K: usize>(
         let gains = &gains[channel];
         ones[channel] = _mm256_set1_ps(gains.one);
         limits[channel] = [_mm256_set1_ps(gains.low), _mm256_set1_ps(gains.high)];
-        for sample in 0..S {
-            factors[channel][sample] = _mm256_set1_ps(gains.gain[sample]);
+        for (factor, gain) in factors[channel].iter_mut().zip(gains.gain) {
+            *factor = _mm256_set1_ps(gain);
         }
     }
     let [first, second, third] = out;

@@ -18,10 +18,45 @@ pub(super) struct HorizontalTable {
     /// Weights of the first and the second element, in the lower and the upper half; empty where an output pixel
     /// has more than two.
     pub pairs: BoundedVec<[i32; GROUP]>,
-    /// Runs of eight elements of an output pixel; 0 where two elements are enough.
-    pub chunks: usize,
-    /// Weights of each group, of each chunk, of the output pixels 0 4 1 5 2 6 3 7.
+    pub elements: Elements,
+    /// Of [`Elements::Four`] the weights of each group, of two output pixels each: 0 1, 4 5, 2 3, 6 7. Of
+    /// [`Elements::Chunks`] the weights of each group, of each chunk, of the output pixels 0 4 1 5 2 6 3 7.
     pub weights: BoundedVec<[i16; 8]>,
+}
+
+/// How many elements are read of each output pixel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Elements {
+    Two,
+    Four,
+    /// So many runs of eight.
+    Chunks(usize),
+}
+
+impl Elements {
+    /// Those that hold `most`.
+    const fn of(most: usize) -> Self {
+        match most {
+            0..=2 => Self::Two,
+            3..=4 => Self::Four,
+            _ => Self::Chunks(most.div_ceil(BLOCK / 2)),
+        }
+    }
+
+    /// Entries of [`HorizontalTable::weights`] for a group.
+    pub(super) const fn entries(self) -> usize {
+        match self {
+            Self::Two => 0,
+            Self::Four => GROUP / 2,
+            Self::Chunks(chunks) => chunks * GROUP,
+        }
+    }
+}
+
+/// Which entry of [`Elements::Four`] has the weights of output pixel `lane`, and from where on: the order in which
+/// 256-bit registers take them.
+pub(super) const fn quarter(lane: usize) -> (usize, usize) {
+    (lane / 2 % 2 * 2 + lane / 4, lane % 2 * 4)
 }
 
 /// Which weights of a chunk are those of output pixel `lane`: the order in which 256-bit registers take them.
@@ -31,27 +66,18 @@ pub(super) const fn slot(lane: usize) -> usize {
 
 /// The elements of one output pixel: the first one's place in the row buffer, and the weights of that and of those
 /// that follow.
-type Elements = (usize, heapless::Vec<u32, MAX_SUPPORT>);
+type Support = (usize, heapless::Vec<u32, MAX_SUPPORT>);
 
 /// The elements of output pixel `index`, of samples that `px` columns share. What is missing of the last groups is
 /// as the last output pixel.
-fn elements(weights: &FilterWeights, tile: &Tile, px: usize, index: usize) -> Elements {
+fn elements(weights: &FilterWeights, tile: &Tile, px: usize, index: usize) -> Support {
     let (first, weights) = weights.get(index.min(weights.len().saturating_sub(1)));
     let merged = merged(weights, |column| (first + column) / px - first / px);
     (first / px - tile.column / px, quantised(&merged, WHOLE))
 }
 
-/// Runs of eight elements that hold `most`; 0 where two elements are enough.
-const fn chunks_of(most: usize) -> usize {
-    if most <= 2 {
-        0
-    } else {
-        most.div_ceil(BLOCK / 2)
-    }
-}
-
 /// The weight of element `at` of an output pixel; 0 where it has fewer.
-fn weight((_, weights): &Elements, at: usize) -> i16 {
+fn weight((_, weights): &Support, at: usize) -> i16 {
     let weight = weights.get(at).map_or(0, |&weight| weight.min(WHOLE - 1));
     i16::try_from(weight).unwrap_or(i16::MAX)
 }
@@ -60,11 +86,12 @@ impl HorizontalTable {
     /// None, with the capacity for so many output pixels of at most `most` columns each.
     pub(super) fn with_capacity(outputs: usize, most: usize) -> Self {
         let pairs = outputs.div_ceil(2 * GROUP);
+        let entries = Elements::of(most).entries();
         Self {
             starts: BoundedVec::with_capacity(2 * pairs),
             pairs: BoundedVec::with_capacity(2 * pairs),
-            chunks: 0,
-            weights: BoundedVec::with_capacity(2 * GROUP * pairs * chunks_of(most)),
+            elements: Elements::Two,
+            weights: BoundedVec::with_capacity(2 * pairs * entries),
         }
     }
 
@@ -79,7 +106,7 @@ impl HorizontalTable {
         let Self {
             starts,
             pairs,
-            chunks,
+            elements: kind,
             weights,
         } = self;
         starts.clear();
@@ -105,8 +132,11 @@ impl HorizontalTable {
             }
             starts.push(of_group)?;
         }
-        *chunks = chunks_of(most);
-        let reach = 8 * (*chunks).max(1);
+        *kind = Elements::of(most);
+        let reach = match *kind {
+            Elements::Two | Elements::Four => 8,
+            Elements::Chunks(chunks) => 8 * chunks,
+        };
         if starts
             .as_flattened()
             .iter()
@@ -115,22 +145,33 @@ impl HorizontalTable {
             return None;
         }
         for (group, tile) in groups() {
-            let of_group: [Elements; GROUP] =
-                std::array::from_fn(|lane| output(group, &tile, lane));
-            if *chunks == 0 {
-                let pair =
-                    |of: &Elements| i32::from(weight(of, 0)) | i32::from(weight(of, 1)) << 16;
-                pairs.push(std::array::from_fn(|lane| pair(&of_group[lane])))?;
-                continue;
-            }
+            let of_group: [Support; GROUP] = std::array::from_fn(|lane| output(group, &tile, lane));
             let at = weights.len();
-            for _ in 0..*chunks * GROUP {
+            for _ in 0..kind.entries() {
                 weights.push([0; 8])?;
             }
-            for (lane, output) in of_group.iter().enumerate() {
-                for chunk in 0..*chunks {
-                    *weights.get_mut(at + chunk * GROUP + slot(lane))? =
-                        std::array::from_fn(|index| weight(output, chunk * 8 + index));
+            match *kind {
+                Elements::Two => {
+                    let pair =
+                        |of: &Support| i32::from(weight(of, 0)) | i32::from(weight(of, 1)) << 16;
+                    pairs.push(std::array::from_fn(|lane| pair(&of_group[lane])))?;
+                }
+                Elements::Four => {
+                    for (lane, output) in of_group.iter().enumerate() {
+                        let (entry, from) = quarter(lane);
+                        let entry = weights.get_mut(at + entry)?;
+                        for (index, out) in entry.iter_mut().skip(from).take(4).enumerate() {
+                            *out = weight(output, index);
+                        }
+                    }
+                }
+                Elements::Chunks(chunks) => {
+                    for (lane, output) in of_group.iter().enumerate() {
+                        for chunk in 0..chunks {
+                            *weights.get_mut(at + chunk * GROUP + slot(lane))? =
+                                std::array::from_fn(|index| weight(output, chunk * 8 + index));
+                        }
+                    }
                 }
             }
         }

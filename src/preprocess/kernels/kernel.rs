@@ -18,7 +18,7 @@ pub enum Kernel {
     Avx2Direct,
     /// 64-bit ARM.
     Neon,
-    /// The same, direct: in a row of at least 64 bytes.
+    /// The same, direct: also of samples of a word that has at most fifteen bits; in a row of at least 64 bytes.
     NeonDirect,
 }
 

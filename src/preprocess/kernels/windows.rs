@@ -2,9 +2,8 @@
 //!
 //! Each output pixel has at most two columns of at most two rows. The two columns of some output pixels are picked
 //! out of windows of each row by table look-ups. An image that is made smaller leaves most of a row's samples out:
-//! they are not even unpacked. Only samples of one byte are read so.
+//! they are not even unpacked. Samples of a byte are read so, and by some kernels samples of a 16-bit word.
 
-use super::fetch::bytes;
 use super::sizes::GROUP;
 use crate::frame::{Sample, Store};
 use crate::preprocess::bounded_vec::BoundedVec;
@@ -33,9 +32,11 @@ pub(super) trait PickTable: Copy + Debug + PartialEq {
     const WINDOWS: &'static [Window];
     /// Bytes that a look-up picks from: windows that are smaller lie in these one after the other.
     const BYTES: usize;
+    /// How samples may be stored.
+    const STORES: &'static [Store];
 
-    /// Picks these bytes for the first and the second column of output pixel `lane`.
-    fn set(&mut self, lane: usize, columns: [u8; 2]);
+    /// Picks the first and the second column of output pixel `lane`: the bytes, or the words from these on.
+    fn set(&mut self, store: Store, lane: usize, columns: [u8; 2]);
 }
 
 /// Samples that lie in the same rows, and are picked out of the same windows.
@@ -75,12 +76,13 @@ const fn groups_of(outputs: usize) -> usize {
 }
 
 impl<T: PickTable> DirectTables<T> {
-    /// None, with the capacity for so many output pixels. `None` where samples are not of one byte.
+    /// None, with the capacity for so many output pixels. `None` where samples are stored otherwise than tables take,
+    /// or have all the bits of a word, of which a direct kernel keeps fifteen.
     pub(super) fn with_capacity(sampling: &Sampling, outputs: usize) -> Option<Self> {
-        if sampling.store() != Store::Byte {
+        let samples = sampling.samples();
+        if !T::STORES.contains(&sampling.store()) || samples.iter().any(|sample| sample.bits > 15) {
             return None;
         }
-        let samples = sampling.samples();
         let steps = groups_of(outputs);
         let mut groups = Vec::new();
         let mut at = 0;
@@ -132,14 +134,18 @@ impl<T: PickTable> SampleGroup<T> {
     fn update(&mut self, sampling: &Sampling, across: &FilterWeights) -> Option<()> {
         let span = sampling.span(self.samples.start);
         let samples = sampling.samples().get(self.samples.clone())?;
-        let at = |sample: &Sample, column: usize| bytes(Store::Byte, sample, column / sample.px)[1];
+        let store = sampling.store();
+        let at = |sample: &Sample, column: usize| {
+            store.byte(sample.first + column / sample.px * sample.step)
+        };
+        let sample_bytes = if store == Store::Word { 2 } else { 1 };
         // The bytes that some output pixels touch.
         let touched = |outputs: Range<usize>| {
             let columns = across.pixels(outputs);
             let (mut start, mut end) = (usize::MAX, 0);
             for sample in samples {
-                start = start.min(at(sample, columns.start)?);
-                end = end.max(at(sample, columns.end.checked_sub(1)?)? + 1);
+                start = start.min(at(sample, columns.start));
+                end = end.max(at(sample, columns.end.checked_sub(1)?) + sample_bytes);
             }
             Some(start..end)
         };
@@ -176,10 +182,10 @@ impl<T: PickTable> SampleGroup<T> {
                     // Where the window lies among those that a look-up picks from.
                     let before = lane / outputs * bytes % T::BYTES;
                     let place = |column: usize| {
-                        u8::try_from(before + at(sample, column)?.checked_sub(*start)?).ok()
+                        u8::try_from(before + at(sample, column).checked_sub(*start)?).ok()
                     };
                     let last = columns.end.checked_sub(1)?;
-                    table.set(lane, [place(columns.start)?, place(last)?]);
+                    table.set(store, lane, [place(columns.start)?, place(last)?]);
                 }
                 self.tables.push(table)?;
             }

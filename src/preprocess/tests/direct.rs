@@ -54,6 +54,18 @@ fn samples_of_a_byte_come_straight_from_the_frame_wherever_their_columns_lie() {
 }
 
 #[test]
+fn words_of_at_most_fifteen_bits_come_straight_from_the_frame_with_neon() {
+    use PixelFormat::{Rgb565, Srggb10, Y10, Y12};
+    for pixel in [Srggb10, Y10, Y12, Rgb565] {
+        for side in [960, 640, 304, 136, 56] {
+            let plan = plan(pixel, 1920, side, Resample::Bilinear);
+            let expected = cfg!(target_arch = "aarch64");
+            assert_eq!(plan.kernel() == DIRECT, expected, "{pixel:?} {side}");
+        }
+    }
+}
+
+#[test]
 fn short_rows_many_rows_words_and_enlarged_images_go_by_row_buffers() {
     for (pixel, width_px, side, resample) in [
         (PixelFormat::Nv12, 14, 8, Resample::Bilinear),
@@ -113,9 +125,9 @@ impl Drop for Walled {
 
 #[test]
 fn no_kernel_reads_a_byte_before_or_behind_the_frame() {
-    use PixelFormat::{Grey, Nv12, Rgb24, Sbggr8, Uyvy, Y16, Yu12, Yuyv};
+    use PixelFormat::{Grey, Nv12, Rgb24, Sbggr8, Srggb10, Uyvy, Y16, Yu12, Yuyv};
     let mut runs = 0;
-    for pixel in [Nv12, Yuyv, Uyvy, Yu12, Rgb24, Grey, Sbggr8, Y16] {
+    for pixel in [Nv12, Yuyv, Uyvy, Yu12, Rgb24, Grey, Sbggr8, Y16, Srggb10] {
         for side in [1300, 640, 304, 136, 56] {
             let (format, info) = ends(pixel, 1920, side);
             let preparation = simple(Fit::Stretch, Resample::Bilinear);
@@ -143,5 +155,5 @@ fn no_kernel_reads_a_byte_before_or_behind_the_frame() {
             }
         }
     }
-    assert!(runs >= 8 * 5 * 2 * 2, "{runs}");
+    assert!(runs >= 9 * 5 * 2 * 2, "{runs}");
 }

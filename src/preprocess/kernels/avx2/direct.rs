@@ -1,7 +1,10 @@
 //! Straight from the frame, eight output pixels at once: the same whole numbers as by row buffers.
 
 use super::colour::colour;
-use super::registers::{halved, halves, high, is_available, load_words, store_numbers, weight};
+use super::registers::{
+    halved, halves, high, is_available, load_words, quarters, store_numbers, weight,
+};
+use crate::frame::Store;
 use crate::preprocess::kernels::fetch::NOTHING;
 use crate::preprocess::kernels::output_line::OutputLine;
 use crate::preprocess::kernels::scratch::{Filtered, FilteredRow};
@@ -11,9 +14,8 @@ use crate::preprocess::kernels::vertical::WeightedRow;
 use crate::preprocess::kernels::windows::{DirectTables, PickTable, SampleGroup, Window};
 use crate::preprocess::layout::TensorLayout;
 use std::arch::x86_64::{
-    __m128i, __m256i, _mm_castpd_si128, _mm_castsi128_pd, _mm_loadh_pd, _mm_loadl_epi64,
-    _mm256_add_epi16, _mm256_blend_epi32, _mm256_castsi128_si256, _mm256_inserti128_si256,
-    _mm256_load_si256, _mm256_madd_epi16, _mm256_setzero_si256, _mm256_shuffle_epi8,
+    __m256i, _mm256_add_epi16, _mm256_blend_epi32, _mm256_load_si256, _mm256_madd_epi16,
+    _mm256_setzero_si256, _mm256_shuffle_epi8,
 };
 use std::ops::Range;
 
@@ -43,8 +45,9 @@ impl PickTable for Picks {
         },
     ];
     const BYTES: usize = WIDTH;
+    const STORES: &'static [Store] = &[Store::Byte];
 
-    fn set(&mut self, lane: usize, [first, second]: [u8; 2]) {
+    fn set(&mut self, _: Store, lane: usize, [first, second]: [u8; 2]) {
         self.0[lane] = [NOTHING, first, NOTHING, second];
     }
 }
@@ -199,39 +202,6 @@ unsafe fn windows<const R: u8>(frame: &[u8], row: usize, starts: &[u32; GROUP]) 
     // SAFETY: as above.
     let second = unsafe { halves(frame, row + c as usize, row + g as usize) };
     [first, second]
-}
-
-/// Eight bytes from each of four places.
-///
-/// # Safety
-/// They lie inside `bytes`.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn quarters(bytes: &[u8], row: usize, [a, b, c, d]: [u32; 4]) -> __m256i {
-    // SAFETY: inside `bytes`, by this function's requirement.
-    let low = unsafe { two(bytes, row + a as usize, row + b as usize) };
-    // SAFETY: as above.
-    let high = unsafe { two(bytes, row + c as usize, row + d as usize) };
-    _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), high)
-}
-
-/// Eight bytes from each of two places.
-///
-/// # Safety
-/// They lie inside `bytes`.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn two(bytes: &[u8], low: usize, high: usize) -> __m128i {
-    debug_assert!(low.max(high) + WIDTH / 2 <= bytes.len());
-    // SAFETY: inside `bytes`, by this function's requirement.
-    let low = unsafe { bytes.as_ptr().add(low) };
-    // SAFETY: as above.
-    let high = unsafe { bytes.as_ptr().add(high) };
-    // SAFETY: eight readable bytes; the load needs no alignment.
-    let low = unsafe { _mm_loadl_epi64(low.cast()) };
-    let low = _mm_castsi128_pd(low);
-    // SAFETY: as above.
-    _mm_castpd_si128(unsafe { _mm_loadh_pd(low, high.cast()) })
 }
 
 /// The two columns of eight output pixels.

@@ -1,8 +1,8 @@
 //! A row buffer to filtered samples, eight output pixels at once.
 
 use super::colour::colour;
-use super::registers::{halves, is_available, load_words, store_numbers};
-use crate::preprocess::kernels::horizontal::HorizontalTable;
+use super::registers::{halves, is_available, load_words, quarters, store_numbers};
+use crate::preprocess::kernels::horizontal::{Elements, HorizontalTable};
 use crate::preprocess::kernels::output_line::OutputLine;
 use crate::preprocess::kernels::scratch::{Filtered, FilteredRow, RowBuffer, Scratch};
 use crate::preprocess::kernels::sizes::{GROUP, ROW_ELEMENTS};
@@ -45,13 +45,24 @@ fn filter_row(
     groups: Range<usize>,
     out: &mut FilteredRow,
 ) {
-    if table.chunks == 0 {
-        for (group, out) in groups.zip(&mut out.0) {
-            store_numbers(out, pairs(row, table, group));
+    match table.elements {
+        Elements::Two => {
+            for (group, out) in groups.zip(&mut out.0) {
+                store_numbers(out, pairs(row, table, group));
+            }
         }
-    } else {
-        for (group, out) in groups.zip(&mut out.0) {
-            store_numbers(out, runs(row, table, group));
+        Elements::Four => {
+            let starts = table.starts.get(groups.clone()).unwrap_or_default();
+            let weights = table.weights.as_chunks::<{ GROUP / 2 }>().0;
+            let weights = weights.get(groups).unwrap_or_default();
+            for ((starts, weights), out) in starts.iter().zip(weights).zip(&mut out.0) {
+                store_numbers(out, fours(row, starts, weights));
+            }
+        }
+        Elements::Chunks(chunks) => {
+            for (group, out) in groups.zip(&mut out.0) {
+                store_numbers(out, runs(row, table, chunks, group));
+            }
         }
     }
 }
@@ -83,12 +94,28 @@ fn pairs(row: &RowBuffer, table: &HorizontalTable, group: usize) -> __m256i {
     _mm256_madd_epi16(words, load_words(weights))
 }
 
+/// The sums of four elements each.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn fours(row: &RowBuffer, starts: &[u32; GROUP], weights: &[[i16; 8]; GROUP / 2]) -> __m256i {
+    let row = as_bytes(row);
+    let [a, b, c, d, e, f, g, h] = starts.map(|start| 2 * start);
+    // SAFETY: `HorizontalTable::update` left every start eight elements short of the row buffer's end.
+    let first = unsafe { quarters(row, 0, [a, b, e, f]) };
+    // SAFETY: as above.
+    let second = unsafe { quarters(row, 0, [c, d, g, h]) };
+    let (weights, _) = weights.as_chunks::<2>();
+    // SAFETY: two times eight numbers are 32 readable bytes each; the loads need no alignment.
+    let weights = [0, 1].map(|of| unsafe { _mm256_loadu_si256(weights[of].as_ptr().cast()) });
+    let first = _mm256_madd_epi16(first, weights[0]);
+    _mm256_hadd_epi32(first, _mm256_madd_epi16(second, weights[1]))
+}
+
 /// The sums of runs of elements.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn runs(row: &RowBuffer, table: &HorizontalTable, group: usize) -> __m256i {
+fn runs(row: &RowBuffer, table: &HorizontalTable, chunks: usize, group: usize) -> __m256i {
     let mut sums = [_mm256_setzero_si256(); 4];
-    let chunks = table.chunks;
     let weights = table
         .weights
         .get(group * chunks * GROUP..(group + 1) * chunks * GROUP);

@@ -102,40 +102,13 @@ fn fetched<const U: u8, const P: u8>(
     let (out, ends) = out.split_at_mut((whole - blocks.start).min(out.len()));
     if inside {
         let at = blocks.start * kind.advance;
-        match rows {
-            [one] => {
-                for (index, out) in out.iter_mut().enumerate() {
-                    let at = at + index * kind.advance;
-                    // SAFETY: a whole block's windows end inside its row, and the row inside the frame.
-                    let sum = unsafe { sixteen::<U, P>(kind, &tables, frame, one.at + at) };
-                    store_block(out, halved(sum));
-                }
-            }
-            [one, other] => {
-                let weights = [one, other].map(|row| weight(row.weight));
-                for (index, out) in out.iter_mut().enumerate() {
-                    let at = at + index * kind.advance;
-                    // SAFETY: as above.
-                    let a = unsafe { sixteen::<U, P>(kind, &tables, frame, one.at + at) };
-                    // SAFETY: as above.
-                    let b = unsafe { sixteen::<U, P>(kind, &tables, frame, other.at + at) };
-                    let a = high(a, weights[0]);
-                    let b = high(b, weights[1]);
-                    store_block(out, _mm256_add_epi16(a, b));
-                }
-            }
-            _ => {
-                for (index, out) in out.iter_mut().enumerate() {
-                    let at = at + index * kind.advance;
-                    let mut sum = begin;
-                    for row in rows {
-                        // SAFETY: as above.
-                        let a = unsafe { sixteen::<U, P>(kind, &tables, frame, row.at + at) };
-                        sum = _mm256_add_epi16(sum, high(a, weight(row.weight)));
-                    }
-                    store_block(out, sum);
-                }
-            }
+        match rows.len() {
+            1 => whole_blocks::<U, P, 1>(kind, &tables, frame, rows, begin, at, out),
+            2 => whole_blocks::<U, P, 2>(kind, &tables, frame, rows, begin, at, out),
+            3 => whole_blocks::<U, P, 3>(kind, &tables, frame, rows, begin, at, out),
+            4 => whole_blocks::<U, P, 4>(kind, &tables, frame, rows, begin, at, out),
+            5 => whole_blocks::<U, P, 5>(kind, &tables, frame, rows, begin, at, out),
+            _ => whole_blocks::<U, P, 0>(kind, &tables, frame, rows, begin, at, out),
         }
     }
     for (block, out) in (whole..blocks.end).zip(ends) {
@@ -150,6 +123,47 @@ fn fetched<const U: u8, const P: u8>(
                 1 => halved(sample),
                 _ => _mm256_add_epi16(sum, high(sample, weight(row.weight))),
             };
+        }
+        store_block(out, sum);
+    }
+}
+
+/// Blocks of which every row has all that is read, from byte `at` of each: of `T` rows, or of any number where that is
+/// 0. With a number known to the compiler their weights stay in registers.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn whole_blocks<const U: u8, const P: u8, const T: usize>(
+    kind: &Fetch,
+    tables: &Tables,
+    frame: &[u8],
+    rows: &[WeightedRow],
+    begin: __m256i,
+    at: usize,
+    out: &mut [[i16; BLOCK]],
+) {
+    let known = rows.first_chunk::<T>();
+    let mut weights = [_mm256_setzero_si256(); T];
+    for row in 0..T {
+        weights[row] = known.map_or(begin, |rows| weight(rows[row].weight));
+    }
+    for (index, out) in out.iter_mut().enumerate() {
+        let at = at + index * kind.advance;
+        // SAFETY: a whole block's windows end inside its row, and the row inside the frame.
+        let sixteen =
+            |row: &WeightedRow| unsafe { sixteen::<U, P>(kind, tables, frame, row.at + at) };
+        let mut sum = begin;
+        match known {
+            Some(rows) if T == 1 => sum = halved(sixteen(&rows[0])),
+            Some(rows) if T > 1 => {
+                for row in 0..T {
+                    sum = _mm256_add_epi16(sum, high(sixteen(&rows[row]), weights[row]));
+                }
+            }
+            _ => {
+                for row in rows {
+                    sum = _mm256_add_epi16(sum, high(sixteen(row), weight(row.weight)));
+                }
+            }
         }
         store_block(out, sum);
     }

@@ -2,7 +2,8 @@
 
 use super::colour::colour;
 use super::numbers::store_numbers;
-use crate::preprocess::kernels::fetch::NOTHING;
+use crate::frame::Store;
+use crate::preprocess::kernels::fetch::{Fetch, NOTHING, Unpack};
 use crate::preprocess::kernels::output_line::OutputLine;
 use crate::preprocess::kernels::scratch::{Filtered, FilteredRow};
 use crate::preprocess::kernels::sizes::GROUP;
@@ -12,9 +13,10 @@ use crate::preprocess::kernels::windows::{DirectTables, PickTable, SampleGroup, 
 use crate::preprocess::layout::TensorLayout;
 use std::arch::aarch64::{
     int16x8_t, int16x8x2_t, int32x4_t, uint8x16_t, uint8x16x2_t, uint8x16x4_t, vaddq_s16,
-    vcombine_u8, vdupq_n_u8, vget_low_s16, vget_low_u8, vld1_u8, vld1q_u8, vld2q_s16,
-    vmlal_high_s16, vmlal_s16, vmull_high_s16, vmull_s16, vqdmulhq_n_s16, vqtbl2q_u8, vqtbl4q_u8,
-    vqtbx4q_u8, vreinterpretq_s16_u16, vshll_high_n_u8, vshll_n_u8, vsubq_u8,
+    vandq_u16, vcombine_u8, vdupq_n_s16, vdupq_n_u8, vdupq_n_u16, vget_low_s16, vget_low_u8,
+    vld1_u8, vld1q_u8, vld2q_s16, vmlal_high_s16, vmlal_s16, vmull_high_s16, vmull_s16,
+    vqdmulhq_n_s16, vqtbl2q_u8, vqtbl4q_u8, vqtbx4q_u8, vreinterpretq_s16_u16,
+    vreinterpretq_u16_u8, vshll_high_n_u8, vshll_n_u8, vshlq_u16, vsubq_u8,
 };
 use std::ops::Range;
 
@@ -23,13 +25,14 @@ const WIDTH: usize = 16;
 /// Bytes that a look-up picks from: four registers. What lies behind them is picked by a second one.
 const LOOK_UP: usize = 4 * WIDTH;
 
-/// The bytes of the first column of eight output pixels, and of the second.
+/// For each byte of a register the byte of the windows. Of samples of a byte, the first one has the first columns of
+/// eight output pixels and then the second ones; of words, the first has the first columns, and the other the others.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(C, align(16))]
-pub(in crate::preprocess::kernels) struct Picks([[u8; GROUP]; 2]);
+pub(in crate::preprocess::kernels) struct Picks([[u8; WIDTH]; 2]);
 
 impl PickTable for Picks {
-    const EMPTY: Self = Self([[NOTHING; GROUP]; 2]);
+    const EMPTY: Self = Self([[NOTHING; WIDTH]; 2]);
     const WINDOWS: &'static [Window] = &[
         Window {
             outputs: 8,
@@ -53,10 +56,17 @@ impl PickTable for Picks {
         },
     ];
     const BYTES: usize = 2 * LOOK_UP;
+    const STORES: &'static [Store] = &[Store::Byte, Store::Word];
 
-    fn set(&mut self, lane: usize, columns: [u8; 2]) {
-        for (table, byte) in self.0.iter_mut().zip(columns) {
-            table[lane] = byte;
+    fn set(&mut self, store: Store, lane: usize, columns: [u8; 2]) {
+        if store == Store::Byte {
+            for (at, byte) in [lane, GROUP + lane].into_iter().zip(columns) {
+                self.0[0][at] = byte;
+            }
+        } else {
+            for (table, byte) in self.0.iter_mut().zip(columns) {
+                table[2 * lane..2 * lane + 2].copy_from_slice(&[byte, byte + 1]);
+            }
         }
     }
 }
@@ -78,13 +88,25 @@ pub(in crate::preprocess::kernels) fn direct(
     filtered: &mut Filtered,
     line: &mut OutputLine<'_>,
 ) {
+    let is_words = tables
+        .fetches
+        .iter()
+        .any(|fetch| matches!(fetch.unpack, Unpack::Word { .. }));
     let filter = |groups: Range<usize>, filtered: &mut Filtered| {
         for of in &picks.groups {
             let rows = tables.vertical.get(index, of.samples.start);
             let weights = of
                 .classes
                 .map(|class| tables.horizontal[class].pairs.get(groups.clone()));
+            let mut fields = [Field::default(); MOST];
+            for (field, fetch) in fields
+                .iter_mut()
+                .zip(tables.fetches.iter().skip(of.samples.start))
+            {
+                *field = Field::of(fetch);
+            }
             let picks = Picked {
+                fields,
                 starts: of.starts.get(groups.clone()).unwrap_or_default(),
                 tables: of
                     .tables
@@ -94,7 +116,7 @@ pub(in crate::preprocess::kernels) fn direct(
                 end: of.end,
             };
             if let Some(out) = filtered.get_mut(of.samples.clone()) {
-                let run = filter_as(of, rows.len());
+                let run = filter_as(of, rows.len(), is_words);
                 // SAFETY: NEON is part of the architecture.
                 unsafe { run(&picks, rows, frame, out) }
             }
@@ -104,8 +126,34 @@ pub(in crate::preprocess::kernels) fn direct(
     line.write_batches(0..line.groups(), filtered, filter, colour);
 }
 
+/// Most samples of a group.
+const MOST: usize = 3;
+
+/// Where a sample lies in its word, to be set to fifteen bits.
+#[derive(Clone, Copy, Default)]
+struct Field {
+    /// To the left, or by -1 to the right.
+    shift: i16,
+    /// What is its own then.
+    mask: u16,
+}
+
+impl Field {
+    /// Nothing of a sample of a byte.
+    fn of(fetch: &Fetch) -> Self {
+        match fetch.unpack {
+            Unpack::Word { right, left } if (1..16).contains(&left) => Self {
+                shift: i16::try_from(left.cast_signed() - right.cast_signed() - 1).unwrap_or(0),
+                mask: u16::MAX >> left << (left - 1),
+            },
+            _ => Self::default(),
+        }
+    }
+}
+
 /// What some groups of output pixels are made of.
 struct Picked<'a> {
+    fields: [Field; MOST],
     starts: &'a [[u32; GROUP]],
     /// For each of `starts` one of each sample.
     tables: &'a [Picks],
@@ -119,32 +167,35 @@ struct Picked<'a> {
 type Run = unsafe fn(&Picked<'_>, &[WeightedRow], &[u8], &mut [FilteredRow]);
 
 /// What filters so many samples of so many rows.
-fn filter_as(of: &SampleGroup<Picks>, rows: usize) -> Run {
-    match of.samples.len() {
-        1 => filter_of::<1>(of.window, rows),
-        2 => filter_of::<2>(of.window, rows),
-        _ => filter_of::<3>(of.window, rows),
+fn filter_as(of: &SampleGroup<Picks>, rows: usize, is_words: bool) -> Run {
+    match (of.samples.len(), is_words) {
+        (1, false) => filter_of::<1, false>(of.window, rows),
+        (2, false) => filter_of::<2, false>(of.window, rows),
+        (_, false) => filter_of::<3, false>(of.window, rows),
+        (1, true) => filter_of::<1, true>(of.window, rows),
+        (2, true) => filter_of::<2, true>(of.window, rows),
+        (_, true) => filter_of::<3, true>(of.window, rows),
     }
 }
 
-fn filter_of<const N: usize>(window: usize, rows: usize) -> Run {
+fn filter_of<const N: usize, const W: bool>(window: usize, rows: usize) -> Run {
     match (window, rows) {
-        (0, 1) => filter::<N, EIGHT, 1>,
-        (0, _) => filter::<N, EIGHT, 2>,
-        (1, 1) => filter::<N, EIGHT_WIDE, 1>,
-        (1, _) => filter::<N, EIGHT_WIDE, 2>,
-        (2, 1) => filter::<N, FOURS, 1>,
-        (2, _) => filter::<N, FOURS, 2>,
-        (3, 1) => filter::<N, TWOS, 1>,
-        (3, _) => filter::<N, TWOS, 2>,
-        (_, 1) => filter::<N, ONES, 1>,
-        (_, _) => filter::<N, ONES, 2>,
+        (0, 1) => filter::<N, W, EIGHT, 1>,
+        (0, _) => filter::<N, W, EIGHT, 2>,
+        (1, 1) => filter::<N, W, EIGHT_WIDE, 1>,
+        (1, _) => filter::<N, W, EIGHT_WIDE, 2>,
+        (2, 1) => filter::<N, W, FOURS, 1>,
+        (2, _) => filter::<N, W, FOURS, 2>,
+        (3, 1) => filter::<N, W, TWOS, 1>,
+        (3, _) => filter::<N, W, TWOS, 2>,
+        (_, 1) => filter::<N, W, ONES, 1>,
+        (_, _) => filter::<N, W, ONES, 2>,
     }
 }
 
-/// `N` samples of a group, out of `T` rows.
+/// `N` samples of a group, of words or of bytes, out of `T` rows.
 #[target_feature(enable = "neon")]
-fn filter<const N: usize, const R: u8, const T: usize>(
+fn filter<const N: usize, const W: bool, const R: u8, const T: usize>(
     picked: &Picked<'_>,
     rows: &[WeightedRow],
     frame: &[u8],
@@ -175,11 +226,11 @@ fn filter<const N: usize, const R: u8, const T: usize>(
             } else {
                 weights
             };
-            // SAFETY: 16 readable bytes.
-            let table = unsafe { vld1q_u8(tables[sample].0.as_ptr().cast()) };
-            let mut columns = pick::<R>(table, &read[0]);
+            let table = &tables[sample];
+            let field = picked.fields[sample];
+            let mut columns = pick::<W, R>(table, field, &read[0]);
             if T == 2 {
-                let other = pick::<R>(table, &read[T - 1]);
+                let other = pick::<W, R>(table, field, &read[T - 1]);
                 for (column, other) in columns.iter_mut().zip(other) {
                     // Of two rows, neither has the whole weight.
                     let one = vqdmulhq_n_s16(*column, rows[0].weight.cast_signed());
@@ -260,8 +311,33 @@ unsafe fn four(at: *const u8) -> uint8x16x4_t {
 /// The two columns of eight output pixels, set to fifteen bits.
 #[inline]
 #[target_feature(enable = "neon")]
-fn pick<const R: u8>(table: uint8x16_t, [first, second]: &Windows) -> [int16x8_t; 2] {
-    let bytes = match R {
+fn pick<const W: bool, const R: u8>(
+    table: &Picks,
+    field: Field,
+    windows: &Windows,
+) -> [int16x8_t; 2] {
+    let [first, second] = &table.0;
+    let bytes = look_up::<R>(first, windows);
+    if !W {
+        return [
+            vreinterpretq_s16_u16(vshll_n_u8::<7>(vget_low_u8(bytes))),
+            vreinterpretq_s16_u16(vshll_high_n_u8::<7>(bytes)),
+        ];
+    }
+    let (shift, mask) = (vdupq_n_s16(field.shift), vdupq_n_u16(field.mask));
+    [bytes, look_up::<R>(second, windows)].map(|bytes| {
+        let words = vshlq_u16(vreinterpretq_u16_u8(bytes), shift);
+        vreinterpretq_s16_u16(vandq_u16(words, mask))
+    })
+}
+
+/// The bytes of the windows that a table names.
+#[inline]
+#[target_feature(enable = "neon")]
+fn look_up<const R: u8>(table: &[u8; WIDTH], [first, second]: &Windows) -> uint8x16_t {
+    // SAFETY: 16 readable bytes.
+    let table = unsafe { vld1q_u8(table.as_ptr()) };
+    match R {
         EIGHT => vqtbl2q_u8(uint8x16x2_t(first.0, first.1), table),
         EIGHT_WIDE | ONES => vqtbl4q_u8(*first, table),
         _ => {
@@ -271,11 +347,7 @@ fn pick<const R: u8>(table: uint8x16_t, [first, second]: &Windows) -> [int16x8_t
             let behind = vsubq_u8(table, vdupq_n_u8(LOOK_UP as u8));
             vqtbx4q_u8(low, *second, behind)
         }
-    };
-    [
-        vreinterpretq_s16_u16(vshll_n_u8::<7>(vget_low_u8(bytes))),
-        vreinterpretq_s16_u16(vshll_high_n_u8::<7>(bytes)),
-    ]
+    }
 }
 
 /// The sums of both columns by their weights.

@@ -2,7 +2,7 @@
 
 use super::colour::colour;
 use super::numbers::store_numbers;
-use crate::preprocess::kernels::horizontal::{HorizontalTable, slot};
+use crate::preprocess::kernels::horizontal::{Elements, HorizontalTable, quarter, slot};
 use crate::preprocess::kernels::output_line::OutputLine;
 use crate::preprocess::kernels::scratch::{Filtered, FilteredRow, RowBuffer, Scratch};
 use crate::preprocess::kernels::sizes::GROUP;
@@ -10,8 +10,8 @@ use crate::preprocess::kernels::tables::Tables;
 use crate::preprocess::kernels::tiles::Tile;
 use crate::preprocess::layout::TensorLayout;
 use std::arch::aarch64::{
-    int32x4_t, vaddq_s32, vaddvq_s32, vdupq_n_s32, vget_low_s16, vld1q_lane_s32, vld1q_s16,
-    vld1q_s32, vmlal_high_s16, vmull_high_s16, vmull_s16, vpaddq_s32, vreinterpretq_s16_s32,
+    int32x4_t, vdupq_n_s32, vget_low_s16, vld1_s16, vld1q_lane_s32, vld1q_s16, vld1q_s32,
+    vmlal_high_s16, vmlal_s16, vmull_high_s16, vmull_s16, vpaddq_s32, vreinterpretq_s16_s32,
 };
 use std::ops::Range;
 
@@ -44,13 +44,29 @@ fn filter_row(
     groups: Range<usize>,
     out: &mut FilteredRow,
 ) {
-    if table.chunks == 0 {
-        for (group, out) in groups.zip(&mut out.0) {
-            store_numbers(out, pairs(row, table, group));
+    match table.elements {
+        Elements::Two => {
+            for (group, out) in groups.zip(&mut out.0) {
+                store_numbers(out, pairs(row, table, group));
+            }
         }
-    } else {
-        for (group, out) in groups.zip(&mut out.0) {
-            store_numbers(out, runs(row, table, group));
+        Elements::Four => {
+            let starts = table.starts.get(groups.clone()).unwrap_or_default();
+            let weights = table.weights.as_chunks::<{ GROUP / 2 }>().0;
+            let weights = weights.get(groups).unwrap_or_default();
+            for ((starts, weights), out) in starts.iter().zip(weights).zip(&mut out.0) {
+                store_numbers(out, fours(row, starts, weights));
+            }
+        }
+        Elements::Chunks(chunks) => {
+            let starts = table.starts.get(groups.clone()).unwrap_or_default();
+            let weights = table
+                .weights
+                .chunks_exact(chunks * GROUP)
+                .skip(groups.start);
+            for ((starts, weights), out) in starts.iter().zip(weights).zip(&mut out.0) {
+                store_numbers(out, runs(row, starts, weights));
+            }
         }
     }
 }
@@ -88,31 +104,51 @@ fn pairs(row: &RowBuffer, table: &HorizontalTable, group: usize) -> [int32x4_t; 
     sums
 }
 
+/// The sums of four elements each.
+#[inline]
+#[target_feature(enable = "neon")]
+fn fours(
+    row: &RowBuffer,
+    starts: &[u32; GROUP],
+    weights: &[[i16; 8]; GROUP / 2],
+) -> [int32x4_t; 2] {
+    let mut products = [vdupq_n_s32(0); GROUP];
+    for lane in 0..GROUP {
+        let at = row.as_ptr().wrapping_add(starts[lane] as usize);
+        let (entry, from) = quarter(lane);
+        // SAFETY: `HorizontalTable::update` left every start eight elements short of the row buffer's end; the loads
+        // need no alignment.
+        products[lane] =
+            unsafe { vmull_s16(vld1_s16(at), vld1_s16(weights[entry][from..].as_ptr())) };
+    }
+    added(products)
+}
+
 /// The sums of runs of elements.
 #[inline]
 #[target_feature(enable = "neon")]
-fn runs(row: &RowBuffer, table: &HorizontalTable, group: usize) -> [int32x4_t; 2] {
-    let mut sums = [[0_i32; 4]; 2];
-    let starts = table.starts.get(group).copied().unwrap_or_default();
-    for (lane, (out, start)) in sums.as_flattened_mut().iter_mut().zip(starts).enumerate() {
-        let mut sum = vdupq_n_s32(0);
-        for chunk in 0..table.chunks {
-            let from = start as usize + 8 * chunk;
-            let weights = table
-                .weights
-                .get((group * table.chunks + chunk) * GROUP + slot(lane));
-            let elements = row.get(from..).and_then(|row| row.first_chunk::<8>());
-            let (Some(weights), Some(elements)) = (weights, elements) else {
-                continue;
-            };
-            // SAFETY: eight readable numbers each.
-            let (weights, elements) =
-                unsafe { (vld1q_s16(weights.as_ptr()), vld1q_s16(elements.as_ptr())) };
-            let low = vmull_s16(vget_low_s16(elements), vget_low_s16(weights));
-            sum = vaddq_s32(sum, vmlal_high_s16(low, elements, weights));
+fn runs(row: &RowBuffer, starts: &[u32; GROUP], weights: &[[i16; 8]]) -> [int32x4_t; 2] {
+    let mut sums = [vdupq_n_s32(0); GROUP];
+    for (chunk, weights) in weights.as_chunks::<GROUP>().0.iter().enumerate() {
+        for lane in 0..GROUP {
+            let at = row.as_ptr().wrapping_add(starts[lane] as usize + 8 * chunk);
+            // SAFETY: `HorizontalTable::update` left every start eight elements a chunk short of the row buffer's
+            // end; the loads need no alignment.
+            let (elements, weights) =
+                unsafe { (vld1q_s16(at), vld1q_s16(weights[slot(lane)].as_ptr())) };
+            let low = vmlal_s16(sums[lane], vget_low_s16(elements), vget_low_s16(weights));
+            sums[lane] = vmlal_high_s16(low, elements, weights);
         }
-        *out = vaddvq_s32(sum);
     }
-    // SAFETY: four readable numbers each.
-    sums.map(|half| unsafe { vld1q_s32(half.as_ptr()) })
+    added(sums)
+}
+
+/// The sum of each register.
+#[inline]
+#[target_feature(enable = "neon")]
+fn added([a, b, c, d, e, f, g, h]: [int32x4_t; GROUP]) -> [int32x4_t; 2] {
+    [
+        vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d)),
+        vpaddq_s32(vpaddq_s32(e, f), vpaddq_s32(g, h)),
+    ]
 }

@@ -1,7 +1,7 @@
 //! A row buffer to filtered samples.
 
 use super::colour::colour;
-use crate::preprocess::kernels::horizontal::{HorizontalTable, slot};
+use crate::preprocess::kernels::horizontal::{Elements, HorizontalTable, quarter, slot};
 use crate::preprocess::kernels::output_line::OutputLine;
 use crate::preprocess::kernels::scratch::{Filtered, RowBuffer, Scratch};
 use crate::preprocess::kernels::sizes::GROUP;
@@ -40,19 +40,27 @@ pub(in crate::preprocess::kernels) fn horizontal(
 #[allow(clippy::cast_precision_loss)] // Below 2^30, with 24 bits to be kept.
 fn filtered_of(row: &RowBuffer, table: &HorizontalTable, group: usize) -> [f32; GROUP] {
     let starts = table.starts.get(group).copied().unwrap_or_default();
+    let at = group * table.elements.entries();
+    let of = |entry: usize| table.weights.get(at + entry).copied().unwrap_or_default();
     std::array::from_fn(|lane| {
         let elements = row.get(starts[lane] as usize..).unwrap_or_default();
-        let weights = (0..table.chunks).flat_map(|chunk| {
-            let at = (group * table.chunks + chunk) * GROUP + slot(lane);
-            table.weights.get(at).copied().unwrap_or_default()
-        });
         let product = |(element, weight): (&i16, i16)| i32::from(*element) * i32::from(weight);
-        let sum: i32 = if let Some(pairs) = table.pairs.get(group) {
-            let [a, b, c, d] = pairs[lane].to_le_bytes();
-            let weights = [i16::from_le_bytes([a, b]), i16::from_le_bytes([c, d])];
-            elements.iter().zip(weights).map(product).sum()
-        } else {
-            elements.iter().zip(weights).map(product).sum()
+        let sum: i32 = match table.elements {
+            Elements::Two => {
+                let pairs = table.pairs.get(group).copied().unwrap_or_default();
+                let [a, b, c, d] = pairs[lane].to_le_bytes();
+                let weights = [i16::from_le_bytes([a, b]), i16::from_le_bytes([c, d])];
+                elements.iter().zip(weights).map(product).sum()
+            }
+            Elements::Four => {
+                let (entry, from) = quarter(lane);
+                let weights = of(entry).into_iter().skip(from).take(4);
+                elements.iter().zip(weights).map(product).sum()
+            }
+            Elements::Chunks(chunks) => {
+                let weights = (0..chunks).flat_map(|chunk| of(chunk * GROUP + slot(lane)));
+                elements.iter().zip(weights).map(product).sum()
+            }
         };
         sum as f32
     })

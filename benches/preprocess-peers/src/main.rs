@@ -5,8 +5,8 @@
 //! preprocess-peers PASSES                                   times every case: one JSON row a line
 //! preprocess-peers FORMAT SIDE float32|uint8|int8 PASSES    makes one tensor so often, for what counts instructions
 //! ```
-//! No crate of theirs reads raw Bayer frames: `RG10` becomes an image of its squares of 2 x 2 pixels by a loop that
-//! the compiler vectorises, and `fast_image_resize` resizes its 16-bit pixels.
+//! No crate of theirs reads raw Bayer frames: `RG10` becomes an image of its squares of 2 x 2 pixels by a plain loop,
+//! and `fast_image_resize` resizes its 16-bit pixels.
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};

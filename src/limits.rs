@@ -14,7 +14,7 @@ pub const MAX_TAPS: usize = 4;
 pub const MAX_WORKERS: usize = 16;
 /// Threads of the process that are counted one by one.
 pub const MAX_THREADS: usize = 96;
-/// Models of one worker that judge a frame after its own.
+/// Models of one worker that process a frame after its own.
 pub const MAX_THEN: usize = 3;
 /// Boxes of one frame that one such model looks into.
 pub const MAX_BOXES: usize = 16;

@@ -40,7 +40,7 @@ fn a_model_or_a_photograph_that_is_no_regular_file_is_refused_without_waiting_fo
             "../.cache/photos/astronaut.png",
             &odd,
             5,
-            "found no regular file, expected a PNG or JPEG photograph",
+            "found no regular file, expected a PNG or JPEG image",
         );
     }
 }

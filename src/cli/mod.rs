@@ -42,7 +42,7 @@ enum Command {
     Run(Box<run::Arguments>),
     /// Fit a profile to this machine, show its budget, start nothing
     Check(check::Arguments),
-    /// Try an output of the board once: switch the relay, send a line
+    /// Try an output of the board once: switch the GPIO line, send a serial line
     Output(output::Arguments),
     /// Show what this machine has: cores, nodes, hugepages, rights, cameras, GPIO chips, serial devices
     Probe(probe::Arguments),

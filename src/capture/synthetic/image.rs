@@ -43,13 +43,13 @@ pub enum ImageError {
         error: std::io::Error,
     },
     /// It is no regular file.
-    #[error("{}: found no regular file, expected a PNG or JPEG photograph", path.display())]
+    #[error("{}: found no regular file, expected a PNG or JPEG image", path.display())]
     NoFile {
         /// What was named.
         path: PathBuf,
     },
     /// It is no PNG or JPEG, or a damaged one.
-    #[error("{}: expected a PNG or JPEG photograph: {error}", path.display())]
+    #[error("{}: expected a PNG or JPEG image: {error}", path.display())]
     Decode {
         /// The file.
         path: PathBuf,
@@ -59,7 +59,7 @@ pub enum ImageError {
     },
     /// The window does not fit into the enlarged image, or that is too large.
     #[error(
-        "{}: a photograph of {}x{} at scale {scale} does not serve a window of {}x{}: {}",
+        "{}: an image of {}x{} at scale {scale} does not serve a window of {}x{}: {}",
         path.display(), image_px.0, image_px.1, window_px.0, window_px.1, advice(scales)
     )]
     Size {
@@ -527,7 +527,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_larger_than_the_photograph_names_the_scales_that_would_do() {
+    fn a_window_larger_than_the_image_names_the_scales_that_would_do() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("photo.png");
         ::image::RgbImage::new(100, 50).save(&path).unwrap();
@@ -548,7 +548,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_photograph_is_named() {
+    fn a_file_that_is_no_image_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("photo.png");
         std::fs::write(&path, b"not a picture").unwrap();

@@ -4,4 +4,4 @@
 pub(crate) mod disk;
 pub(crate) mod file_sink;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -17,6 +17,24 @@ fn demo() -> Board {
     board
 }
 
+/// Files that are never written, for a disk thread that never runs.
+pub(crate) struct Untouched;
+
+impl Sink for Untouched {
+    fn record(&mut self, _: &FrameResult, _: u64) -> Option<Result<(), Error>> {
+        None
+    }
+    fn result_line(&mut self, _: &FrameResult, _: u64) -> Option<Result<(), Error>> {
+        None
+    }
+    fn event_line(&mut self, _: &Reported) -> Option<Result<(), Error>> {
+        None
+    }
+    fn sync(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
 fn result(sequence: u64, shows: bool) -> FrameResult {
     let mut result = FrameResult {
         sequence,
@@ -131,21 +149,6 @@ fn a_disk_that_stands_still_loses_records_and_lines_counts_them_and_holds_up_nob
 
 #[test]
 fn what_a_disk_that_never_moves_again_was_told_of_is_lost() {
-    struct Untouched;
-    impl Sink for Untouched {
-        fn record(&mut self, _: &FrameResult, _: u64) -> Option<Result<(), Error>> {
-            None
-        }
-        fn result_line(&mut self, _: &FrameResult, _: u64) -> Option<Result<(), Error>> {
-            None
-        }
-        fn event_line(&mut self, _: &Reported) -> Option<Result<(), Error>> {
-            None
-        }
-        fn sync(&self) -> Result<(), Error> {
-            Ok(())
-        }
-    }
     // Its thread has never come to run.
     let (mut outbox, _writer) = disk(&demo(), [true, false, true], Untouched);
     for sequence in 0..5 {

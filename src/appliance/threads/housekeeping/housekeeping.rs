@@ -125,16 +125,16 @@ impl Housekeeping {
 mod tests {
     use super::{Counters, Frequency, Housekeeping, Rules, Watchdog};
     use crate::appliance::shared::common::Common;
-    use crate::appliance::shared::messages::{Reported, ResultReceiver, queue_of};
+    use crate::appliance::shared::messages::{ResultReceiver, queue_of};
     use crate::appliance::shared::names::Names;
-    use crate::appliance::threads::disk::disk::{DiskOutbox, Sink, disk};
+    use crate::appliance::threads::disk::disk::{DiskOutbox, disk};
+    use crate::appliance::threads::disk::tests::Untouched;
     use crate::latency::Stamps;
     use crate::postprocess::Detection;
     use crate::profile::{self, Board};
     use crate::record::FrameResult;
     use crate::sync::{Arc, Ordering};
     use crate::units::NS_PER_MS;
-    use std::io::Error;
 
     /// A face goes down over the line, a frame each 200 ms.
     fn falling(frame: u16) -> FrameResult {
@@ -214,7 +214,7 @@ mod tests {
             sender.enqueue(result).unwrap();
         }
         // A disk whose thread never runs.
-        let (outbox, _still) = disk(&board, [true; 3], Nowhere);
+        let (outbox, _still) = disk(&board, [true; 3], Untouched);
         let written = Arc::clone(&outbox.counters);
         let keeping = keeping(&board, vec![results], outbox);
         let counters = Arc::clone(&keeping.counters);
@@ -223,22 +223,5 @@ mod tests {
         assert_eq!((account.tracks, account.rules[0].fired), (1, 1));
         let lost: Vec<u64> = written.accounts().iter().map(|file| file.lost).collect();
         assert_eq!(lost, [40, 40, 1]);
-    }
-
-    struct Nowhere;
-
-    impl Sink for Nowhere {
-        fn record(&mut self, _: &FrameResult, _: u64) -> Option<Result<(), Error>> {
-            None
-        }
-        fn result_line(&mut self, _: &FrameResult, _: u64) -> Option<Result<(), Error>> {
-            None
-        }
-        fn event_line(&mut self, _: &Reported) -> Option<Result<(), Error>> {
-            None
-        }
-        fn sync(&self) -> Result<(), Error> {
-            Ok(())
-        }
     }
 }

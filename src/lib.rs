@@ -44,6 +44,9 @@ pub mod resources;
 pub mod capture;
 
 #[cfg(not(loom))]
+pub mod health;
+
+#[cfg(not(loom))]
 pub mod infer;
 
 #[cfg(not(loom))]

@@ -20,6 +20,7 @@ const ROWS: &[&[&str]] = &[
         "infer",
         "postprocess",
         "event",
+        "health",
         "record",
     ],
     &["sys"],

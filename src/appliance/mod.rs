@@ -38,8 +38,9 @@ pub use shared::options::Options;
 use crate::sys::malloc_guard;
 use crate::sys::memory::exempt_from_balancing;
 use crate::sys::service::notify::{Notifier, NotifyState};
-use crate::sys::service::signal::StopSignals;
+use crate::sys::service::signal::{StopSignals, ignore_size_limit};
 use prepare::board::prepare;
+use run::health::Health;
 use run::shutdown::{abandon, finish};
 use run::wait::wait_for_end;
 use start::start::start;
@@ -67,6 +68,7 @@ pub fn run(options: &Options) -> Result<Ended, Failure> {
              keeps the kernel from unmapping pages for a look at who uses them"
         );
     }
+    ignore_size_limit().map_err(|error| Failure::new(Exit::Internal, error))?;
     for path in &options.writable {
         try_to_write(path)?;
     }
@@ -74,10 +76,11 @@ pub fn run(options: &Options) -> Result<Ended, Failure> {
         .map_err(|error| log::warn!("service manager: {error}"))
         .ok();
     let fitted = fit(&options.board)?;
+    let prepared = prepare(fitted, options)?;
     // Before the first thread: every one inherits the mask, so the signals come to this one alone. Until
-    // here they end the program at once, whatever file it waits for: nothing has been started.
+    // here they end the program at once, whatever file, stream or device it waits for: nothing has been started.
     let signals = StopSignals::block().map_err(|error| Failure::new(Exit::Internal, error))?;
-    let (run, started) = start(prepare(fitted, options)?, options.frames)?;
+    let (run, started) = start(prepared, options.frames)?;
     if let Err(failure) = started {
         return Err(abandon(run, failure));
     }
@@ -86,13 +89,20 @@ pub fn run(options: &Options) -> Result<Ended, Failure> {
     {
         log::warn!("service manager: {error}");
     }
-    wait_for_end(&run, &signals, options.seconds);
+    let mut health = Health::new(&run);
+    wait_for_end(
+        &run,
+        &mut health,
+        &signals,
+        notifier.as_ref(),
+        options.seconds,
+    );
     if let Some(notifier) = &notifier {
         let _ = notifier.send(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
     }
-    // A second signal ends a stop that a driver or a model holds up.
+    // More signals end a stop that a driver or a model holds up.
     signals.release();
-    Ok(finish(run))
+    Ok(finish(run, &health))
 }
 
 /// Shows that a file can be written, and leaves everything as it was.

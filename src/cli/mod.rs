@@ -25,6 +25,8 @@ Exit codes:
   5  camera
   6  model
   7  storage: a file to be written or read back
+  8  promise: watched, and not as the profile's [promises] demand; the proof says which
+  9  hang: a thread stood still for hang-exit-ms
 
 No command opens a network connection.";
 

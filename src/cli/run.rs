@@ -106,14 +106,23 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         return Err(failure);
     }
     shown?;
-    if proof.identity_holds() {
-        Ok(())
-    } else {
-        Err(Failure::new(
+    if !proof.identity_holds() {
+        return Err(Failure::new(
             Exit::Internal,
             "the ledger does not close: the proof shows which camera; please report it with the proof",
-        ))
+        ));
     }
+    let broken: Vec<_> = proof.broken().collect();
+    if broken.is_empty() {
+        return Ok(());
+    }
+    let broken = broken.iter().map(|promise| {
+        let mend = promise.mend.as_deref().unwrap_or_default();
+        format!("{}: {} ({mend})", promise.name, promise.found)
+    });
+    let broken: Vec<_> = broken.collect();
+    let message = format!("watched, and not as promised: {}", broken.join("; "));
+    Err(Failure::new(Exit::Promise, message))
 }
 
 /// No two arguments name one file: one would write over the other.

@@ -19,12 +19,14 @@ mod camera;
 mod capture;
 mod core;
 pub mod geometry;
+mod health;
 mod housekeeping;
 mod line;
 mod memory;
 mod model;
 mod output;
 mod picture;
+mod promises;
 mod reader;
 mod rule;
 mod tracker;
@@ -37,6 +39,7 @@ pub use camera::{
     camera_slots, tap,
 };
 pub use capture::Capture;
+pub use health::Health;
 pub use housekeeping::Housekeeping;
 pub use line::Tripwire;
 pub use memory::{Memory, OnShortage};
@@ -45,6 +48,7 @@ pub use model::{
     Plugin, Resample, Scores, Within,
 };
 pub use output::{Delivery, GpioMode, Output};
+pub use promises::Promises;
 pub use reader::{Absent, Fault, Hint, KeyDoc, LoadError, Problem};
 pub use rule::{Anchor, Direction, Rule, RuleKind, Span};
 pub use tracker::Tracker;

@@ -11,6 +11,8 @@ pub struct File {
     /// What it consists of: `records` or `lines`.
     #[serde(skip)]
     pub parts: &'static str,
+    /// Records or lines that were written.
+    pub written: u64,
     /// Writes and syncs that failed.
     pub failed: u64,
     /// Records or lines that were not written, because the disk stood still or was too slow.
@@ -55,6 +57,7 @@ mod tests {
         let file = |argument, parts, failed, lost| File {
             argument,
             parts,
+            written: 1,
             failed,
             lost,
         };
@@ -83,9 +86,6 @@ mod tests {
         ];
         assert_eq!(notes, expected);
         let before = |first: &str, second: &str| shown.find(first) < shown.find(second);
-        assert!(before(
-            "stood still or was too slow: 17",
-            "every frame is accounted for"
-        ));
+        assert!(before("stood still or was too slow: 17", "detections"));
     }
 }

@@ -11,6 +11,7 @@ use crate::appliance::threads::capture::capture_loop::CaptureLoop;
 use crate::appliance::threads::capture::thread::capture_thread;
 use crate::appliance::threads::disk::disk::{DiskOutbox, disk};
 use crate::appliance::threads::disk::file_sink::FileSink;
+use crate::appliance::threads::housekeeping::camera_trouble::CameraTroubles;
 use crate::appliance::threads::housekeeping::housekeeping::Housekeeping;
 use crate::appliance::threads::housekeeping::live_line::LiveLine;
 use crate::appliance::threads::housekeeping::note_words::Frequency;
@@ -70,6 +71,7 @@ pub(crate) fn spawn_threads(
         live: terminal.flatten().map(|fd| LiveLine::new(fd.into())),
         counters: Arc::clone(&run.counters),
         frequency: Frequency::new(),
+        troubles: CameraTroubles::new(),
         watchdog: wiring.watchdog,
     };
     run.threads.housekeeping = Some(beside(run, "housekeeping", move || {
@@ -129,6 +131,7 @@ fn beside<T: Send + 'static>(
 fn spawn_capture(run: &mut Started, core: usize, capture: CaptureLoop) -> Result<(), Failure> {
     let (ready, started) = mpsc::sync_channel(1);
     let cameras = u32::try_from(capture.slots.len()).unwrap_or(u32::MAX);
+    let progress = Arc::clone(&capture.progress);
     let place = (
         &[core][..],
         run.fitted.board.capture.fifo_priority,
@@ -141,6 +144,7 @@ fn spawn_capture(run: &mut Started, core: usize, capture: CaptureLoop) -> Result
         thread,
         started,
         cameras,
+        progress,
     });
     Ok(())
 }

@@ -66,6 +66,8 @@ pub struct Camera {
     pub max_rate_hz: Option<f64>,
     /// Frames are processed in the first of these milliseconds of every period of the second; always when absent.
     pub duty_cycle_ms: Option<[u64; 2]>,
+    /// Age of the newest inferred frame above which the camera is reported, 10..=86400000; derived when absent.
+    pub max_gap_ms: Option<u64>,
     /// A stream silent for this long is restarted; more than two frame intervals.
     pub time_out_ms: u64,
 }
@@ -110,6 +112,11 @@ pub fn read(t: &mut Table<'_>) -> Camera {
         priority: t.or("priority", whole(0..=9, "greater goes first"), "0"),
         max_rate_hz: t.optional("max-rate-hz", real(0.01..=1000.0, "Hz"), "none"),
         duty_cycle_ms: t.optional("duty-cycle-ms", duty_cycle(), "none"),
+        max_gap_ms: t.optional(
+            "max-gap-ms",
+            whole(10..=86_400_000, "ms"),
+            "derived from its rate and the models' times",
+        ),
         time_out_ms: t.or("time-out-ms", whole(10..=600_000, "ms"), "2000"),
     };
     check(t, &camera);

@@ -8,6 +8,7 @@ use crate::appliance::prepare::line_file::LINE_BYTES;
 use crate::appliance::report::losses::File;
 use crate::appliance::shared::messages::{EVENT_BYTES, Reported, Times};
 use crate::appliance::shared::outbox::{Deliveries, Inbox, Outbox, outbox};
+use crate::appliance::shared::progress::{Activity, ThreadProgress};
 use crate::event::Event;
 use crate::limits::{MAX_QUEUED, MAX_RULES, queue_room};
 use crate::profile::Board;
@@ -72,6 +73,8 @@ pub(crate) struct DiskCounters {
     pub(crate) deliveries: Arc<Deliveries>,
     /// Writes and syncs that failed.
     failed: [AtomicU64; Written::ALL.len()],
+    /// What the thread is doing.
+    pub(crate) progress: ThreadProgress,
 }
 
 impl DiskCounters {
@@ -80,6 +83,7 @@ impl DiskCounters {
             open,
             deliveries: Arc::new(Deliveries::new(key(MAX_RULES))),
             failed: Default::default(),
+            progress: ThreadProgress::default(),
         }
     }
 
@@ -100,6 +104,16 @@ impl DiskCounters {
             File {
                 argument,
                 parts,
+                written: match file {
+                    Written::Events => {
+                        let rules = 0..MAX_RULES;
+                        rules.map(|rule| self.deliveries.delivered(key(rule))).sum()
+                    }
+                    file => self
+                        .deliveries
+                        .delivered(file as usize)
+                        .saturating_sub(failed),
+                },
                 failed,
                 lost: match file {
                     // Those whose write failed are no less lost, but were tried.
@@ -291,6 +305,7 @@ impl<S: Sink> Writer<S> {
             if is_finishing {
                 break;
             }
+            self.counters.progress.begin(Activity::Waiting, 0);
             self.counters.deliveries.drain.wait(next_sync_ns, &now_ns);
         }
         self.sync();
@@ -301,10 +316,15 @@ impl<S: Sink> Writer<S> {
         let (counters, deliveries) = (&self.counters, &self.counters.deliveries);
         let kept = self.results.as_mut().and_then(Inbox::next);
         if let Some(Kept { result, utc_ns }) = &kept {
-            for (file, write) in [
-                (Written::Recording, S::record as fn(&mut S, &_, _) -> _),
-                (Written::Results, S::result_line),
+            for (file, activity, write) in [
+                (
+                    Written::Recording,
+                    Activity::WriteRecord,
+                    S::record as fn(&mut S, &_, _) -> _,
+                ),
+                (Written::Results, Activity::WriteResult, S::result_line),
             ] {
+                counters.progress.begin(activity, 0);
                 if let Some(outcome) = write(&mut self.sink, result, *utc_ns) {
                     deliveries.deliver(file as usize, 1);
                     counters.count(file, &outcome);
@@ -312,6 +332,7 @@ impl<S: Sink> Writer<S> {
             }
         }
         let reported = self.events.as_mut().and_then(Inbox::next);
+        counters.progress.begin(Activity::WriteEvent, 0);
         if let Some(reported) = &reported
             && let Some(outcome) = self.sink.event_line(reported)
         {
@@ -324,6 +345,7 @@ impl<S: Sink> Writer<S> {
     }
 
     fn sync(&self) {
+        self.counters.progress.begin(Activity::Sync, 0);
         self.counters.count(Written::Recording, &self.sink.sync());
     }
 }

@@ -1,13 +1,15 @@
 //! The thread that is not real-time: rules, log lines and the live line, and who gets results and events: outputs,
 //! and the disk. It formats into fixed buffers and waits for nobody.
 
+use super::camera_trouble::CameraTroubles;
 use super::live_line::LiveLine;
 use super::note_words::{Frequency, log_note, log_overdue};
 use super::rules::Rules;
 use crate::appliance::report::events::Events;
 use crate::appliance::shared::common::Common;
 use crate::appliance::shared::invoke_deadline::Watchdog;
-use crate::appliance::shared::messages::{NoteReceiver, ResultReceiver};
+use crate::appliance::shared::messages::{Note, NoteReceiver, ResultReceiver};
+use crate::appliance::shared::progress::{Activity, ThreadProgress};
 use crate::appliance::threads::disk::disk::DiskOutbox;
 use crate::record::FrameResult;
 use crate::sync::{Arc, AtomicU64, Ordering};
@@ -26,6 +28,7 @@ pub(crate) struct Housekeeping {
     pub(crate) live: Option<LiveLine>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) frequency: Frequency,
+    pub(crate) troubles: CameraTroubles,
     pub(crate) watchdog: Watchdog,
 }
 
@@ -38,6 +41,8 @@ pub(crate) struct Counters {
     pub(crate) detections: AtomicU64,
     /// Inferences that ran past their deadline.
     pub(crate) overdue: AtomicU64,
+    /// What housekeeping is doing.
+    pub(crate) progress: ThreadProgress,
 }
 
 impl Housekeeping {
@@ -47,15 +52,18 @@ impl Housekeeping {
         let mut next_tick_ns = now_ns() + TICK_NS;
         loop {
             let is_finishing = bell.is_finishing();
+            self.begin(Activity::TakeResults);
             self.drain(&now_ns, &utc_ns);
             let now = now_ns();
             if now >= next_tick_ns {
                 next_tick_ns = now + TICK_NS;
+                self.begin(Activity::Log);
                 self.tick(now);
             }
             if is_finishing {
                 break;
             }
+            self.begin(Activity::Waiting);
             bell.wait(next_tick_ns, &now_ns);
         }
         if let Some(live) = &mut self.live {
@@ -64,17 +72,34 @@ impl Housekeeping {
         self.rules.account(&self.common.names)
     }
 
+    fn begin(&self, activity: Activity) {
+        self.counters.progress.begin(activity, 0);
+    }
+
     fn drain(&mut self, now_ns: &impl Fn() -> u64, utc_ns: &impl Fn() -> u64) {
         while let Some(result) = self
             .oldest()
             .and_then(|queue| self.results[queue].dequeue())
         {
+            self.begin(Activity::TakeResults);
             self.take(&result, now_ns(), utc_ns());
             // At once: its queues are to hold what one result makes.
             self.disk.ring();
         }
         for queue in &mut self.notes {
             while let Some(note) = queue.dequeue() {
+                let names = &self.common.names;
+                match note {
+                    Note::CameraTrouble { camera, trouble } => {
+                        self.troubles.note(names, now_ns(), camera, Some(trouble));
+                        continue;
+                    }
+                    Note::CameraBack { camera } => {
+                        self.troubles.note(names, now_ns(), camera, None);
+                        continue;
+                    }
+                    _ => {}
+                }
                 if let Some(times) = self.frequency.count(&note) {
                     log_note(&self.common.names, note, times);
                 }
@@ -111,6 +136,7 @@ impl Housekeeping {
 
     fn tick(&mut self, now_ns: u64) {
         let (names, counters) = (&self.common.names, &self.counters);
+        self.troubles.tick(names, now_ns, &self.common.cameras);
         self.watchdog.look(now_ns, |overdue| {
             counters.overdue.fetch_add(1, Ordering::Relaxed);
             log_overdue(names, overdue);
@@ -123,7 +149,7 @@ impl Housekeeping {
 
 #[cfg(test)]
 mod tests {
-    use super::{Counters, Frequency, Housekeeping, Rules, Watchdog};
+    use super::{CameraTroubles, Counters, Frequency, Housekeeping, Rules, Watchdog};
     use crate::appliance::shared::common::Common;
     use crate::appliance::shared::messages::{ResultReceiver, queue_of};
     use crate::appliance::shared::names::Names;
@@ -172,6 +198,7 @@ mod tests {
             live: None,
             counters: Arc::new(Counters::default()),
             frequency: Frequency::new(),
+            troubles: CameraTroubles::new(),
             watchdog: Watchdog::default(),
         }
     }

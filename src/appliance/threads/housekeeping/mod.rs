@@ -1,6 +1,7 @@
 //! The housekeeping thread, which is not real-time: rules, log lines, the live line.
 
 #[allow(clippy::module_inception)]
+pub(crate) mod camera_trouble;
 pub(crate) mod housekeeping;
 pub(crate) mod live_line;
 pub(crate) mod note_words;

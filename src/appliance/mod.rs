@@ -43,7 +43,7 @@ use prepare::board::prepare;
 use run::health::Health;
 use run::shutdown::{abandon, finish};
 use run::wait::wait_for_end;
-use start::start::start;
+use start::start::{begin, start};
 use std::path::Path;
 
 /// Reads the profile and holds it against this machine. Starts nothing, opens no camera.
@@ -80,16 +80,18 @@ pub fn run(options: &Options) -> Result<Ended, Failure> {
     // Before the first thread: every one inherits the mask, so the signals come to this one alone. Until
     // here they end the program at once, whatever file, stream or device it waits for: nothing has been started.
     let signals = StopSignals::block().map_err(|error| Failure::new(Exit::Internal, error))?;
-    let (run, started) = start(prepared, options.frames)?;
+    let (mut run, started) = start(prepared, options.frames)?;
     if let Err(failure) = started {
         return Err(abandon(run, failure));
     }
+    let mut health = Health::new(&run);
+    begin(&mut run);
+    health.begin(run.ready_ns);
     if let Some(notifier) = &notifier
         && let Err(error) = notifier.send(&[NotifyState::Ready, NotifyState::Status("watching")])
     {
         log::warn!("service manager: {error}");
     }
-    let mut health = Health::new(&run);
     wait_for_end(
         &run,
         &mut health,

@@ -8,6 +8,10 @@ use super::episode::{Episode, Report};
 /// Why results of a camera do not come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GapCause {
+    /// The camera's capture thread stands still.
+    CaptureStuck,
+    /// The camera's capture thread is runnable and does not get its core.
+    CaptureStarved,
     /// The camera is missing or delivers no frame.
     CameraSilent,
     /// Its stream is over, as a file's is.
@@ -33,6 +37,8 @@ impl GapCause {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::CaptureStuck => "capture_stuck",
+            Self::CaptureStarved => "capture_starved",
             Self::CameraSilent => "camera_silent",
             Self::StreamEnded => "stream_ended",
             Self::Allowance => "allowance",
@@ -49,6 +55,8 @@ impl GapCause {
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
+            Self::CaptureStuck => "its capture thread stands still",
+            Self::CaptureStarved => "its capture thread does not get its core",
             Self::CameraSilent => "the camera delivers no frames",
             Self::StreamEnded => "its stream has ended",
             Self::Allowance => "max-rate-hz or duty-cycle-ms",
@@ -73,6 +81,10 @@ pub struct CameraView {
     pub has_ended: bool,
     /// Its allowance lets no frame through before this time; 0 without an allowance.
     pub due_ns: u64,
+    /// Its capture thread stands still.
+    pub is_capture_stuck: bool,
+    /// Its capture thread is runnable and not running.
+    pub is_capture_starved: bool,
     /// One of its workers runs a model on one of its frames.
     pub is_inferred: bool,
     /// One of its workers is runnable and not running.
@@ -86,9 +98,15 @@ pub struct CameraView {
 impl CameraView {
     fn cause(&self, now_ns: u64, bound_ns: u64) -> GapCause {
         let newest_age_ns = now_ns.saturating_sub(self.newest_ns);
+        // Nothing newer than what is known has come, or nothing young.
+        let is_silent = self.newest_ns <= self.known_ns || newest_age_ns > bound_ns;
         if self.has_ended {
             GapCause::StreamEnded
-        } else if self.newest_ns == 0 || newest_age_ns > bound_ns {
+        } else if is_silent && self.is_capture_starved {
+            GapCause::CaptureStarved
+        } else if is_silent && self.is_capture_stuck {
+            GapCause::CaptureStuck
+        } else if is_silent {
             GapCause::CameraSilent
         } else if self.due_ns > now_ns {
             GapCause::Allowance
@@ -136,7 +154,9 @@ pub struct GapWatch {
     worst: (u64, GapCause),
 }
 
-const CAUSES: [GapCause; 9] = [
+const CAUSES: [GapCause; 11] = [
+    GapCause::CaptureStuck,
+    GapCause::CaptureStarved,
     GapCause::CameraSilent,
     GapCause::StreamEnded,
     GapCause::Allowance,
@@ -149,12 +169,12 @@ const CAUSES: [GapCause; 9] = [
 ];
 
 impl GapWatch {
-    /// A watch that begins at `began_ns`; an age above `bound_ns` is a gap.
+    /// A watch that has not begun; an age above `bound_ns` is a gap.
     #[must_use]
-    pub const fn new(bound_ns: u64, began_ns: u64) -> Self {
+    pub const fn new(bound_ns: u64) -> Self {
         Self {
             bound_ns,
-            began_ns,
+            began_ns: 0,
             episode: Episode::new(),
             known_ns: 0,
             age_ns: 0,
@@ -163,6 +183,11 @@ impl GapWatch {
             by_cause: [0; CAUSES.len()],
             worst: (0, GapCause::Unknown),
         }
+    }
+
+    /// The watch begins: nothing was known before.
+    pub const fn begin(&mut self, now_ns: u64) {
+        self.began_ns = now_ns;
     }
 
     /// Looks at the camera at `now_ns`.
@@ -275,7 +300,7 @@ mod tests {
         cause: impl Fn(u64, &mut CameraView),
         stalled: impl Fn(u64) -> bool,
     ) -> (Vec<Gap>, GapWatch) {
-        let mut watch = GapWatch::new(500 * MS, 0);
+        let mut watch = GapWatch::new(500 * MS);
         let mut camera = CameraView::default();
         let mut gaps = Vec::new();
         for ms in (0..until_ms).step_by(50) {
@@ -325,67 +350,52 @@ mod tests {
             newest_ns: 1000 * MS,
             ..CameraView::default()
         };
-        let at = |camera: CameraView| camera.cause(1000 * MS, 500 * MS);
-        assert_eq!(
-            at(CameraView {
-                newest_ns: 0,
-                ..sound
-            }),
-            GapCause::CameraSilent
-        );
-        assert_eq!(
-            at(CameraView {
-                newest_ns: 400 * MS,
-                is_starved: true,
-                ..sound
-            }),
-            GapCause::CameraSilent
-        );
-        assert_eq!(
-            at(CameraView {
-                has_ended: true,
-                newest_ns: 0,
-                ..sound
-            }),
-            GapCause::StreamEnded
-        );
-        assert_eq!(
-            at(CameraView {
-                due_ns: 1001 * MS,
-                ..sound
-            }),
-            GapCause::Allowance
-        );
-        assert_eq!(
-            at(CameraView {
-                is_inferred: true,
-                ..sound
-            }),
-            GapCause::Model
-        );
-        assert_eq!(
-            at(CameraView {
-                is_inferred: true,
-                is_starved: true,
-                ..sound
-            }),
-            GapCause::Starved
-        );
-        assert_eq!(
-            at(CameraView {
-                is_stuck: true,
-                ..sound
-            }),
-            GapCause::Stuck
-        );
-        assert_eq!(
-            at(CameraView {
-                serves_others: true,
-                ..sound
-            }),
-            GapCause::OtherCameras
-        );
-        assert_eq!(at(sound), GapCause::FramesLost);
+        let cause = |change: fn(&mut CameraView)| {
+            let mut camera = sound;
+            change(&mut camera);
+            camera.cause(1000 * MS, 500 * MS)
+        };
+        type Change = fn(&mut CameraView);
+        let causes: [(Change, GapCause); 13] = [
+            (|camera| camera.newest_ns = 0, GapCause::CameraSilent),
+            (
+                |camera| camera.known_ns = camera.newest_ns,
+                GapCause::CameraSilent,
+            ),
+            (
+                |camera| (camera.newest_ns, camera.is_starved) = (400 * MS, true),
+                GapCause::CameraSilent,
+            ),
+            (
+                |camera| (camera.newest_ns, camera.is_capture_stuck) = (0, true),
+                GapCause::CaptureStuck,
+            ),
+            (
+                |camera| (camera.newest_ns, camera.is_capture_starved) = (0, true),
+                GapCause::CaptureStarved,
+            ),
+            (
+                |camera| (camera.newest_ns, camera.has_ended) = (0, true),
+                GapCause::StreamEnded,
+            ),
+            (|camera| camera.due_ns = 1001 * MS, GapCause::Allowance),
+            (|camera| camera.is_inferred = true, GapCause::Model),
+            (
+                |camera| (camera.is_inferred, camera.is_starved) = (true, true),
+                GapCause::Starved,
+            ),
+            (|camera| camera.is_stuck = true, GapCause::Stuck),
+            (|camera| camera.serves_others = true, GapCause::OtherCameras),
+            // A capture thread that waits in vain for its core is no matter where frames have come.
+            (
+                |camera| camera.is_capture_starved = true,
+                GapCause::FramesLost,
+            ),
+            (|_| {}, GapCause::FramesLost),
+        ];
+        for (index, (change, expected)) in causes.into_iter().enumerate() {
+            assert_eq!(cause(change), expected, "{index}");
+        }
     }
 
     #[test]

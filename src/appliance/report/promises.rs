@@ -132,10 +132,7 @@ fn accounted(proof: &Proof, demanded: bool) -> Promise {
     Promise::none_of(
         ("accounted", demanded),
         "every frame is accounted for",
-        (
-            broken().count() as u64,
-            "cameras whose ledger does not close",
-        ),
+        (broken().count() as u64, "ledgers that do not close"),
         || {
             let cameras = names(broken().map(|camera| &*camera.name));
             format!("THE LEDGER DOES NOT CLOSE: {cameras}; please report it with the proof")
@@ -153,7 +150,7 @@ fn results(proof: &Proof, demanded: bool) -> Promise {
     Promise::none_of(
         ("results", demanded),
         "results from every camera",
-        (without().count() as u64, "cameras without any"),
+        (without().count() as u64, "without any"),
         || {
             let mends = without().take(3).map(|camera| {
                 let (name, dropped) = (&camera.name, &camera.dropped);
@@ -208,7 +205,7 @@ fn gaps(proof: &Proof, demanded: bool) -> Promise {
         found: match above {
             0 => longest,
             above => format!(
-                "{above} gaps, the longest {:.0} ms ({name}), where {:.0} are allowed",
+                "{above} times without for longer than allowed; {name}: {:.0} ms, allowed {:.0}",
                 ms(gaps.longest_ns),
                 ms(gaps.bound_ns)
             ),
@@ -224,6 +221,10 @@ fn mend_of_a_gap(cause: &str) -> &'static str {
         "stream_ended" => "its stream had ended before the others",
         "allowance" => "max-rate-hz or duty-cycle-ms let no frame through: raise max-gap-ms",
         "model" => "the model took so long: a smaller one, more threads, or raise max-gap-ms",
+        "capture_stuck" => "its capture thread stood still: its lines in the log say in what",
+        "capture_starved" => {
+            "its capture thread did not get its core: isolate it (isolcpus=), or raise fifo-priority"
+        }
         "starved" => {
             "the worker did not get its core: isolate it (isolcpus=), or raise fifo-priority"
         }
@@ -241,7 +242,7 @@ fn threads(proof: &Proof, demanded: bool) -> Promise {
     Promise::none_of(
         ("threads", demanded),
         "no thread stood still",
-        (times.sum(), "times"),
+        (times.sum(), "standstills"),
         || {
             let threads = names(proof.standstills.iter().map(|thread| &*thread.thread));
             format!(

@@ -19,9 +19,13 @@ use crate::sys::cpu::core_set::CoreSet;
 use crate::sys::thread::{CoreSample, CoreUse, CoreUser, ThreadPlaced};
 use crate::units::{NS_PER_MS, NS_PER_S};
 use log::Level;
+use std::collections::BTreeMap;
 
 /// A thread that could run and had less than this share of the time is in line for its core.
 const STARVED_SHARE: u64 = 4;
+
+/// A call that takes longer is what keeps frames from coming.
+const HANGS_NS: u64 = 200 * NS_PER_MS;
 
 /// Whose progress it is.
 enum Kind {
@@ -40,7 +44,6 @@ struct Thread {
     watch: ThreadWatch,
     /// One step may take so long: an inference has its deadline.
     may_take_ns: u64,
-    /// It has stood still for too long.
     core_use: Option<CoreUse>,
     last: Option<(u64, CoreSample)>,
     /// Steps at the last look at the cameras.
@@ -52,6 +55,8 @@ struct CameraWatch {
     watch: GapWatch,
     /// Places of the threads of its workers.
     workers: Vec<usize>,
+    /// Place of its capture thread.
+    capture: Option<usize>,
     /// Who had the core of one of its workers when that was looked for last.
     rival: Option<CoreUser>,
 }
@@ -98,6 +103,11 @@ impl Thread {
         )
     }
 
+    /// It has made no step for longer than any wait takes, and does not wait.
+    fn hangs(&self, now_ns: u64, activity: Activity) -> bool {
+        activity != Activity::Waiting && self.watch.standstill_ns(now_ns) > HANGS_NS
+    }
+
     /// Since the last look it could run and did not.
     fn is_starved(&mut self, now_ns: u64) -> bool {
         let sample = self.core_use.as_ref().and_then(CoreUse::sample);
@@ -126,7 +136,9 @@ impl Health {
             workers.push(threads.len());
             threads.push(thread);
         }
+        let mut captures = BTreeMap::new();
         for capture in &run.threads.capture {
+            captures.insert(capture.core, threads.len());
             let kind = Kind::Capture(Arc::clone(&capture.progress));
             threads.push(Thread::new(&capture.thread.placed, kind));
         }
@@ -147,11 +159,12 @@ impl Health {
             let bound_ns = bound_ns(board, &run.common, camera, account.interval_ns);
             let its = board.workers.iter().zip(&workers);
             CameraWatch {
-                watch: GapWatch::new(bound_ns, run.ready_ns),
+                watch: GapWatch::new(bound_ns),
                 workers: its
                     .filter(|(worker, _)| worker.processes(&camera.name))
                     .map(|(_, place)| *place)
                     .collect(),
+                capture: captures.get(&camera.capture_core).copied(),
                 rival: None,
             }
         });
@@ -161,6 +174,13 @@ impl Health {
             threads,
             hang_exit_ns: board.health.hang_exit_ms * NS_PER_MS,
             hung: None,
+        }
+    }
+
+    /// The watch begins.
+    pub(crate) fn begin(&mut self, now_ns: u64) {
+        for camera in &mut self.cameras {
+            camera.watch.begin(now_ns);
         }
     }
 
@@ -219,13 +239,11 @@ impl Health {
     }
 
     fn look_at_cameras(&mut self, now_ns: u64) {
-        // Each worker is asked for its core once, whatever cameras it has.
-        let mut starved = 0_u64;
-        let mut asked = 0_u64;
-        let mut moved = 0_u64;
-        for (place, thread) in self.threads.iter_mut().enumerate().take(64) {
+        // Each thread is asked for its core once, whatever cameras it has.
+        let (mut asked, mut starved, mut moved) = (0_u64, 0_u64, 0_u64);
+        for (place, thread) in self.threads.iter_mut().enumerate() {
             let (steps, ..) = thread.progress(&self.common).seen();
-            moved |= u64::from(steps != thread.steps) << place;
+            moved |= bit(place) * u64::from(steps != thread.steps);
             thread.steps = steps;
         }
         for (index, camera) in self.cameras.iter_mut().enumerate() {
@@ -241,38 +259,45 @@ impl Health {
             };
             // Where all is well nothing more is asked of the kernel.
             let is_near = camera.watch.age_ns(now_ns, known_ns) > camera.watch.bound_ns() / 2;
-            if is_near {
-                for place in &camera.workers {
-                    let thread = &mut self.threads[*place];
-                    let bit = 1 << place;
-                    if asked & bit == 0 && thread.is_starved(now_ns) {
-                        starved |= bit;
-                    }
-                    asked |= bit;
-                    let (_, activity, of) = thread.progress(&self.common).seen();
-                    let infers = matches!(
-                        activity,
-                        Activity::Preprocess | Activity::Invoke | Activity::Postprocess
-                    );
-                    view.is_starved |= starved & bit != 0;
-                    view.is_inferred |= infers && of == number;
-                    view.is_stuck |= thread.watch.is_troubled();
-                    view.serves_others |= moved & bit != 0 && infers && of != number;
+            let its = camera.workers.iter().chain(&camera.capture);
+            for place in its.filter(|_| is_near) {
+                let thread = &mut self.threads[*place];
+                let bit = bit(*place);
+                if asked & bit == 0 && thread.is_starved(now_ns) {
+                    starved |= bit;
                 }
+                asked |= bit;
+                let is_starved = starved & bit != 0;
+                let (_, activity, of) = thread.progress(&self.common).seen();
+                if Some(*place) == camera.capture {
+                    view.is_capture_starved = is_starved;
+                    view.is_capture_stuck = thread.hangs(now_ns, activity);
+                    continue;
+                }
+                let infers = matches!(
+                    activity,
+                    Activity::Preprocess | Activity::Invoke | Activity::Postprocess
+                );
+                view.is_starved |= is_starved;
+                view.is_inferred |= infers && of == number;
+                view.is_stuck |= !infers && thread.hangs(now_ns, activity);
+                view.serves_others |= moved & bit != 0 && infers && of != number;
             }
             let Some(gap) = camera.watch.look(now_ns, &view) else {
                 continue;
             };
-            let starved_worker = camera
-                .workers
-                .iter()
-                .find(|place| starved & 1 << **place != 0);
-            if gap.cause == GapCause::Starved
-                && let Some(place) = starved_worker
-            {
+            let waits = match gap.cause {
+                GapCause::Starved => camera
+                    .workers
+                    .iter()
+                    .find(|place| starved & bit(**place) != 0),
+                GapCause::CaptureStarved => camera.capture.as_ref(),
+                _ => None,
+            };
+            if let Some(place) = waits {
                 let thread = &self.threads[*place];
-                let rival = thread.core_use.as_ref();
-                camera.rival = rival.and_then(|of_it| of_it.rival(&thread.cores));
+                let of_it = thread.core_use.as_ref();
+                camera.rival = of_it.and_then(|of_it| of_it.rival(&thread.cores));
             }
             let tried = state.tried();
             // Housekeeping says what was tried for as long as it lasts.
@@ -333,6 +358,11 @@ impl Health {
             })
             .collect()
     }
+}
+
+/// A thread's bit, by its place; of those beyond the 64th nothing is kept.
+const fn bit(place: usize) -> u64 {
+    if place < 64 { 1 << place } else { 0 }
 }
 
 /// What begins, lasts or recurs is a trouble; its end is good news.

@@ -88,6 +88,9 @@ impl Display for CameraLine<'_> {
             (GapCause::Starved, Some(rival)) => {
                 write!(f, "worker {worker} does not get its core, {rival}")
             }
+            (GapCause::CaptureStarved, Some(rival)) => {
+                write!(f, "{}, {rival}", GapCause::CaptureStarved.words())
+            }
             (GapCause::Starved, None) => write!(f, "worker {worker} does not get its core"),
             (GapCause::Model, _) => write!(f, "the model of worker {worker} runs"),
             (GapCause::Stuck, _) => write!(f, "worker {worker} stands still"),

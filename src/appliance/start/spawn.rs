@@ -143,6 +143,7 @@ fn spawn_capture(run: &mut Started, core: usize, capture: CaptureLoop) -> Result
     run.threads.capture.push(CaptureThread {
         thread,
         started,
+        core,
         cameras,
         progress,
     });

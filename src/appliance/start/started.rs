@@ -33,6 +33,8 @@ pub(crate) struct CameraAccount {
 pub(crate) struct CaptureThread {
     pub(crate) thread: Spawned<Option<CaptureLeft>>,
     pub(crate) started: Receiver<Result<(), NotStarted>>,
+    /// As the profile numbers it.
+    pub(crate) core: usize,
     /// Cameras that it serves.
     pub(crate) cameras: u32,
     /// What it is doing.

@@ -1,6 +1,8 @@
 //! Nothing fails silently: a thread that stands still, a camera without results, a run that was no use are in the log
 //! while they last, in the proof, and in the exit code; signals are obeyed at every moment.
 
+#![allow(unsafe_code)]
+
 mod running;
 
 use nix::sys::signal::{Signal, kill};
@@ -11,6 +13,8 @@ use std::io::Write as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// A folder with a profile: the demo's, changed.
@@ -178,6 +182,123 @@ fn a_camera_that_falls_silent_is_reported_when_it_begins_while_it_lasts_and_when
         (&false.into(), &false.into())
     );
     assert!(kept["mend"].is_string(), "{kept}");
+}
+
+/// A thread of this process that computes on this core at a real-time priority above the worker's, until it is told not to.
+/// Without the right to it, at the highest priority that there is.
+struct Hog {
+    ends: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Hog {
+    fn on(core: usize) -> Self {
+        let ends = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&ends);
+        let body = move || {
+            let mut cores = nix::sched::CpuSet::new();
+            cores.set(core).unwrap();
+            nix::sched::sched_setaffinity(Pid::from_raw(0), &cores).unwrap();
+            while !stop.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        };
+        let threads = std::thread::Builder::new().name("hog".into());
+        let thread = threads.spawn(body).unwrap();
+        Self {
+            ends,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Hog {
+    fn drop(&mut self) {
+        self.ends.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+/// The worker is made to run only when nothing else wants its core (SCHED_IDLE): what a real-time hog does to any worker,
+/// a plain one does to it, whatever rights this test has.
+#[test]
+fn a_worker_that_does_not_get_its_core_is_reported_with_the_thread_that_has_it() {
+    let board = Board::new(|demo| {
+        demo.replace(
+            "time-out-ms = 1000",
+            "time-out-ms = 600000\nmax-gap-ms = 200",
+        )
+        .replace("fifo-priority = 50", "fifo-priority = 0")
+        .replace("fifo-priority = 60", "fifo-priority = 0")
+    });
+    let mut run = Running::start(&mut board.command(&[]));
+    run.until_logged("ready after");
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", run.id())).unwrap();
+    let worker = tasks.flatten().find(|task| {
+        let name = std::fs::read_to_string(task.path().join("comm"));
+        name.is_ok_and(|name| name.trim_end() == "detector")
+    });
+    let worker = worker.expect("the worker's thread").file_name();
+    let worker: i32 = worker.to_str().unwrap().parse().unwrap();
+    let cores = nix::sched::sched_getaffinity(Pid::from_raw(worker)).unwrap();
+    let core = (0..nix::sched::CpuSet::count()).find(|core| cores.is_set(*core).unwrap());
+    let idle = nix::libc::sched_param { sched_priority: 0 };
+    // SAFETY: the parameter is live; the thread is our child's.
+    let set =
+        unsafe { nix::libc::sched_setscheduler(worker, nix::libc::SCHED_IDLE, &raw const idle) };
+    assert_eq!(set, 0);
+    let hogs: Vec<_> = (0..4).map(|_| Hog::on(core.unwrap())).collect();
+    run.until("the cause", |log| {
+        log.lines().any(|line| {
+            line.contains("camera photo: ")
+                && line.contains("worker detector does not get its core, ")
+                && line.contains(" has core ")
+        })
+    });
+    drop(hogs);
+    run.until_logged("camera photo: results come again");
+    let output = run.stop();
+    assert_eq!(output.status.code(), Some(0), "{}", log_of(&output));
+    let gaps = &board.proof()["cameras"][0]["gaps"];
+    assert!(gaps["by_cause"]["starved"].as_u64() > Some(0), "{gaps}");
+}
+
+#[test]
+fn a_camera_that_does_not_come_back_is_repeated_with_what_was_tried() {
+    let board = Board::new(|demo| demo);
+    let faults = ["--faults", "seed=1,loss=1,loss-ms=600000"];
+    let mut run = Running::start(&mut board.command(&faults));
+    run.until_logged("camera photo: the device is gone");
+    run.until("what was tried", |log| {
+        log.lines()
+            .any(|line| line.contains("; for ") && line.contains(" attempts that failed"))
+    });
+    let output = run.stop();
+    let log = log_of(&output);
+    assert_eq!(output.status.code(), Some(8), "{log}");
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("camera photo: the device is gone"));
+    assert!(lines.count() < 6, "{log}");
+}
+
+#[test]
+fn a_camera_that_comes_and_goes_is_summed_up() {
+    let board = Board::new(|demo| demo);
+    let faults = ["--faults", "seed=1,loss=0.2,loss-ms=50"];
+    let mut run = Running::start(&mut board.command(&faults));
+    run.until("the sum", |log| {
+        log.lines().any(|line| {
+            line.contains("camera photo: in trouble ") && line.contains(" times within ")
+        })
+    });
+    let proof = {
+        run.stop();
+        board.proof()
+    };
+    assert!(proof["cameras"][0]["reopens"].as_u64() > Some(2), "{proof}");
 }
 
 #[test]

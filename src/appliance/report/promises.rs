@@ -147,7 +147,7 @@ fn results(proof: &Proof, demanded: bool) -> Promise {
             camera.inferred == 0 && !(camera.may_be_absent && camera.driver_frames == 0)
         })
     };
-    Promise::none_of(
+    let mut promise = Promise::none_of(
         ("results", demanded),
         "results from every camera",
         (without().count() as u64, "without any"),
@@ -171,7 +171,14 @@ fn results(proof: &Proof, demanded: bool) -> Promise {
             });
             mends.collect::<Vec<_>>().join("; ")
         },
-    )
+    );
+    let absent = proof.cameras.iter();
+    let absent = absent.filter(|camera| camera.may_be_absent && camera.driver_frames == 0);
+    let absent = names(absent.map(|camera| &*camera.name));
+    if promise.kept && !absent.is_empty() {
+        promise.found = format!("but of {absent}, which never came");
+    }
+    promise
 }
 
 #[allow(clippy::cast_precision_loss)] // for reading
@@ -485,6 +492,8 @@ mod tests {
         };
         proof.cameras.push(absent);
         assert_eq!(kept(&proof).len(), 11);
+        let found = &promises(&proof, &Promises::default())[1].found;
+        assert_eq!(found, "but of back, which never came");
         proof.cameras[1].may_be_absent = false;
         assert!(!kept(&proof).contains(&"results"));
     }

@@ -40,6 +40,7 @@ use crate::sys::memory::exempt_from_balancing;
 use crate::sys::service::notify::{Notifier, NotifyState};
 use crate::sys::service::signal::StopSignals;
 use prepare::board::prepare;
+use prepare::own_files::each_its_own;
 use run::shutdown::{abandon, finish};
 use run::wait::wait_for_end;
 use start::start::start;
@@ -67,9 +68,7 @@ pub fn run(options: &Options) -> Result<Ended, Failure> {
              keeps the kernel from unmapping pages for a look at who uses them"
         );
     }
-    for path in &options.writable {
-        try_to_write(path)?;
-    }
+    each_its_own(options, None)?;
     let notifier = Notifier::from_environment()
         .map_err(|error| log::warn!("service manager: {error}"))
         .ok();
@@ -93,21 +92,4 @@ pub fn run(options: &Options) -> Result<Ended, Failure> {
     // A second signal ends a stop that a driver or a model holds up.
     signals.release();
     Ok(finish(run))
-}
-
-/// Shows that a file can be written, and leaves everything as it was.
-fn try_to_write(path: &Path) -> Result<(), Failure> {
-    let was_there = path.exists();
-    let tried = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path);
-    if tried.is_ok() && !was_there {
-        let _ = std::fs::remove_file(path);
-    }
-    tried.map(drop).map_err(|error| {
-        let path = path.display();
-        let advice = "name a file in a directory that exists and is writable";
-        Failure::new(Exit::Storage, format!("{path}: {error}; {advice}"))
-    })
 }

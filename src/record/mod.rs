@@ -12,7 +12,7 @@ mod tests;
 
 pub use layout::{FileHeader, RECORD_BYTES};
 pub use reading::{ReadError, Reading, Summary};
-pub use recording::{Origin, Recording, RecordingError};
+pub use recording::{Origin, Recording, RecordingError, siblings};
 pub use result::{
     ArchivedRecordedDetection, ArchivedResultRecord, FrameResult, RECORDED_DETECTIONS,
     RecordedDetection, ResultRecord, Run,

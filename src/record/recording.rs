@@ -17,7 +17,7 @@ use super::layout::{
 use super::result::{FrameResult, ResultRecord, Run};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Bytes that are read at a time when a recording is looked through.
@@ -282,6 +282,12 @@ fn io(path: &Path, operation: &'static str) -> impl Fn(std::io::Error) -> Record
     }
 }
 
+/// Names beside `path` that making a recording there may write.
+#[must_use]
+pub fn siblings(path: &Path) -> [PathBuf; 2] {
+    [beside(path, ".old"), beside(path, ".new")]
+}
+
 /// `path` with `end` behind its name.
 fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -345,6 +351,9 @@ fn make(path: &Path, bytes: u64, header_cell: &[u8]) -> Result<File, RecordingEr
         .write(true)
         .create(true)
         .truncate(false)
+        // Others see nothing of what a camera saw.
+        .mode(0o640)
+        .custom_flags(nix::libc::O_NOFOLLOW)
         .open(&new)
         .map_err(io(&new, "open"))?;
     lock(&file, &new)?;

@@ -1,8 +1,9 @@
 //! The files themselves, with the names that stand in their lines.
 
-use super::disk::{Open, Sink, shows};
+use super::disk::{Open, Sink, Written, shows};
 use crate::appliance::prepare::files::Files;
-use crate::appliance::prepare::line_file::Shown;
+use crate::appliance::prepare::line_file::{LineFile, Shown};
+use crate::appliance::prepare::look::Look;
 use crate::appliance::shared::event_line::EventLine;
 use crate::appliance::shared::messages::Reported;
 use crate::appliance::shared::names::Names;
@@ -48,6 +49,16 @@ impl Sink for FileSink {
         let file = self.files.events.as_mut()?;
         let line = EventLine::of(&reported.event, &self.names, reported.utc_ns)?;
         Some(file.put_line(&line))
+    }
+
+    fn look(&mut self, file: Written) -> Look {
+        let files = &mut self.files;
+        let lines = match file {
+            Written::Recording => return Look::Same,
+            Written::Results => &mut files.results,
+            Written::Events => &mut files.events,
+        };
+        lines.as_mut().map_or(Look::Same, LineFile::look)
     }
 
     fn sync(&self) -> Result<(), Error> {

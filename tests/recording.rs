@@ -2,7 +2,7 @@
 
 mod running;
 
-use pinsight::record::Reading;
+use pinsight::record::{RECORD_BYTES, Reading};
 use running::Running;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -81,6 +81,94 @@ fn a_run_that_is_killed_loses_nothing_that_it_had_written() {
     );
     let numbers = reading.records().into_iter().map(|r| r.number.to_native());
     assert!(numbers.eq(0..before + 2), "no number is missing or twice");
+}
+
+#[test]
+fn a_capacity_that_nothing_is_of_costs_no_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = dir.path().join("r.pins");
+    let capacity = 10_000_000_u64;
+    let json = format!(
+        r#"{{"board":"b","version":"1","cameras":[],"models":[],"labels":[],"capacity":{capacity},"record_bytes":{RECORD_BYTES}}}"#
+    );
+    let mut bytes = b"PINSREC3".to_vec();
+    bytes.extend(u32::try_from(json.len()).unwrap().to_le_bytes());
+    bytes.extend(crc32c::crc32c(json.as_bytes()).to_le_bytes());
+    bytes.extend(json.as_bytes());
+    std::fs::write(&record, bytes).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(&record);
+    file.unwrap()
+        .set_len(8192 + capacity * RECORD_BYTES as u64)
+        .unwrap();
+    // 400 MB of address space: the program and its libraries have room, and 4 GB have not.
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -v 400000; exec \"$0\" results \"$1\""])
+        .arg(env!("CARGO_BIN_EXE_pinsight"))
+        .arg(&record)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.contains("0 records whole, 0 damaged, 10000000 cells empty"),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn a_recording_without_headers_is_read_moved_aside_and_never_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("r.pins");
+    let record = path.to_str().unwrap();
+    run(&["--frames", "3", "--record", record], 0);
+    for aside in ["r.pins.damaged", "r.pins.damaged.1"] {
+        let mut disk = std::fs::read(&path).unwrap();
+        let second = disk.len() - 8192;
+        disk[40] ^= 1;
+        disk[second + 40] ^= 1;
+        std::fs::write(&path, &disk).unwrap();
+        let (_, message) = run(&["--frames", "3", "--record", record], 0);
+        assert!(
+            message.contains("begun anew; found damaged headers"),
+            "{message}"
+        );
+        let aside = dir.path().join(aside);
+        assert!(std::fs::read(&aside).unwrap() == disk);
+        let read = pinsight(&["results", aside.to_str().unwrap()]);
+        let (text, said) = (
+            String::from_utf8_lossy(&read.stdout),
+            String::from_utf8_lossy(&read.stderr),
+        );
+        assert!(text.contains("3 records whole, 0 damaged"), "{text}{said}");
+        assert!(said.contains("its headers are damaged"), "{said}");
+    }
+}
+
+#[test]
+fn a_recording_that_vanishes_while_it_is_written_is_made_anew_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (record, proof) = (dir.path().join("r.pins"), dir.path().join("proof"));
+    let mut running = Running::start(
+        Command::new(env!("CARGO_BIN_EXE_pinsight"))
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
+            .args(["run", "--board", "boards/demo.toml", "--record"])
+            .arg(&record)
+            .arg("--proof")
+            .arg(&proof),
+    );
+    let held = || Reading::open(&record).map_or(0, |reading| reading.summary().valid);
+    running.until("a record", |_| held() > 0);
+    std::fs::remove_file(&record).unwrap();
+    running.until_logged("--record: the file vanished");
+    running.until("a record in the new file", |_| held() > 0);
+    let file = std::fs::OpenOptions::new().write(true).open(&record);
+    file.unwrap().set_len(0).unwrap();
+    running.until_logged("--record: the file was cut short");
+    running.until("a record in it again", |_| held() > 0);
+    assert_eq!(running.stop().status.code(), Some(0));
+    let proof = std::fs::read(&proof).unwrap();
+    let proof: serde_json::Value = serde_json::from_slice(&proof).unwrap();
+    assert_eq!(proof["files"][0]["replaced"], 2, "{}", proof["files"]);
 }
 
 #[test]

@@ -31,6 +31,7 @@ pub struct FrameResult {
 
 /// A detection on disk: 14 bytes. Coordinates saturate at the type's ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, rkyv::Archive, rkyv::Serialize)]
+#[rkyv(derive(Clone, Copy, Debug))]
 pub struct RecordedDetection {
     /// Class index into the model's labels in the file's header.
     pub class: u16,
@@ -59,6 +60,7 @@ pub struct Run {
 
 /// What one model made of one frame, on disk.
 #[derive(Clone, Debug, Default, PartialEq, rkyv::Archive, rkyv::Serialize)]
+#[rkyv(derive(Clone, Copy, Debug))]
 pub struct ResultRecord {
     /// Record number since the file was made; newer records are larger.
     pub number: u64,

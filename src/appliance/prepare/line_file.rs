@@ -371,7 +371,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, aside) = (dir.path().join("lines"), dir.path().join("lines.1"));
         let mut log = LineFile::open(&path).unwrap();
-        let mut write = |log: &mut LineFile| {
+        let write = |log: &mut LineFile| {
             log.write(&FrameResult::default(), front(&[]), 0).unwrap();
         };
         let lines = |path| std::fs::read_to_string(path).unwrap().lines().count();

@@ -376,6 +376,7 @@ fn no_recording_breaks_its_reader() {
         labels: vec![vec!["face".into()]],
         capacity: 16,
         record_bytes: RECORD_BYTES as u64,
+        capture_time: true,
     };
     let (mut recording, _) = Recording::open(&path, &header, 9).unwrap();
     for number in 0..20 {

@@ -2,6 +2,7 @@
 
 use crate::appliance::{Exit, Failure};
 use crate::record::{ArchivedResultRecord, FileHeader, HeaderState, Reading};
+use crate::sys::clock::{CLOCK_SET_NS, ClockStep, Utc};
 use crate::units::{NS_PER_MS, NS_PER_US};
 use clap::Args;
 use std::fmt::Write as _;
@@ -44,7 +45,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let tail = arguments.tail.map_or(u64::MAX, |tail| tail as u64);
     let mut passed_over = index.wanted.saturating_sub(tail);
     let mut text = String::new();
-    let mut run = None;
+    let mut before: Option<Before> = None;
     reading.each(&index, |record| {
         if !is_wanted(record) {
             return Ok(());
@@ -53,7 +54,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             passed_over -= 1;
             return Ok(());
         }
-        begin(&mut text, &mut run, record);
+        if before.is_none_or(|before| !before.is_of(record)) {
+            begin(&mut text, before, record);
+        } else if let Some(before) = before
+            && reading.header.capture_time
+        {
+            clock(&mut text, before, record);
+        }
+        before = Some(Before::of(record));
         line(&mut text, &reading.header, record);
         if text.len() >= AT_ONCE_BYTES {
             super::print::print(&text)?;
@@ -99,31 +107,64 @@ impl std::fmt::Display for Name<'_> {
     }
 }
 
-/// Says where the records of another run begin. Run and boot of the record before are in `before`.
-fn begin(text: &mut String, before: &mut Option<(u32, u64)>, record: &ArchivedResultRecord) {
+/// What a record is held against the one before it for.
+#[derive(Clone, Copy)]
+struct Before {
+    run: u32,
+    /// 0 is a boot that is not known.
+    boot: u64,
+    /// CLOCK_REALTIME less CLOCK_MONOTONIC.
+    ahead_ns: i64,
+}
+
+impl Before {
+    fn of(record: &ArchivedResultRecord) -> Self {
+        let (utc_ns, capture_ns) = (record.utc_ns.to_native(), record.capture_ns.to_native());
+        Self {
+            run: record.run.to_native(),
+            boot: record.boot.to_native(),
+            ahead_ns: utc_ns.wrapping_sub(capture_ns).cast_signed(),
+        }
+    }
+
+    fn is_of(&self, record: &ArchivedResultRecord) -> bool {
+        (self.run, self.boot) == (record.run.to_native(), record.boot.to_native())
+    }
+}
+
+/// Says where the records of another run begin.
+fn begin(text: &mut String, before: Option<Before>, record: &ArchivedResultRecord) {
     let (run, boot) = (record.run.to_native(), record.boot.to_native());
-    let began = match *before {
-        Some(known) if known == (run, boot) => return,
-        // 0 is a boot that is not known.
-        Some((_, known)) if known != boot && known != 0 && boot != 0 => {
+    let began = match before {
+        Some(before) if before.boot != boot && before.boot != 0 && boot != 0 => {
             "the machine had started anew"
         }
         Some(_) => "the program had started anew",
         None => "the first one here",
     };
-    *before = Some((run, boot));
     let _ = writeln!(text, "run {run}: {began}");
+}
+
+/// Says where the machine's clock was set within a run.
+fn clock(text: &mut String, before: Before, record: &ArchivedResultRecord) {
+    let step_ns = Before::of(record).ahead_ns.wrapping_sub(before.ahead_ns);
+    if step_ns.unsigned_abs() > CLOCK_SET_NS {
+        let step = ClockStep(step_ns);
+        let _ = writeln!(text, "run {}: the clock was set by {step}", before.run);
+    }
 }
 
 fn line(text: &mut String, header: &FileHeader, record: &ArchivedResultRecord) {
     let (camera, model) = (record.camera.to_native(), record.model.to_native());
     let labels = header.labels.get(usize::from(model));
+    let utc_ns = record.utc_ns.to_native();
     let age_us = record.since_capture_ns[4].to_native() / NS_PER_US;
     let _ = write!(
         text,
-        "{} utc_ms {}  {}  frame {}  {}  age {}.{:03} ms ",
+        "{} utc_ms {}  {}  {}  frame {}  {}  age {}.{:03} ms ",
         record.number,
-        record.utc_ns.to_native() / NS_PER_MS,
+        utc_ns / NS_PER_MS,
+        Utc(utc_ns),
         Name(header.cameras.get(usize::from(camera)), camera),
         record.sequence,
         Name(header.models.get(usize::from(model)), model),

@@ -36,6 +36,9 @@ pub struct FileHeader {
     pub capacity: u64,
     /// Bytes of one cell.
     pub record_bytes: u64,
+    /// Each record's `utc_ns` is the time of its capture: where its distance from `capture_ns` changes, a clock was set.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub capture_time: bool,
 }
 
 impl FileHeader {
@@ -52,6 +55,7 @@ impl FileHeader {
     pub(super) fn means_the_same(&self, other: &Self) -> bool {
         let versionless = |header: &Self| Self {
             version: String::new(),
+            capture_time: false,
             ..header.settled()
         };
         versionless(self) == versionless(other)

@@ -66,7 +66,8 @@ pub struct ResultRecord {
     pub number: u64,
     /// Frame number since the program started.
     pub sequence: u64,
-    /// CLOCK_REALTIME of the result, in nanoseconds since 1970.
+    /// CLOCK_REALTIME of the capture, in nanoseconds since 1970; of the result in files of earlier versions
+    /// ([`super::FileHeader::capture_time`]).
     pub utc_ns: u64,
     /// CLOCK_MONOTONIC of the driver's capture stamp: to be compared within one boot.
     pub capture_ns: u64,

@@ -22,6 +22,7 @@ fn header(capacity: u64) -> FileHeader {
         labels: vec![vec!["face".into()]],
         capacity,
         record_bytes: RECORD_BYTES as u64,
+        capture_time: true,
     }
 }
 

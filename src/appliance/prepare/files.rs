@@ -73,5 +73,6 @@ fn header(board: &Board, names: &Names) -> FileHeader {
         labels: names.labels.clone(),
         capacity: board.housekeeping.record_results,
         record_bytes: RECORD_BYTES as u64,
+        capture_time: true,
     }
 }

@@ -5,6 +5,7 @@ use super::look::{Change, Look};
 use crate::latency::{Stage, Stamps};
 use crate::limits::{MAX_DETECTIONS, MAX_OUTPUTS};
 use crate::record::FrameResult;
+use crate::sys::clock::{Utc, UtcText};
 use crate::sys::io::output_file::{Identity, OpenError, Target};
 use crate::sys::io::poll::{PIPE_BUF, is_writable};
 use crate::units::{NS_PER_MS, NS_PER_US};
@@ -54,7 +55,9 @@ fn append_to(path: &Path) -> Result<(File, Option<Name>), OpenError> {
 
 #[derive(Serialize)]
 struct ResultLine<'a> {
+    /// Of the capture.
     utc_ms: u64,
+    time: UtcText,
     camera: &'a str,
     model: &'a str,
     sequence: u64,
@@ -152,7 +155,7 @@ impl LineFile {
         }
     }
 
-    /// Writes one line. Allocates nothing, and waits for no reader.
+    /// Writes one line, of a frame that was captured at `utc_ns`. Allocates nothing, and waits for no reader.
     ///
     /// # Errors
     /// The write's errno, EAGAIN where a reader is too slow; the line is lost, and the next one starts on a
@@ -167,6 +170,7 @@ impl LineFile {
         let us = |stage: Stage| stage.of(stamps) / NS_PER_US;
         let line = ResultLine {
             utc_ms: utc_ns / NS_PER_MS,
+            time: Utc(utc_ns).text(),
             camera: shown.camera,
             model: shown.model,
             sequence: result.sequence,

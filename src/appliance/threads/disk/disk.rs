@@ -56,7 +56,7 @@ const fn key(rule: usize) -> usize {
 /// A result on its way to the recording and to the file of results.
 pub(crate) struct Kept {
     result: FrameResult,
-    /// When it was taken.
+    /// When its frame was captured.
     utc_ns: u64,
 }
 

@@ -41,6 +41,7 @@ use crate::sys::service::notify::{Notifier, NotifyState};
 use crate::sys::service::signal::{StopSignals, ignore_size_limit};
 use prepare::board::prepare;
 use run::health::Health;
+use prepare::own_files::each_its_own;
 use run::shutdown::{abandon, finish};
 use run::wait::wait_for_end;
 use start::start::{begin, start};
@@ -69,9 +70,7 @@ pub fn run(options: &Options) -> Result<Ended, Failure> {
         );
     }
     ignore_size_limit().map_err(|error| Failure::new(Exit::Internal, error))?;
-    for path in &options.writable {
-        try_to_write(path)?;
-    }
+    each_its_own(options, None)?;
     let notifier = Notifier::from_environment()
         .map_err(|error| log::warn!("service manager: {error}"))
         .ok();
@@ -105,21 +104,4 @@ pub fn run(options: &Options) -> Result<Ended, Failure> {
     // More signals end a stop that a driver or a model holds up.
     signals.release();
     Ok(finish(run, &health))
-}
-
-/// Shows that a file can be written, and leaves everything as it was.
-fn try_to_write(path: &Path) -> Result<(), Failure> {
-    let was_there = path.exists();
-    let tried = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path);
-    if tried.is_ok() && !was_there {
-        let _ = std::fs::remove_file(path);
-    }
-    tried.map(drop).map_err(|error| {
-        let path = path.display();
-        let advice = "name a file in a directory that exists and is writable";
-        Failure::new(Exit::Storage, format!("{path}: {error}; {advice}"))
-    })
 }

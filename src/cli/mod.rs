@@ -8,6 +8,7 @@ mod probe;
 mod results;
 mod run;
 mod snapshot;
+mod whole;
 
 use crate::appliance::{Exit, Failure};
 use crate::sys::service::termination::{exit_now, log_panics};

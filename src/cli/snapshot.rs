@@ -1,10 +1,12 @@
 //! `pinsight snapshot`: what a camera sees, as a picture or a short clip.
 
+use super::whole::Whole;
 use crate::appliance::{self, Exit, Failure};
 use crate::capture::stream::clip::ClipKind;
 use crate::profile::{Rotate, View};
 use clap::Args;
 use image::ImageFormat;
+use std::io::Cursor;
 use std::path::PathBuf;
 
 /// Arguments of `pinsight snapshot`.
@@ -42,14 +44,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             ));
         }
     };
+    let file = Whole::open("", out)?;
     if let Some(kind) = kind {
-        return clip(arguments, kind);
+        return clip(arguments, kind, file);
     }
     let snapshot = appliance::snapshot(&arguments.board, &arguments.camera, arguments.frames)?;
+    let mut png = Cursor::new(Vec::new());
     snapshot
         .picture
-        .save_with_format(out, ImageFormat::Png)
+        .write_to(&mut png, ImageFormat::Png)
         .map_err(|error| Failure::new(Exit::Storage, format!("{}: {error}", out.display())))?;
+    file.write(png.get_ref())?;
     super::print::print(&format!(
         "camera {}: {}; frame {} is in {}{}{}\n",
         arguments.camera,
@@ -91,11 +96,10 @@ fn said(view: &View) -> String {
 }
 
 /// Frames one after the other, which `source = "y4m"` or `"mjpeg"` plays.
-fn clip(arguments: &Arguments, kind: ClipKind) -> Result<(), Failure> {
+fn clip(arguments: &Arguments, kind: ClipKind, file: Whole) -> Result<(), Failure> {
     let out = &arguments.out;
     let clip = appliance::clip(&arguments.board, &arguments.camera, arguments.frames, kind)?;
-    std::fs::write(out, &clip.stream)
-        .map_err(|error| Failure::new(Exit::Storage, format!("{}: {error}", out.display())))?;
+    file.write(&clip.stream)?;
     super::print::print(&format!(
         "camera {}: {}; {} frames are in {}, {} were lost between them\n",
         arguments.camera,

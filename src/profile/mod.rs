@@ -18,6 +18,7 @@ mod board;
 mod camera;
 mod capture;
 mod core;
+mod files;
 pub mod geometry;
 mod health;
 mod housekeeping;

@@ -11,8 +11,10 @@ pub struct File {
     /// What it consists of: `records` or `lines`.
     #[serde(skip)]
     pub parts: &'static str,
-    /// Records or lines that were written.
+    /// Records or lines that reached the file.
     pub written: u64,
+    /// Times that the file vanished, was replaced or was cut short while it was written.
+    pub replaced: u64,
     /// Writes and syncs that failed.
     pub failed: u64,
     /// Records or lines that were not written, because the disk stood still or was too slow.
@@ -35,6 +37,13 @@ pub(crate) fn write(
         let (argument, parts) = (file.argument, file.parts);
         if file.failed > 0 {
             writeln!(f, "  note: {argument}: writes that failed: {}", file.failed)?;
+        }
+        if file.replaced > 0 {
+            writeln!(
+                f,
+                "  note: {argument}: times that the file vanished, was replaced or was cut short: {}",
+                file.replaced
+            )?;
         }
         if file.lost > 0 {
             writeln!(
@@ -60,6 +69,7 @@ mod tests {
             written: 1,
             failed,
             lost,
+            ..File::default()
         };
         let mut proof = Proof {
             files: vec![file("--record", "records", 0, 0)],
@@ -71,7 +81,10 @@ mod tests {
         proof.files = vec![
             file("--record", "records", 3, 0),
             file("--results", "lines", 0, 17),
-            file("--events", "lines", 0, 0),
+            File {
+                replaced: 2,
+                ..file("--events", "lines", 0, 0)
+            },
         ];
         let shown = proof.to_string();
         let notes: Vec<_> = shown
@@ -83,6 +96,7 @@ mod tests {
             "  note: lines of the log that housekeeping did not take in time: 2",
             "  note: --record: writes that failed: 3",
             "  note: --results: lines lost, because the disk stood still or was too slow for what came at once: 17",
+            "  note: --events: times that the file vanished, was replaced or was cut short: 2",
         ];
         assert_eq!(notes, expected);
         let before = |first: &str, second: &str| shown.find(first) < shown.find(second);

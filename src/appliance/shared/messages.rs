@@ -136,7 +136,7 @@ pub(crate) fn queue_of<T>(values: usize) -> (Producer<'static, T>, Consumer<'sta
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reported {
     pub(crate) event: Event,
-    /// When housekeeping reported it.
+    /// When its frame was captured.
     pub(crate) utc_ns: u64,
 }
 

@@ -16,6 +16,7 @@ use crate::appliance::threads::housekeeping::housekeeping::Housekeeping;
 use crate::appliance::threads::housekeeping::live_line::LiveLine;
 use crate::appliance::threads::housekeeping::note_words::Frequency;
 use crate::appliance::threads::housekeeping::rules::Rules;
+use crate::appliance::threads::housekeeping::wall_clock::WallClock;
 use crate::appliance::threads::inference::description::Description;
 use crate::appliance::threads::inference::progress::Progress;
 use crate::appliance::threads::inference::thread::inference_thread;
@@ -73,6 +74,7 @@ pub(crate) fn spawn_threads(
         frequency: Frequency::new(),
         troubles: CameraTroubles::new(),
         watchdog: wiring.watchdog,
+        wall_clock: WallClock::default(),
     };
     run.threads.housekeeping = Some(beside(run, "housekeeping", move || {
         housekeeping.run(now_ns, realtime_ns)

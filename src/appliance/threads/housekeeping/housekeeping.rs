@@ -5,6 +5,7 @@ use super::camera_trouble::CameraTroubles;
 use super::live_line::LiveLine;
 use super::note_words::{Frequency, log_note, log_overdue};
 use super::rules::Rules;
+use super::wall_clock::WallClock;
 use crate::appliance::report::events::Events;
 use crate::appliance::shared::common::Common;
 use crate::appliance::shared::invoke_deadline::Watchdog;
@@ -13,6 +14,7 @@ use crate::appliance::shared::progress::{Activity, ThreadProgress};
 use crate::appliance::threads::disk::disk::DiskOutbox;
 use crate::record::FrameResult;
 use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::sys::clock::{ClockStep, Utc};
 use crate::units::NS_PER_MS;
 
 /// Longest time between two looks at the clock.
@@ -30,6 +32,8 @@ pub(crate) struct Housekeeping {
     pub(crate) frequency: Frequency,
     pub(crate) troubles: CameraTroubles,
     pub(crate) watchdog: Watchdog,
+    /// Read when it begins to run.
+    pub(crate) wall_clock: WallClock,
 }
 
 /// What other threads may read while housekeeping runs.
@@ -50,14 +54,16 @@ impl Housekeeping {
     pub(crate) fn run(mut self, now_ns: impl Fn() -> u64, utc_ns: impl Fn() -> u64) -> Events {
         let bell = Arc::clone(&self.common.housekeeping);
         let mut next_tick_ns = now_ns() + TICK_NS;
+        self.wall_clock = WallClock::new(&now_ns, &utc_ns);
         loop {
             let is_finishing = bell.is_finishing();
             self.begin(Activity::TakeResults);
-            self.drain(&now_ns, &utc_ns);
+            self.drain(&now_ns);
             let now = now_ns();
             if now >= next_tick_ns {
                 next_tick_ns = now + TICK_NS;
                 self.begin(Activity::Log);
+                self.look_at_clocks(&now_ns, &utc_ns);
                 self.tick(now);
             }
             if is_finishing {
@@ -76,13 +82,13 @@ impl Housekeeping {
         self.counters.progress.begin(activity, 0);
     }
 
-    fn drain(&mut self, now_ns: &impl Fn() -> u64, utc_ns: &impl Fn() -> u64) {
+    fn drain(&mut self, now_ns: &impl Fn() -> u64) {
         while let Some(result) = self
             .oldest()
             .and_then(|queue| self.results[queue].dequeue())
         {
             self.begin(Activity::TakeResults);
-            self.take(&result, now_ns(), utc_ns());
+            self.take(&result, now_ns());
             // At once: its queues are to hold what one result makes.
             self.disk.ring();
         }
@@ -116,7 +122,20 @@ impl Housekeeping {
             .map(|(_, index)| index)
     }
 
-    fn take(&mut self, result: &FrameResult, now_ns: u64, utc_ns: u64) {
+    /// A clock that was set is a line in the log; times of captures from here on are those of the new one.
+    fn look_at_clocks(&mut self, now_ns: &impl Fn() -> u64, utc_ns: &impl Fn() -> u64) {
+        if let Some(step_ns) = self.wall_clock.renew(now_ns, utc_ns) {
+            self.live.iter_mut().for_each(LiveLine::clear);
+            log::warn!(
+                "the clock was set by {}, or the machine slept: it is {} now",
+                ClockStep(step_ns),
+                Utc(utc_ns())
+            );
+        }
+    }
+
+    fn take(&mut self, result: &FrameResult, now_ns: u64) {
+        let utc_ns = self.wall_clock.utc_ns(result.stamps.capture_ns);
         let detections = result.detections.len() as u64;
         self.counters.results.fetch_add(1, Ordering::Relaxed);
         self.counters
@@ -149,7 +168,7 @@ impl Housekeeping {
 
 #[cfg(test)]
 mod tests {
-    use super::{CameraTroubles, Counters, Frequency, Housekeeping, Rules, Watchdog};
+    use super::{CameraTroubles, Counters, Frequency, Housekeeping, Rules, WallClock, Watchdog};
     use crate::appliance::shared::common::Common;
     use crate::appliance::shared::messages::{ResultReceiver, queue_of};
     use crate::appliance::shared::names::Names;
@@ -200,6 +219,7 @@ mod tests {
             frequency: Frequency::new(),
             troubles: CameraTroubles::new(),
             watchdog: Watchdog::default(),
+            wall_clock: WallClock::default(),
         }
     }
 

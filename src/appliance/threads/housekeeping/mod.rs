@@ -6,3 +6,4 @@ pub(crate) mod housekeeping;
 pub(crate) mod live_line;
 pub(crate) mod note_words;
 pub(crate) mod rules;
+pub(crate) mod wall_clock;

@@ -4,6 +4,8 @@
 mod cameras;
 #[path = "profile/faults.rs"]
 mod faults;
+#[path = "profile/large.rs"]
+mod large;
 #[path = "profile/models.rs"]
 mod models;
 #[path = "profile/mutated.rs"]

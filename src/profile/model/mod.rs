@@ -11,7 +11,7 @@ use super::reader::values::{
     Refused, ValueParser, choice, distinct, entries, float, label, list, name, path, share, single,
     whole, words,
 };
-use super::reader::{Hint, Located, Place, Table, Tables};
+use super::reader::{Hint, Located, Place, Problem, Table, Tables};
 use crate::limits::{MAX_BOXES, MAX_DETECTIONS, MAX_WORKERS};
 use std::path::PathBuf;
 use toml::Spanned;
@@ -310,8 +310,10 @@ fn known_labels<'c>(
     expected: &str,
 ) {
     for class in classes.filter(|class| !model.labels.contains(class)) {
-        let hint = Hint::similar(class, model.labels.iter().map(String::as_str));
-        at.fault_with(key, quoted(class), expected, hint);
+        at.fault_by(key, || {
+            let hint = Hint::similar(class, model.labels.iter().map(String::as_str));
+            Problem::value(quoted(class), expected, hint)
+        });
     }
 }
 

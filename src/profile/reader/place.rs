@@ -95,12 +95,17 @@ impl<'a> Place<'a> {
         expected: impl Into<String>,
         hint: Hint,
     ) {
-        let asked = self.asked.iter().find(|(asked, ..)| *asked == key);
-        let offset = asked.map_or(self.offset, |(_, at, _)| *at);
-        self.report(offset, key, Problem::value(found, expected, hint));
+        self.fault_by(key, || Problem::value(found, expected, hint));
     }
 
-    pub(super) fn report(&self, offset: usize, key: &str, problem: Problem) {
+    /// The same, worked out only where it is reported: for what there may be many of.
+    pub fn fault_by(&self, key: &str, problem: impl FnOnce() -> Problem) {
+        let asked = self.asked.iter().find(|(asked, ..)| *asked == key);
+        let offset = asked.map_or(self.offset, |(_, at, _)| *at);
+        self.report(offset, key, problem);
+    }
+
+    pub(super) fn report(&self, offset: usize, key: &str, problem: impl FnOnce() -> Problem) {
         let table = self.header.trim_matches(['[', ']']);
         let dot = if table.is_empty() { "" } else { "." };
         self.collector

@@ -3,10 +3,14 @@
 use super::parser::{Refused, ValueParser};
 use crate::limits::MAX_NAME;
 use crate::profile::reader::diagnostic::Hint;
+use crate::profile::reader::meant::meant;
 use crate::profile::reader::text::{alternatives, in_quotes};
 
 /// Longest path that is accepted, the kernel's PATH_MAX.
 const MAX_PATH_BYTES: usize = 4096;
+
+/// Words of a choice that a message lists; the documentation has them all.
+const SHOWN_WORDS: usize = 8;
 
 /// An enum whose values are words of a profile.
 macro_rules! words {
@@ -31,16 +35,28 @@ pub(in crate::profile) use words;
 
 /// One of these words.
 pub fn choice<T: Copy>(words: &'static [(&'static str, T)]) -> ValueParser<T> {
-    let names = || words.iter().map(|(word, _)| *word);
-    ValueParser::new(alternatives(&in_quotes(names())), move |value| {
+    let all = in_quotes(words.iter().map(|(word, _)| *word));
+    let (some, more) = (
+        &all[..all.len().min(SHOWN_WORDS)],
+        all.len().saturating_sub(SHOWN_WORDS),
+    );
+    let brief = format!("{} or one of {more} others", some.join(", "));
+    let parser = ValueParser::new(alternatives(&all), move |value| {
         let text = value.as_str().ok_or_else(Refused::default)?;
         let found = words.iter().find(|(word, _)| *word == text);
-        let hint = || Some(Hint::similar(text, words.iter().map(|(word, _)| *word)));
+        let hint = || {
+            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            meant(text, &words).map(|word| Hint::Similar(word.into()))
+        };
         found.map(|(_, out)| *out).ok_or_else(|| Refused {
             hint: hint(),
             ..Refused::default()
         })
-    })
+    });
+    match more {
+        0 => parser,
+        _ => parser.briefly(brief),
+    }
 }
 
 /// `true` or `false`.

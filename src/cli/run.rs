@@ -1,8 +1,10 @@
 //! `pinsight run`: arm, watch, prove.
 
+use super::board_file::BoardFile;
 use crate::appliance::{self, Ended, Exit, Failure, Options};
 use crate::capture::faults::FaultPlan;
 use crate::profile::Feed;
+use crate::shown::ShownLines;
 use clap::Args;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -10,9 +12,8 @@ use std::path::{Path, PathBuf};
 /// Arguments of `pinsight run`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Board profile (TOML); boards/README.md explains every key
-    #[arg(long, value_name = "FILE")]
-    board: PathBuf,
+    #[command(flatten)]
+    board: BoardFile,
     /// Stop after N seconds of watching
     #[arg(long, value_name = "N", conflicts_with = "frames", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     seconds: Option<u64>,
@@ -55,8 +56,9 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let is_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
     let proof_on_stdout = is_stdout(&arguments.proof);
     let taken = proof_on_stdout || is_stdout(&arguments.results) || is_stdout(&arguments.events);
+    let board = arguments.board.path().to_owned();
     let files = [
-        ("--board", Some(&arguments.board)),
+        ("--board", Some(&board)),
         ("--proof", arguments.proof.as_ref()),
         ("--results", arguments.results.as_ref()),
         ("--events", arguments.events.as_ref()),
@@ -65,7 +67,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     each_its_own(&files)?;
     let proof_file = arguments.proof;
     let Ended { proof, failure } = appliance::run(&Options {
-        board: arguments.board,
+        board,
         seconds: arguments.seconds,
         frames: arguments.frames,
         results: arguments.results,
@@ -82,10 +84,10 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     })?;
     // Shown whether it can be written or not, and written whether it can be shown or not.
     let mut shown = if taken {
-        super::print::complain(&proof);
+        super::print::complain(&ShownLines(&proof));
         Ok(())
     } else {
-        super::print::print(&proof)
+        super::print::print(&ShownLines(&proof))
     };
     if let Some(path) = proof_file {
         let json = serde_json::to_vec_pretty(&proof)

@@ -5,6 +5,7 @@ use super::layout::{
 };
 use super::result::ArchivedResultRecord;
 use crate::limits::MAX_RECORDS;
+use crate::shown::Shown;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -58,6 +59,20 @@ pub struct Summary {
     pub empty: u64,
 }
 
+/// The names as a terminal may have them: the file's are whatever its bytes are.
+fn shown(header: FileHeader) -> FileHeader {
+    let one = |name: &String| Shown(name).to_string();
+    let all = |names: &Vec<String>| names.iter().map(one).collect();
+    FileHeader {
+        board: one(&header.board),
+        version: one(&header.version),
+        cameras: all(&header.cameras),
+        models: all(&header.models),
+        labels: header.labels.iter().map(all).collect(),
+        ..header
+    }
+}
+
 impl Reading {
     /// Reads the header, checks it, and reads as many cells as it names, whatever follows them.
     ///
@@ -79,7 +94,7 @@ impl Reading {
             .take(HEADER_BYTES as u64)
             .read_to_end(&mut start)
             .map_err(io)?;
-        let header = decode_header(&start).map_err(refuse)?;
+        let header = shown(decode_header(&start).map_err(refuse)?);
         if header.capacity > u64::from(MAX_RECORDS) {
             return Err(refuse("a header of more records than a profile may name"));
         }

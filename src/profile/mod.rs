@@ -45,7 +45,7 @@ pub use model::{
     Plugin, Resample, Scores, Within,
 };
 pub use output::{Delivery, GpioMode, Output};
-pub use reader::{Absent, Fault, Hint, KeyDoc, LoadError, Problem};
+pub use reader::{Absent, Fault, Hint, KeyDoc, KeyPlace, LoadError, Places, Problem};
 pub use rule::{Anchor, Direction, Rule, RuleKind, Span};
 pub use tracker::Tracker;
 pub use worker::{Wait, Worker};

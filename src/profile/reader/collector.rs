@@ -59,10 +59,10 @@ impl Certain {
 }
 
 /// Where faults and keys are collected.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Collector<'t> {
     file: &'t str,
-    text: &'t str,
+    lines: Lines<'t>,
     /// Only the keys are wanted: of each array of tables there is one.
     pub of_keys: bool,
     /// Where the text is not TOML: which faults that cannot have caused.
@@ -78,9 +78,23 @@ impl<'t> Collector<'t> {
     pub fn new(file: &'t str, text: &'t str) -> Self {
         Self {
             file,
-            text,
-            ..Self::default()
+            lines: Lines::new(text),
+            of_keys: false,
+            certain: None,
+            faults: RefCell::default(),
+            more: Cell::default(),
+            keys: RefCell::default(),
         }
+    }
+
+    /// The file, as it was named to the reader.
+    pub fn file(&self) -> &'t str {
+        self.file
+    }
+
+    /// The line of a byte, from 1.
+    pub fn line(&self, offset: usize) -> usize {
+        self.lines.line(offset)
     }
 
     /// The same for a text with syntax errors, of whose faults only those are kept that `certain` says.
@@ -94,7 +108,7 @@ impl<'t> Collector<'t> {
     pub fn of_keys() -> Self {
         Self {
             of_keys: true,
-            ..Self::default()
+            ..Self::new("", "")
         }
     }
 
@@ -153,7 +167,7 @@ impl<'t> Collector<'t> {
 
     /// The first faults, by place, and how many there are behind them.
     pub fn into_faults(self) -> (Vec<Fault>, usize) {
-        let lines = Lines::new(self.text);
+        let lines = self.lines;
         let faults = self.faults.into_inner().into_iter();
         let faults = faults.map(|((offset, key, _), problem)| {
             let (line, column) = lines.position(offset);

@@ -22,6 +22,11 @@ impl<'t> Lines<'t> {
         self.starts.partition_point(|start| *start <= offset) - 1
     }
 
+    /// The line of a byte, from 1.
+    pub fn line(&self, offset: usize) -> usize {
+        self.index(offset.min(self.text.len())) + 1
+    }
+
     /// Line and column (in characters) of a byte, both from 1.
     pub fn position(&self, offset: usize) -> (usize, usize) {
         let offset = offset.min(self.text.len());

@@ -12,6 +12,7 @@ mod key;
 mod lines;
 mod meant;
 mod place;
+mod places;
 mod table;
 mod tables;
 pub mod text;
@@ -21,6 +22,7 @@ pub use collector::{Absent, KeyDoc, MAX_FAULTS};
 pub use diagnostic::{Fault, Hint, Problem};
 pub use file::{LoadError, load};
 pub use place::{Located, Place};
+pub use places::{KeyPlace, Places};
 pub use table::Table;
 pub use tables::Tables;
 

@@ -105,8 +105,24 @@ impl<'a> Place<'a> {
         self.report(offset, key, problem);
     }
 
+    /// Name of its table, without brackets.
+    pub(super) fn table(&self) -> &'static str {
+        self.header.trim_matches(['[', ']'])
+    }
+
+    /// Its keys, each with the line of its value, or of the header where it is absent.
+    pub(super) fn lines(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        let asked = self.asked.iter();
+        asked.map(|(key, at, _)| (*key, self.collector.line(*at)))
+    }
+
+    /// The file that it stands in.
+    pub fn file(&self) -> &str {
+        self.collector.file()
+    }
+
     pub(super) fn report(&self, offset: usize, key: &str, problem: impl FnOnce() -> Problem) {
-        let table = self.header.trim_matches(['[', ']']);
+        let table = self.table();
         let dot = if table.is_empty() { "" } else { "." };
         self.collector
             .fault(offset, format!("{table}{dot}{key}"), problem);

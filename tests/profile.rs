@@ -10,6 +10,8 @@ mod large;
 mod models;
 #[path = "profile/mutated.rs"]
 mod mutated;
+#[path = "profile/ranges.rs"]
+mod ranges;
 #[path = "profile/rules.rs"]
 mod rules;
 #[path = "profile/shipped.rs"]

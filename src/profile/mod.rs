@@ -39,7 +39,7 @@ pub use camera::{
 pub use capture::Capture;
 pub use housekeeping::Housekeeping;
 pub use line::Tripwire;
-pub use memory::{Memory, OnShortage};
+pub use memory::{HUGEPAGE_SIZES_KIB, Memory, OnShortage};
 pub use model::{
     BoxUnit, Channels, ClassThreshold, Decoder, Delegate, Fit, InputRange, Model, OnFailure,
     Plugin, Resample, Scores, Within,

@@ -12,7 +12,7 @@ pub use kinds::{Pages, Shortfall};
 
 use super::budget::{Budget, Policy, Role, ThreadPlan};
 use super::machine::Machine;
-use crate::profile::{Board, KeyPlace, OnShortage, Wait};
+use crate::profile::{Board, HUGEPAGE_SIZES_KIB, KeyPlace, OnShortage, Wait};
 use crate::units::KIB;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -150,6 +150,7 @@ impl<'h> Held<'h> {
             core: thread.core,
             online: self.machine.core(thread.core).is_some(),
             usable: usable.clone(),
+            strict: self.board.strict,
         };
         self.threads().filter(absent).map(shortfall).collect()
     }
@@ -253,7 +254,9 @@ impl<'h> Held<'h> {
         let pools = nodes.iter().flat_map(|node| &node.hugepages);
         let sizes: BTreeSet<u64> = pools.map(|pool| pool.kib).collect();
         if !sizes.contains(&kib) {
-            let sizes = sizes.into_iter().collect();
+            // Those that the key takes.
+            let takes = |kib: &u64| HUGEPAGE_SIZES_KIB.contains(kib);
+            let sizes = sizes.into_iter().filter(takes).collect();
             return vec![Shortfall::HugepageSize { kib, sizes }];
         }
         let mut short = self.page_needs();

@@ -74,7 +74,7 @@ pub fn text(expected: &str, test: fn(&str) -> bool) -> ValueParser<String> {
 /// A name: short, and without anything that a log line, a file name or JSON would have to escape.
 pub fn name() -> ValueParser<String> {
     text(
-        "a name of 1 to 48 letters a-z A-Z, digits, `-`, `_` and `.`",
+        &format!("a name of 1 to {MAX_NAME} letters a-z A-Z, digits, `-`, `_` and `.`"),
         |text| {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
             (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(plain)
@@ -84,7 +84,8 @@ pub fn name() -> ValueParser<String> {
 
 /// What a person reads as a class.
 pub fn label() -> ValueParser<String> {
-    text("text of 1 to 48 bytes without control characters", |text| {
+    let expected = format!("text of 1 to {MAX_NAME} bytes without control characters");
+    text(&expected, |text| {
         (1..=MAX_NAME).contains(&text.len()) && !text.chars().any(char::is_control)
     })
 }

@@ -1,6 +1,7 @@
 //! The command line: arguments to one command, its outcome to an exit code. One file per command, and no
 //! logic of the pipeline.
 
+mod board_file;
 mod check;
 mod output;
 mod print;
@@ -11,6 +12,7 @@ mod snapshot;
 mod whole;
 
 use crate::appliance::{Exit, Failure};
+use crate::shown::ShownLines;
 use crate::sys::service::termination::{exit_now, log_panics};
 use clap::{Parser, Subcommand};
 use print::complain;
@@ -94,7 +96,8 @@ fn command() -> Exit {
     match outcome {
         Ok(()) => Exit::Ok,
         Err(Failure { exit, message }) => {
-            complain(&format_args!("pinsight: {message}\n"));
+            // What a file, a driver or a model says of itself may be among it.
+            complain(&format_args!("pinsight: {}\n", ShownLines(message)));
             exit
         }
     }

@@ -4,6 +4,7 @@ mod outputs;
 mod profile;
 
 use crate::appliance::{Exit, Failure};
+use crate::shown::ShownLines;
 use crate::sys::cpu::topology::{self, Topology};
 use crate::sys::device::gpio;
 use crate::sys::device::serial;
@@ -45,7 +46,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     show_cameras(&mut text, &cameras, arguments.formats);
     outputs::show_chips(&mut text, &gpio::chips());
     outputs::show_serial(&mut text, &serial::devices());
-    super::print::print(&text)
+    super::print::print(&ShownLines(text))
 }
 
 /// Writes a profile, and says what is in it.
@@ -93,7 +94,7 @@ fn write(path: &Path, force: bool, topology: &Topology, cameras: &[Camera]) -> R
         "a place for a model: its file is not here, put it beside the profile"
     };
     super::print::print(&format!(
-        "{shown}: {cameras}, {model}\nnext: pinsight check --board {shown}\n"
+        "{shown}: {cameras}, {model}\nnext: pinsight check {shown}\n"
     ))
 }
 

@@ -1,18 +1,19 @@
 //! `pinsight run`: arm, watch, prove.
 
+use super::board_file::BoardFile;
 use super::whole::Whole;
 use crate::appliance::{self, Ended, Exit, Failure, Options};
 use crate::capture::faults::FaultPlan;
 use crate::profile::Feed;
+use crate::shown::ShownLines;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `pinsight run`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Board profile (TOML); boards/README.md explains every key
-    #[arg(long, value_name = "FILE")]
-    board: PathBuf,
+    #[command(flatten)]
+    board: BoardFile,
     /// Stop after N seconds of watching
     #[arg(long, value_name = "N", conflicts_with = "frames", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     seconds: Option<u64>,
@@ -61,7 +62,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         .map(|path| Whole::open("proof ", path))
         .transpose()?;
     let Ended { proof, failure } = appliance::run(&Options {
-        board: arguments.board,
+        board: arguments.board.path().to_owned(),
         proof: arguments.proof.clone(),
         seconds: arguments.seconds,
         frames: arguments.frames,
@@ -73,10 +74,10 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     })?;
     // Shown whether it can be written or not, and written whether it can be shown or not.
     let mut shown = if taken {
-        super::print::complain(&proof);
+        super::print::complain(&ShownLines(&proof));
         Ok(())
     } else {
-        super::print::print(&proof)
+        super::print::print(&ShownLines(&proof))
     };
     if arguments.proof.is_some() {
         let json = serde_json::to_vec_pretty(&proof)

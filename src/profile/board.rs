@@ -10,7 +10,7 @@ use super::model::{self, MAX_MODELS, Model};
 use super::output::{self, Output};
 use super::promises::{self, Promises};
 use super::reader::values::{choice, truth, words};
-use super::reader::{self, Fault, KeyDoc, LoadError, Table};
+use super::reader::{self, Fault, KeyDoc, LoadError, Places, Table};
 use super::rule::{self, Known, Rule};
 use super::tracker::{self, Tracker};
 use super::worker::{self, Worker};
@@ -57,6 +57,8 @@ pub struct Board {
     pub rules: Vec<Rule>,
     /// What gets the events, 0..=8.
     pub outputs: Vec<Output>,
+    /// Where all of it stands in its file, for what a machine lacks.
+    pub places: Places,
 }
 
 words! {
@@ -154,6 +156,12 @@ fn board(t: &mut Table<'_>) -> Board {
     worker::check_all(&workers, &models, &cameras);
     rule::check_rates(&rules, &cameras, &tracker);
     output::check_all(&outputs);
+    let mut places = Places::of_file(t.file());
+    [&memory.at, &capture.at, &housekeeping.at, &tracker.at]
+        .into_iter()
+        .chain(cameras.iter().map(|camera| &camera.at))
+        .chain(workers.iter().map(|worker| &worker.at))
+        .for_each(|at| places.add(at));
     Board {
         name,
         strict,
@@ -171,5 +179,6 @@ fn board(t: &mut Table<'_>) -> Board {
         lines: lines.into_values(),
         rules: rules.into_values(),
         outputs: outputs.into_values(),
+        places,
     }
 }

@@ -43,14 +43,14 @@ pub use capture::Capture;
 pub use health::Health;
 pub use housekeeping::Housekeeping;
 pub use line::Tripwire;
-pub use memory::{Memory, OnShortage};
+pub use memory::{HUGEPAGE_SIZES_KIB, Memory, OnShortage};
 pub use model::{
     BoxUnit, Channels, ClassThreshold, Decoder, Delegate, Fit, InputRange, Model, OnFailure,
     Plugin, Resample, Scores, Within,
 };
 pub use output::{Delivery, GpioMode, Output};
 pub use promises::Promises;
-pub use reader::{Absent, Fault, Hint, KeyDoc, LoadError, Problem};
+pub use reader::{Absent, Fault, Hint, KeyDoc, KeyPlace, LoadError, Places, Problem};
 pub use rule::{Anchor, Direction, Rule, RuleKind, Span};
 pub use tracker::Tracker;
 pub use worker::{Wait, Worker};

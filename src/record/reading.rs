@@ -5,6 +5,7 @@ use super::header::{HeaderState, cells_without_header, find, has_a_record};
 use super::layout::{CellFault, FileHeader};
 use super::result::ArchivedResultRecord;
 use crate::limits::MAX_RECORDS;
+use crate::shown::Shown;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -105,6 +106,20 @@ impl Index {
     }
 }
 
+/// The names as a terminal may have them: the file's are whatever its bytes are.
+fn shown(header: FileHeader) -> FileHeader {
+    let one = |name: &String| Shown(name).to_string();
+    let all = |names: &Vec<String>| names.iter().map(one).collect();
+    FileHeader {
+        board: one(&header.board),
+        version: one(&header.version),
+        cameras: all(&header.cameras),
+        models: all(&header.models),
+        labels: header.labels.iter().map(all).collect(),
+        ..header
+    }
+}
+
 impl Reading {
     /// Reads the header, checks it, and finds as many cells as it names, whatever follows them. Where both headers are
     /// damaged, every cell that the file has is looked at.
@@ -131,7 +146,7 @@ impl Reading {
                 file,
                 capacity: Some(header.capacity),
                 cells: header.capacity,
-                header,
+                header: shown(header),
             }),
             Err(_) if has_a_record(&file) => {
                 let cells = cells_without_header(&file).min(MAX_RECORDS.into());

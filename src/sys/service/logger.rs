@@ -5,6 +5,7 @@
 //! (`<3>` and the like, sd-daemon(3)); on a terminal the level is a word.
 #![allow(unsafe_code)]
 
+use crate::shown::ShownLines;
 use crate::sync::{AtomicBool, Ordering};
 use crate::sys::io::poll::{PIPE_BUF, is_writable};
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -85,7 +86,7 @@ pub struct LogLine {
 
 impl LogLine {
     /// Formats a line. Line breaks inside become blanks, since journald would take the rest as lines
-    /// of their own; what does not fit is cut at a character's end, and marked.
+    /// of their own; other characters that act on a terminal stand by their numbers. What does not fit is cut at a character's end, and marked.
     #[must_use]
     pub fn new(style: Style, level: Level, args: fmt::Arguments<'_>) -> Self {
         let mut line = Self {
@@ -106,7 +107,7 @@ impl LogLine {
         });
         // The only error is the full buffer, which is marked; an error of the value itself leaves the
         // line as far as it came.
-        let _ = line.write_fmt(args);
+        let _ = write!(line, "{}", ShownLines(args));
         if line.cut {
             line.bytes[line.used..line.used + CUT.len()].copy_from_slice(CUT.as_bytes());
             line.used += CUT.len();
@@ -133,7 +134,7 @@ impl LogLine {
         let target = &mut self.bytes[self.used..self.used + count];
         target.copy_from_slice(&text.as_bytes()[..count]);
         for byte in target {
-            if matches!(*byte, b'\n' | b'\r' | 0) {
+            if *byte == b'\n' {
                 *byte = b' ';
             }
         }
@@ -177,8 +178,16 @@ mod tests {
 
     #[test]
     fn a_message_with_line_breaks_stays_one_line() {
-        let line = LogLine::new(Style::Priority, Level::Info, format_args!("a\nb\r\nc"));
+        let line = LogLine::new(Style::Priority, Level::Info, format_args!("a\nb\n\nc"));
         assert_eq!(text(&line), "<6>a b  c\n");
+    }
+
+    #[test]
+    fn a_name_from_outside_does_not_act_on_the_terminal() {
+        let name = "\u{1b}]0;mine\u{7}\u{202e}\r";
+        let line = LogLine::new(Style::Word, Level::Info, format_args!("card {name}"));
+        let shown = "info: card \\u{1b}]0;mine\\u{7}\\u{202e}\\u{d}\n";
+        assert_eq!(text(&line), shown);
     }
 
     #[test]

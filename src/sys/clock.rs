@@ -2,8 +2,9 @@
 #![allow(unsafe_code)]
 
 use crate::sys::io::procfs;
-use crate::units::NS_PER_S;
+use crate::units::{NS_PER_MS, NS_PER_S};
 use nix::libc;
+use std::fmt;
 use std::path::Path;
 
 /// Nanoseconds of CLOCK_MONOTONIC; through the vDSO, without entering the kernel where the machine
@@ -18,6 +19,55 @@ pub fn now_ns() -> u64 {
 #[must_use]
 pub fn realtime_ns() -> u64 {
     read(libc::CLOCK_REALTIME)
+}
+
+/// A time of CLOCK_REALTIME in nanoseconds since 1970, written as RFC 3339 has it: in UTC and with
+/// milliseconds, which are cut and not rounded, so that a time is never later than it was.
+///
+/// Always 24 characters up to the year 9999, and 584 years fit. The logger writes it for each line,
+/// from threads that must not allocate: a date is ten lines of whole numbers here, and a library of
+/// calendars would bring time zones that nothing reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Utc(pub u64);
+
+impl fmt::Display for Utc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0 / NS_PER_S;
+        let (year, month, day) = civil_date(seconds / SECONDS_PER_DAY);
+        let of_day = seconds % SECONDS_PER_DAY;
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
+            of_day / 3600,
+            of_day / 60 % 60,
+            of_day % 60,
+            self.0 % NS_PER_S / NS_PER_MS,
+        )
+    }
+}
+
+const SECONDS_PER_DAY: u64 = 86_400;
+
+/// Year, month and day of the Gregorian calendar, `days` after 1 January 1970.
+///
+/// Years are counted from 1 March, so that the day that is sometimes there is the last one of its
+/// year; the months from March to February then have lengths that follow one rule.
+fn civil_date(days: u64) -> (u64, u64, u64) {
+    const DAYS_OF_400_YEARS: u64 = 146_097;
+    // From 1 March of the year 0 to 1 January 1970.
+    let days = days + 719_468;
+    let (era, of_era) = (days / DAYS_OF_400_YEARS, days % DAYS_OF_400_YEARS);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (year_of_era * 365 + year_of_era / 4 - year_of_era / 100);
+    // March is 0: 153 days in each five months.
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 {
+        from_march + 3
+    } else {
+        from_march - 9
+    };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
 /// Nanoseconds of the clock `id`, which must be one that this kernel has.
@@ -87,6 +137,48 @@ mod tests {
             let now = now_ns();
             assert!(now >= last);
             last = now;
+        }
+    }
+
+    #[test]
+    fn a_time_is_written_as_rfc_3339_has_it() {
+        let of = |ns| Utc(ns).to_string();
+        assert_eq!(of(0), "1970-01-01T00:00:00.000Z");
+        // The milliseconds are cut.
+        assert_eq!(of(1_999_999), "1970-01-01T00:00:00.001Z");
+        assert_eq!(of(1_234_567_890_123_456_789), "2009-02-13T23:31:30.123Z");
+        let at = |seconds: u64| of(seconds * NS_PER_S);
+        assert_eq!(at(951_782_399), "2000-02-28T23:59:59.000Z");
+        assert_eq!(at(951_782_400), "2000-02-29T00:00:00.000Z");
+        assert_eq!(at(951_868_800), "2000-03-01T00:00:00.000Z");
+        assert_eq!(at(1_735_689_599), "2024-12-31T23:59:59.000Z");
+        assert_eq!(at(4_107_542_399), "2100-02-28T23:59:59.000Z");
+        // 2100 has no 29 February.
+        assert_eq!(at(4_107_542_400), "2100-03-01T00:00:00.000Z");
+        assert_eq!(of(u64::MAX), "2554-07-21T23:34:33.709Z");
+    }
+
+    #[test]
+    fn each_day_has_the_next_date() {
+        let length = |year: u64, month| match month {
+            4 | 6 | 9 | 11 => 30,
+            2 if year.is_multiple_of(4) && !year.is_multiple_of(100)
+                || year.is_multiple_of(400) =>
+            {
+                29
+            }
+            2 => 28,
+            _ => 31,
+        };
+        let mut expected = (1970, 1, 1);
+        for days in 0..=u64::MAX / NS_PER_S / SECONDS_PER_DAY {
+            assert_eq!(civil_date(days), expected);
+            let (year, month, day) = expected;
+            expected = match (month, day == length(year, month)) {
+                (12, true) => (year + 1, 1, 1),
+                (_, true) => (year, month + 1, 1),
+                (_, false) => (year, month, day + 1),
+            };
         }
     }
 

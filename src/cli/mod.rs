@@ -12,7 +12,7 @@ mod snapshot;
 use crate::appliance::{Exit, Failure};
 use crate::sys::service::termination::{exit_now, log_panics};
 use clap::{Parser, Subcommand};
-use print::complain;
+use print::{complain, complain_of_run, print};
 use std::process::ExitCode;
 
 const EXIT_CODES: &str = "\
@@ -30,7 +30,7 @@ No command opens a network connection.";
 
 /// Watches cameras on a board: newest frame first, nothing allocated once ready, every frame accounted for.
 #[derive(Debug, Parser)]
-#[command(name = "pinsight", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "pinsight", version, after_help = EXIT_CODES, max_term_width = 80)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -72,14 +72,15 @@ fn command() -> Exit {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version come this way too, and are not failures.
-            let _ = error.print();
-            return if error.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Ok
-            };
+            if error.use_stderr() {
+                complain(&error.render());
+                return Exit::Usage;
+            }
+            let _ = print(&error.render());
+            return Exit::Ok;
         }
     };
+    let is_run = matches!(arguments.command, Command::Run(_));
     let outcome = match arguments.command {
         Command::Run(arguments) => run::run(*arguments),
         Command::Check(arguments) => check::run(&arguments),
@@ -91,7 +92,12 @@ fn command() -> Exit {
     match outcome {
         Ok(()) => Exit::Ok,
         Err(Failure { exit, message }) => {
-            complain(&format_args!("pinsight: {message}\n"));
+            let text = format!("pinsight: {message}\n");
+            if is_run {
+                complain_of_run(&text);
+            } else {
+                complain(&text);
+            }
             exit
         }
     }

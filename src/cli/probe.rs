@@ -4,6 +4,7 @@ mod outputs;
 mod profile;
 
 use crate::appliance::{Exit, Failure};
+use crate::columns::wrap;
 use crate::sys::cpu::topology::{self, Topology};
 use crate::sys::device::gpio;
 use crate::sys::device::serial;
@@ -45,7 +46,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     show_cameras(&mut text, &cameras, arguments.formats);
     outputs::show_chips(&mut text, &gpio::chips());
     outputs::show_serial(&mut text, &serial::devices());
-    super::print::print(&text)
+    let mut lines = String::new();
+    for line in text.lines() {
+        // A String takes everything.
+        let _ = wrap(&mut lines, 0, 13, line);
+    }
+    super::print::print(&lines)
 }
 
 /// Writes a profile, and says what is in it.

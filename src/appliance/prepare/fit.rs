@@ -27,6 +27,8 @@ pub struct Fitted {
     pub findings: Vec<Finding>,
     /// Threads that were given another core.
     pub moved: Vec<Moved>,
+    /// What memory was granted less than asked for, though nothing was found to be missing before.
+    pub(crate) granted_less: Vec<String>,
     fixed: fn(&Board) -> Fixed,
 }
 
@@ -49,6 +51,7 @@ pub(crate) fn fit(path: &Path, fixed: fn(&Board) -> Fixed) -> Result<Fitted, Fai
         topology,
         findings: Vec::new(),
         moved,
+        granted_less: Vec::new(),
         fixed,
     };
     fitted.findings =
@@ -91,6 +94,18 @@ impl Fitted {
         Some(Failure::new(Exit::Machine, error))
     }
 
+    /// A finding says why frames do not lie where the profile wants them.
+    pub(crate) fn lacks_memory(&self) -> bool {
+        use crate::resources::Shortfall::{HugepageSize, Hugepages, Memlock, NodeAbsent};
+        let mut findings = self.findings.iter().map(|finding| &finding.shortfall);
+        findings.any(|shortfall| {
+            matches!(
+                shortfall,
+                NodeAbsent { .. } | HugepageSize { .. } | Hugepages { .. } | Memlock { .. }
+            )
+        })
+    }
+
     /// What is less than asked for and does not forbid a start, in words.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
@@ -100,6 +115,7 @@ impl Fitted {
             .iter()
             .filter(|finding| finding.severity == Severity::Warning)
             .map(|finding| finding.shortfall.to_string());
-        moved.chain(warned).collect()
+        let granted_less = self.granted_less.iter().cloned();
+        moved.chain(warned).chain(granted_less).collect()
     }
 }

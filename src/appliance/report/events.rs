@@ -1,10 +1,14 @@
 //! Events in the proof: what each rule reported, and who did not get it.
 
+use super::words::write_line;
+use crate::columns::Cell;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::fmt::{self, Formatter};
 
 /// What became of tracks and rules.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Events {
     /// Things that were followed, by the models and cameras that a rule looks at.
     pub tracks: u64,
@@ -21,7 +25,8 @@ pub struct Events {
 }
 
 /// What became of the events of one output.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct OutputAccount {
     /// The output.
     pub name: String,
@@ -38,7 +43,8 @@ pub struct OutputAccount {
 }
 
 /// What became of the events of one rule.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct RuleAccount {
     /// The rule.
     pub name: String,
@@ -60,26 +66,35 @@ impl Events {
         }
         writeln!(
             f,
-            "\n  {:<22}{:<10}{:>8}{:>12}{:>7}",
+            "\n  {:<34}{:<10}{:>10}{:>12}{:>10}",
             "events by rule", "kind", "fired", "suppressed", "lost"
         )?;
         for rule in &self.rules {
             writeln!(
                 f,
-                "  {:<22}{:<10}{:>8}{:>12}{:>7}",
-                rule.name, rule.kind, rule.fired, rule.suppressed, rule.lost
+                "  {}  {:<10}{:>10}{:>12}{:>10}",
+                Cell(&rule.name, 32),
+                rule.kind,
+                rule.fired,
+                rule.suppressed,
+                rule.lost
             )?;
         }
-        writeln!(
+        let (tracks, refused, late) = (self.tracks, self.tracks_refused, self.results_late);
+        write_line(
             f,
-            "    {} tracks, {} refused; {} results late",
-            self.tracks, self.tracks_refused, self.results_late
+            4,
+            format_args!("{tracks} tracks, {refused} refused; {late} results late"),
         )?;
         for output in &self.outputs {
-            writeln!(
+            let (name, kind, sent, lost) = (&output.name, output.kind, output.sent, output.lost);
+            let (failures, opened) = (output.failures, output.opened);
+            write_line(
                 f,
-                "    output {} ({}): {} events sent, {} lost, {} failures, opened {} times",
-                output.name, output.kind, output.sent, output.lost, output.failures, output.opened
+                4,
+                format_args!(
+                    "output {name} ({kind}): {sent} events sent, {lost} lost, {failures} failures, opened {opened} times"
+                ),
             )?;
         }
         Ok(())

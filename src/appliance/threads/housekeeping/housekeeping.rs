@@ -1,7 +1,7 @@
-//! The thread that is not real-time: rules, log lines and the live line, and who gets results and events: outputs,
+//! The thread that is not real-time: rules, log lines and the live view, and who gets results and events: outputs,
 //! and the disk. It formats into fixed buffers and waits for nobody.
 
-use super::live_line::LiveLine;
+use super::live_view::LiveView;
 use super::note_words::{Frequency, log_note, log_overdue};
 use super::rules::Rules;
 use crate::appliance::report::events::Events;
@@ -11,6 +11,7 @@ use crate::appliance::shared::messages::{NoteReceiver, ResultReceiver};
 use crate::appliance::threads::disk::disk::DiskOutbox;
 use crate::record::FrameResult;
 use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::sys::service::terminal;
 use crate::units::NS_PER_MS;
 
 /// Longest time between two looks at the clock.
@@ -23,7 +24,7 @@ pub(crate) struct Housekeeping {
     pub(crate) notes: Vec<NoteReceiver>,
     pub(crate) rules: Rules,
     pub(crate) disk: DiskOutbox,
-    pub(crate) live: Option<LiveLine>,
+    pub(crate) live: Option<LiveView>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) frequency: Frequency,
     pub(crate) watchdog: Watchdog,
@@ -58,9 +59,8 @@ impl Housekeeping {
             }
             bell.wait(next_tick_ns, &now_ns);
         }
-        if let Some(live) = &mut self.live {
-            live.clear();
-        }
+        // What comes behind has the terminal for itself.
+        terminal::close();
         self.rules.account(&self.common.names)
     }
 
@@ -97,10 +97,8 @@ impl Housekeeping {
         self.counters
             .detections
             .fetch_add(detections, Ordering::Relaxed);
-        let live = &mut self.live;
-        let clear = || live.iter_mut().for_each(LiveLine::clear);
         let (names, now) = (&self.common.names, (now_ns, utc_ns));
-        self.rules.take(result, names, now, &mut self.disk, clear);
+        self.rules.take(result, names, now, &mut self.disk);
         self.disk.keep(result, utc_ns);
         if let Some(live) = &mut self.live
             && result.step == 0
@@ -116,7 +114,7 @@ impl Housekeeping {
             log_overdue(names, overdue);
         });
         if let Some(live) = &mut self.live {
-            live.show(names, self.rules.last_rule(names), TICK_NS);
+            live.show(now_ns);
         }
     }
 }

@@ -19,8 +19,6 @@ use crate::record::FrameResult;
 pub(crate) struct Rules {
     watch: Watch,
     outputs: Vec<OutputOutbox>,
-    /// The rule of the newest event.
-    last: Option<u16>,
 }
 
 impl Rules {
@@ -36,19 +34,17 @@ impl Rules {
         Ok(Self {
             watch: Watch::new(board, sizes_px)?,
             outputs,
-            last: None,
         })
     }
 
     /// Takes in one result, and reports what follows from it: to the outputs first, then to the disk, then to the
-    /// log. Allocates nothing, and waits for none of them. `before_log` is called before each line of the log.
+    /// log. Allocates nothing, and waits for none of them.
     pub(crate) fn take(
         &mut self,
         result: &FrameResult,
         names: &Names,
         (now_ns, utc_ns): (u64, u64),
         disk: &mut DiskOutbox,
-        mut before_log: impl FnMut(),
     ) {
         let observation = Observation {
             camera: result.camera,
@@ -57,23 +53,16 @@ impl Rules {
             capture_ns: result.stamps.capture_ns,
             detections: &result.detections,
         };
-        let (outputs, last) = (&mut self.outputs, &mut self.last);
+        let outputs = &mut self.outputs;
         self.watch.take(&observation, now_ns, |event| {
             for output in outputs.iter_mut() {
                 output.report(event, utc_ns);
             }
             disk.report(event, utc_ns);
             if let Some(line) = EventLine::of(event, names, utc_ns) {
-                before_log();
                 line.log();
             }
-            *last = Some(event.rule);
         });
-    }
-
-    /// Name of the rule of the newest event.
-    pub(crate) fn last_rule<'a>(&self, names: &'a Names) -> Option<&'a str> {
-        Some(&names.rule(self.last?)?.name)
     }
 
     /// What became of everything, but for what files and outputs lost.

@@ -5,8 +5,10 @@ mod check;
 mod output;
 mod print;
 mod probe;
+mod recorded;
 mod results;
 mod run;
+mod schema;
 mod snapshot;
 
 use crate::appliance::{Exit, Failure};
@@ -50,6 +52,8 @@ enum Command {
     Snapshot(snapshot::Arguments),
     /// Read the results of a recording back, validated record by record
     Results(results::Arguments),
+    /// Print the JSON Schema of what is written
+    Schema(schema::Arguments),
 }
 
 /// Runs the program and gives its exit code.
@@ -88,6 +92,7 @@ fn command() -> Exit {
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Snapshot(arguments) => snapshot::run(&arguments),
         Command::Results(arguments) => results::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
     };
     match outcome {
         Ok(()) => Exit::Ok,

@@ -1,9 +1,10 @@
 //! `pinsight results`: a recording read back in place.
 
+use super::recorded::{CSV_HEADER, RecordLine};
 use crate::appliance::{Exit, Failure};
 use crate::record::{ArchivedResultRecord, FileHeader, Reading};
 use crate::units::{NS_PER_MS, NS_PER_US};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -18,6 +19,17 @@ pub(super) struct Arguments {
     /// Show only records with detections
     #[arg(long)]
     seen: bool,
+    /// How they are written: for people, as lines of JSON (`pinsight schema recording`), or as comma-separated values
+    /// with a line for each detection
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Jsonl,
+    Csv,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -33,16 +45,30 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let mut text = String::new();
     let mut run = None;
+    if arguments.format == Format::Csv {
+        text.push_str(CSV_HEADER);
+    }
     for record in &wanted {
-        begin(&mut text, &mut run, record);
-        line(&mut text, &reading.header, record);
+        match arguments.format {
+            Format::Table => {
+                begin(&mut text, &mut run, record);
+                line(&mut text, &reading.header, record);
+            }
+            Format::Jsonl => RecordLine::of(&reading.header, record)
+                .add_json(&mut text)
+                .map_err(|error| Failure::new(Exit::Internal, error))?,
+            Format::Csv => RecordLine::of(&reading.header, record).add_csv(&mut text),
+        }
     }
     let summary = reading.summary();
-    let _ = writeln!(
-        text,
+    let counts = format!(
         "board {}, pinsight {}: {} records whole, {} damaged, {} cells empty",
         reading.header.board, reading.header.version, summary.valid, summary.damaged, summary.empty
     );
+    if arguments.format == Format::Table {
+        text.push_str(&counts);
+        text.push('\n');
+    }
     super::print::print(&text)?;
     if summary.damaged > 0 {
         // One torn record is what a power cut may cost; the reader is told, and the rest is good.

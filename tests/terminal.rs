@@ -409,3 +409,23 @@ fn a_run_says_the_sum_of_its_budget_and_each_shortage_once() {
         assert!(table.contains("at the start: the log"), "{table}");
     }
 }
+
+#[test]
+fn the_version_names_commit_features_and_library() {
+    let said = |argument: &str| {
+        let output = pinsight().arg(argument).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let short = format!("pinsight {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(said("-V"), short);
+    let long = said("--version");
+    assert!(long.starts_with(&short), "{long}");
+    for key in ["commit: ", "target: ", "features: ", "TensorFlow Lite: 2."] {
+        let line = long.lines().find(|line| line.starts_with(key));
+        assert!(
+            line.is_some_and(|line| line.len() > key.len()),
+            "{key}: {long}"
+        );
+    }
+}

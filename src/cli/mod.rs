@@ -13,9 +13,11 @@ mod snapshot;
 
 use crate::appliance::{Exit, Failure};
 use crate::sys::service::termination::{exit_now, log_panics};
-use clap::{Parser, Subcommand};
+use crate::sys::tflite::library_version;
+use clap::{CommandFactory as _, Parser, Subcommand};
 use print::{complain, complain_of_run, print};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -32,7 +34,7 @@ No command opens a network connection.";
 
 /// Watches cameras on a board: newest frame first, nothing allocated once ready, every frame accounted for.
 #[derive(Debug, Parser)]
-#[command(name = "pinsight", version, after_help = EXIT_CODES, max_term_width = 80)]
+#[command(name = "pinsight", version, long_version = long_version(), after_help = EXIT_CODES, max_term_width = 80)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -56,6 +58,27 @@ enum Command {
     Schema(schema::Arguments),
 }
 
+/// What `--version` says: the build, and the library that is loaded.
+fn long_version() -> &'static str {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    TEXT.get_or_init(|| {
+        format!(
+            "{}\ncommit: {}\ntarget: {}\nfeatures: {}\nTensorFlow Lite: {}",
+            env!("CARGO_PKG_VERSION"),
+            env!("PINSIGHT_COMMIT"),
+            env!("PINSIGHT_TARGET"),
+            env!("PINSIGHT_FEATURES"),
+            library_version()
+        )
+    })
+}
+
+/// The arguments of the program, for man pages and completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
 /// Runs the program and gives its exit code.
 pub fn main() -> ExitCode {
     // Before the first thread: one heap for all of them.
@@ -63,7 +86,7 @@ pub fn main() -> ExitCode {
     crate::sys::service::logger::init(log::LevelFilter::Info);
     log_panics();
     // A panic of this thread is a failure like others; those of other threads end there.
-    let code = std::panic::catch_unwind(command).unwrap_or(Exit::Internal);
+    let code = std::panic::catch_unwind(run_command).unwrap_or(Exit::Internal);
     if code != Exit::Ok {
         // A thread that hangs may be left, in a library whose destructors are then better not run.
         exit_now(code as u8);
@@ -71,7 +94,7 @@ pub fn main() -> ExitCode {
     code.into()
 }
 
-fn command() -> Exit {
+fn run_command() -> Exit {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -110,10 +133,8 @@ fn command() -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     #[test]
     fn the_argument_table_is_consistent() {
-        super::Arguments::command().debug_assert();
+        super::command().debug_assert();
     }
 }

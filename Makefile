@@ -38,7 +38,7 @@ step = @printf '\n== %s\n' "$(1)"
 # A filter that matches nothing passes, so what ran is counted: $(call counted,LOG,WHAT)
 counted = grep -qE '^running [1-9][0-9]* tests?$$' $(1) || { echo "make: no $(2) ran" >&2; exit 1; }
 
-.PHONY: help setup setup-test run test test-arm64 fuzz lint bench bench-preprocess bench-arm64 clean
+.PHONY: help setup setup-test run test test-arm64 fuzz lint bench bench-preprocess bench-arm64 pages clean
 
 help: ## this list
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -154,6 +154,9 @@ bench-arm64: ## a tensor's instructions on 64-bit ARM beside the peers', counted
 	python3 benches/arm64/bench.py --ours $(TARGET)/$(ARM)/release/examples/tensor \
 		--peers $(TARGET)/peers/$(ARM)/release/preprocess-peers --plugin $(BENCH)/count.so \
 		--emulator "qemu-aarch64 $(ARM_ROOT)" --json $(BENCH)/arm64.json --readme benches/README.md
+
+pages: setup ## man pages and shell completions, for a package, into target/doc-pages
+	cargo run --release --package pinsight-pages -- $(TARGET)/doc-pages
 
 clean: ## remove what was built; the fetched files stay in .cache
 	cargo clean

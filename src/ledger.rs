@@ -15,6 +15,7 @@
 //! compares two independent counts instead of one with itself.
 
 use crate::sync::{Arc, AtomicU64, Ordering, Padded};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// How a frame ends.
@@ -326,7 +327,8 @@ impl LedgerView {
 }
 
 /// Frames without a result, by cause.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Dropped {
     /// Pushed out by a newer one before any worker claimed it.
     pub evicted: u64,

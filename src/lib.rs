@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Dependencies point left, and a test holds them there:
-//! `units limits shown <- sync <- frame ring ledger latency profile <- resources capture jpeg preprocess infer postprocess
+//! `units limits columns shown <- sync <- frame ring ledger latency profile <- resources capture jpeg preprocess infer postprocess
 //! event record <- sys <- appliance <- cli <- main`. Stages do not import each other, except for the
 //! type that is handed over. `unsafe` stands in `sys`, in the frame core and the sources' slot memory, and in
 //! the SIMD kernels; each block says why it holds.
@@ -21,6 +21,7 @@
 //! Under `cfg(loom)` only the frame core exists, so that its models build quickly.
 #![warn(missing_docs)]
 
+pub mod columns;
 pub mod limits;
 #[cfg(test)]
 mod proptest_cases;

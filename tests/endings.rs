@@ -83,7 +83,9 @@ fn a_thread_that_dies_costs_nobody_else_s_proof() {
         "thread capture0 (as the plan of faults asked for) died; please report it",
     );
     let message = String::from_utf8_lossy(&output.stderr);
-    let line = message.lines().find(|line| line.starts_with("<3>thread"));
+    let line = message
+        .lines()
+        .find(|line| line.contains("Z error: thread"));
     let line = line.unwrap_or_else(|| panic!("the log says it too: {message}"));
     assert!(
         line.contains("capture0 died at src/capture/faults.rs:"),

@@ -75,7 +75,7 @@ fn given_up(output: &Output, proof: &Value) -> String {
         .find(|line| line.contains("invoke-deadline-ms is 1000"));
     let line = line.unwrap_or_else(|| panic!("the log says it: {log}"));
     assert!(
-        line.starts_with("<3>worker plugged, model plugged: it has run for "),
+        line.contains("Z error: worker plugged, model plugged: it has run for "),
         "{line}"
     );
     assert!(line.contains("on a frame of camera bars"), "{line}");

@@ -26,6 +26,7 @@ mod threads;
 
 pub use commands::check::{Found, check_model, check_output};
 pub use commands::output_trial::try_output;
+pub use commands::schema::{Document, schema, schema_of};
 pub use commands::snapshot::{Recorded, Snapshot, clip, snapshot};
 pub use exit::{Exit, Failure};
 pub use prepare::cameras::open_cameras;

@@ -2,9 +2,9 @@
 
 use super::board_file::BoardFile;
 use crate::appliance::{self, Failure, Found};
+use crate::columns::wrap;
 use crate::shown::ShownLines;
 use clap::Args;
-use std::fmt::Write as _;
 
 /// Arguments of `pinsight check`.
 #[derive(Debug, Args)]
@@ -17,7 +17,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let fitted = appliance::fit(arguments.board.path())?;
     let mut text = format!("{}\n", fitted.budget);
     for warning in fitted.warnings() {
-        let _ = writeln!(text, "warning: {warning}");
+        add(&mut text, &format!("warning: {warning}"));
     }
     super::print::print(&text)?;
     // The table first: a refusal is easier to mend with the figures in view.
@@ -28,7 +28,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match appliance::open_cameras(&fitted.board) {
         Ok(formats) => {
             for (camera, format) in fitted.board.cameras.iter().zip(formats) {
-                super::print::print(&format!("camera {}: {format}\n", camera.name))?;
+                let mut text = String::new();
+                add(&mut text, &format!("camera {}: {format}", camera.name));
+                super::print::print(&text)?;
             }
         }
         Err(failure) => faults.push(failure),
@@ -55,13 +57,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn tell(of: &str, found: Result<Found, Failure>, faults: &mut Vec<Failure>) -> Result<(), Failure> {
     match found {
         Ok(found) => {
-            let mut text = format!("{of}: {}\n", found.what);
+            let mut text = String::new();
+            add(&mut text, &format!("{of}: {}", found.what));
             for warning in found.warnings {
-                let _ = writeln!(text, "warning: {warning}");
+                add(&mut text, &format!("warning: {warning}"));
             }
             super::print::print(&ShownLines(text))?;
         }
         Err(failure) => faults.push(failure),
     }
     Ok(())
+}
+
+/// Adds a line, or several where it is too long for one.
+fn add(text: &mut String, line: &str) {
+    // A String takes everything.
+    let _ = wrap(text, 0, 2, line);
 }

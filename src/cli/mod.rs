@@ -6,17 +6,21 @@ mod check;
 mod output;
 mod print;
 mod probe;
+mod recorded;
 mod results;
 mod run;
+mod schema;
 mod snapshot;
 mod whole;
 
 use crate::appliance::{Exit, Failure};
 use crate::shown::ShownLines;
 use crate::sys::service::termination::{exit_now, log_panics};
-use clap::{Parser, Subcommand};
-use print::complain;
+use crate::sys::tflite::library_version;
+use clap::{CommandFactory as _, Parser, Subcommand};
+use print::{complain, complain_of_run, print};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -35,7 +39,7 @@ No command opens a network connection.";
 
 /// Watches cameras on a board: newest frame first, nothing allocated once ready, every frame accounted for.
 #[derive(Debug, Parser)]
-#[command(name = "pinsight", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "pinsight", version, long_version = long_version(), after_help = EXIT_CODES, max_term_width = 80)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -55,6 +59,29 @@ enum Command {
     Snapshot(snapshot::Arguments),
     /// Read the results of a recording back, validated record by record
     Results(results::Arguments),
+    /// Print the JSON Schema of what is written
+    Schema(schema::Arguments),
+}
+
+/// What `--version` says: the build, and the library that is loaded.
+fn long_version() -> &'static str {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    TEXT.get_or_init(|| {
+        format!(
+            "{}\ncommit: {}\ntarget: {}\nfeatures: {}\nTensorFlow Lite: {}",
+            env!("CARGO_PKG_VERSION"),
+            env!("PINSIGHT_COMMIT"),
+            env!("PINSIGHT_TARGET"),
+            env!("PINSIGHT_FEATURES"),
+            library_version()
+        )
+    })
+}
+
+/// The arguments of the program, for man pages and completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Runs the program and gives its exit code.
@@ -64,7 +91,7 @@ pub fn main() -> ExitCode {
     crate::sys::service::logger::init(log::LevelFilter::Info);
     log_panics();
     // A panic of this thread is a failure like others; those of other threads end there.
-    let code = std::panic::catch_unwind(command).unwrap_or(Exit::Internal);
+    let code = std::panic::catch_unwind(run_command).unwrap_or(Exit::Internal);
     if code != Exit::Ok {
         // A thread that hangs may be left, in a library whose destructors are then better not run.
         exit_now(code as u8);
@@ -72,19 +99,20 @@ pub fn main() -> ExitCode {
     code.into()
 }
 
-fn command() -> Exit {
+fn run_command() -> Exit {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version come this way too, and are not failures.
-            let _ = error.print();
-            return if error.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Ok
-            };
+            if error.use_stderr() {
+                complain(&error.render());
+                return Exit::Usage;
+            }
+            let _ = print(&error.render());
+            return Exit::Ok;
         }
     };
+    let is_run = matches!(arguments.command, Command::Run(_));
     let outcome = match arguments.command {
         Command::Run(arguments) => run::run(*arguments),
         Command::Check(arguments) => check::run(&arguments),
@@ -92,12 +120,18 @@ fn command() -> Exit {
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Snapshot(arguments) => snapshot::run(&arguments),
         Command::Results(arguments) => results::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
     };
     match outcome {
         Ok(()) => Exit::Ok,
         Err(Failure { exit, message }) => {
             // What a file, a driver or a model says of itself may be among it.
-            complain(&format_args!("pinsight: {}\n", ShownLines(message)));
+            let text = format!("pinsight: {}\n", ShownLines(message));
+            if is_run {
+                complain_of_run(&text);
+            } else {
+                complain(&text);
+            }
             exit
         }
     }
@@ -105,10 +139,8 @@ fn command() -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     #[test]
     fn the_argument_table_is_consistent() {
-        super::Arguments::command().debug_assert();
+        super::command().debug_assert();
     }
 }

@@ -4,6 +4,7 @@ mod outputs;
 mod profile;
 
 use crate::appliance::{Exit, Failure};
+use crate::columns::wrap;
 use crate::shown::ShownLines;
 use crate::sys::cpu::topology::{self, Topology};
 use crate::sys::device::gpio;
@@ -46,7 +47,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     show_cameras(&mut text, &cameras, arguments.formats);
     outputs::show_chips(&mut text, &gpio::chips());
     outputs::show_serial(&mut text, &serial::devices());
-    super::print::print(&ShownLines(text))
+    let mut lines = String::new();
+    for line in ShownLines(text).to_string().lines() {
+        // A String takes everything.
+        let _ = wrap(&mut lines, 0, 13, line);
+    }
+    super::print::print(&lines)
 }
 
 /// Writes a profile, and says what is in it.

@@ -1,10 +1,11 @@
 //! `pinsight results`: a recording read back in place.
 
+use super::recorded::{CSV_HEADER, RecordLine};
 use crate::appliance::{Exit, Failure};
 use crate::record::{ArchivedResultRecord, FileHeader, HeaderState, Reading};
 use crate::sys::clock::{CLOCK_SET_NS, ClockStep, Utc};
 use crate::units::{NS_PER_MS, NS_PER_US};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -19,6 +20,17 @@ pub(super) struct Arguments {
     /// Show only records with detections
     #[arg(long)]
     seen: bool,
+    /// How they are written: for people, as lines of JSON (`pinsight schema recording`), or as comma-separated values
+    /// with a line for each detection
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Jsonl,
+    Csv,
 }
 
 /// Text that is gathered before it is written.
@@ -45,6 +57,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let tail = arguments.tail.map_or(u64::MAX, |tail| tail as u64);
     let mut passed_over = index.wanted.saturating_sub(tail);
     let mut text = String::new();
+    if arguments.format == Format::Csv {
+        text.push_str(CSV_HEADER);
+    }
     let mut before: Option<Before> = None;
     reading.each(&index, |record| {
         if !is_wanted(record) {
@@ -54,15 +69,23 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             passed_over -= 1;
             return Ok(());
         }
-        if before.is_none_or(|before| !before.is_of(record)) {
-            begin(&mut text, before, record);
-        } else if let Some(before) = before
-            && reading.header.capture_time
-        {
-            clock(&mut text, before, record);
+        match arguments.format {
+            Format::Table => {
+                if before.is_none_or(|before| !before.is_of(record)) {
+                    begin(&mut text, before, record);
+                } else if let Some(before) = before
+                    && reading.header.capture_time
+                {
+                    clock(&mut text, before, record);
+                }
+                before = Some(Before::of(record));
+                line(&mut text, &reading.header, record);
+            }
+            Format::Jsonl => RecordLine::of(&reading.header, record)
+                .add_json(&mut text)
+                .map_err(|error| Failure::new(Exit::Internal, error))?,
+            Format::Csv => RecordLine::of(&reading.header, record).add_csv(&mut text),
         }
-        before = Some(Before::of(record));
-        line(&mut text, &reading.header, record);
         if text.len() >= AT_ONCE_BYTES {
             super::print::print(&text)?;
             text.clear();
@@ -70,8 +93,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Ok(())
     })?;
     let summary = index.summary;
-    let _ = writeln!(
-        text,
+    let counts = format!(
         "board {}, pinsight {}: {} records whole, {} damaged, {} cells empty",
         known(&reading.header.board),
         known(&reading.header.version),
@@ -79,6 +101,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         summary.damaged,
         summary.empty
     );
+    if arguments.format == Format::Table {
+        text.push_str(&counts);
+        text.push('\n');
+    }
     super::print::print(&text)?;
     if summary.damaged > 0 {
         // One torn record is what a power cut may cost; the reader is told, and the rest is good.

@@ -74,7 +74,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     })?;
     // Shown whether it can be written or not, and written whether it can be shown or not.
     let mut shown = if taken {
-        super::print::complain(&ShownLines(&proof));
+        super::print::show(&ShownLines(&proof));
         Ok(())
     } else {
         super::print::print(&ShownLines(&proof))
@@ -90,7 +90,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     if let Some(failure) = failure {
         if let Err(beside) = shown {
-            super::print::complain(&format_args!("pinsight: {}\n", beside.message));
+            super::print::complain_of_run(&format!("pinsight: {}\n", beside.message));
         }
         return Err(failure);
     }

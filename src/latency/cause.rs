@@ -1,5 +1,6 @@
 //! What can make a result late, by name.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -145,6 +146,21 @@ impl fmt::Debug for Causes {
 }
 
 /// The names, as a list.
+impl JsonSchema for Causes {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Causes".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "What made a result slow, by name.",
+            "type": "array",
+            "items": {"enum": Cause::ALL.map(Cause::name)},
+            "uniqueItems": true,
+        })
+    }
+}
+
 impl Serialize for Causes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.iter().map(Cause::name))

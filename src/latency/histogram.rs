@@ -1,6 +1,7 @@
 //! A latency histogram whose memory is taken once (HDR histogram, three significant digits).
 
 use crate::units::NS_PER_S;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Shortest time told apart.
@@ -112,25 +113,26 @@ impl Histogram {
 }
 
 /// Figures of a distribution, in nanoseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Summary {
     /// Times recorded.
     pub count: u64,
-    /// Median.
+    /// Median, nanoseconds.
     pub p50: u64,
-    /// 90th percentile.
+    /// 90th percentile, nanoseconds.
     pub p90: u64,
-    /// 99th percentile.
+    /// 99th percentile, nanoseconds.
     pub p99: u64,
-    /// 99.9th percentile.
+    /// 99.9th percentile, nanoseconds.
     pub p999: u64,
-    /// 99.99th percentile.
+    /// 99.99th percentile, nanoseconds.
     pub p9999: u64,
-    /// Longest, exact.
+    /// Longest, exact, nanoseconds.
     pub max: u64,
-    /// Arithmetic mean.
+    /// Arithmetic mean, nanoseconds.
     pub mean: f64,
-    /// Standard deviation: the jitter.
+    /// Standard deviation, nanoseconds: the jitter.
     pub stddev: f64,
 }
 

@@ -41,6 +41,7 @@ pub use tail::Tail;
 pub use thread_counters::{Disturbance, ThreadCounters};
 
 use crate::units::NS_PER_US;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// One frame's way, CLOCK_MONOTONIC nanoseconds.
@@ -190,7 +191,8 @@ impl StageHistograms {
 }
 
 /// Figures of every stage, in nanoseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct StageSummary {
     /// Driver's stamp to dequeue.
     pub capture_to_dequeue: Summary,

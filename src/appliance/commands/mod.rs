@@ -2,4 +2,5 @@
 
 pub(crate) mod check;
 pub(crate) mod output_trial;
+pub(crate) mod schema;
 pub(crate) mod snapshot;

@@ -11,8 +11,8 @@ use crate::appliance::exit::Failure;
 use crate::appliance::shared::names::Names;
 use crate::appliance::shared::options::Options;
 use crate::capture::FrameSource as _;
+use crate::resources::budget::Total;
 use crate::sync::Arc;
-use std::io::Write as _;
 
 /// What a run is started with.
 pub(crate) struct Prepared {
@@ -52,9 +52,7 @@ pub(crate) fn prepare(mut fitted: Fitted, options: &Options) -> Result<Prepared,
     let formats = lanes.iter().map(|lane| lane.source.format());
     let cameras = names.cameras.iter().map(String::as_str);
     check_arena(&fitted.board, cameras.zip(formats))?;
-    // Standard error, as the log: standard output is for the events or the proof.
-    // A log that is full or closed is no reason not to watch.
-    let _ = writeln!(std::io::stderr(), "{}", fitted.budget);
+    log::info!("{}", Total(&fitted.budget));
     if let Some(plan) = &options.faults {
         warnings.push(format!("faults are on, as asked for: --faults {plan}"));
     }

@@ -27,6 +27,8 @@ pub struct Fitted {
     pub findings: Vec<Finding>,
     /// Threads that were given another core.
     pub moved: Vec<Moved>,
+    /// What memory was granted less than asked for, though nothing was found to be missing before.
+    pub(crate) granted_less: Vec<String>,
     fixed: fn(&Board) -> Fixed,
 }
 
@@ -49,6 +51,7 @@ pub(crate) fn fit(path: &Path, fixed: fn(&Board) -> Fixed) -> Result<Fitted, Fai
         topology,
         findings: Vec::new(),
         moved,
+        granted_less: Vec::new(),
         fixed,
     };
     fitted.findings =
@@ -92,6 +95,18 @@ impl Fitted {
         Some(Failure::new(Exit::Machine, message))
     }
 
+    /// A finding says why frames do not lie where the profile wants them.
+    pub(crate) fn lacks_memory(&self) -> bool {
+        use crate::resources::Shortfall::{HugepageSize, Hugepages, Memlock, NodeAbsent};
+        let mut findings = self.findings.iter().map(|finding| &finding.shortfall);
+        findings.any(|shortfall| {
+            matches!(
+                shortfall,
+                NodeAbsent { .. } | HugepageSize { .. } | Hugepages { .. } | Memlock { .. }
+            )
+        })
+    }
+
     /// What is less than asked for and does not forbid a start, in words.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
@@ -100,7 +115,8 @@ impl Fitted {
             .findings
             .iter()
             .filter(|finding| finding.severity == Severity::Warning)
-            .map(ToString::to_string);
-        moved.chain(warned).collect()
+            .map(|finding| finding.shortfall.to_string());
+        let granted_less = self.granted_less.iter().cloned();
+        moved.chain(warned).chain(granted_less).collect()
     }
 }

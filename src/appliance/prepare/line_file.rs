@@ -8,10 +8,12 @@ use crate::record::FrameResult;
 use crate::sys::clock::{Utc, UtcText};
 use crate::sys::io::output_file::{Identity, OpenError, Target};
 use crate::sys::io::poll::{PIPE_BUF, is_writable};
+use crate::sys::service::terminal;
 use crate::units::{NS_PER_MS, NS_PER_US};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
-use std::io::{Error, ErrorKind, Write as _};
+use std::io::{Error, ErrorKind, IsTerminal as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -53,39 +55,65 @@ fn append_to(path: &Path) -> Result<(File, Option<Name>), OpenError> {
     Ok((file, name))
 }
 
-#[derive(Serialize)]
-struct ResultLine<'a> {
-    /// Of the capture.
+/// One line of the file of results: what one model found in one frame.
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct ResultLine<'a> {
+    /// Capture of the frame: CLOCK_REALTIME, milliseconds since 1970.
     utc_ms: u64,
+    /// The same for people: RFC 3339 in UTC, with milliseconds.
+    #[schemars(with = "String")]
     time: UtcText,
+    /// The camera, as the profile names it.
     camera: &'a str,
+    /// The model, as the profile names it.
     model: &'a str,
+    /// Frame number since the program started, counted by the capture thread.
     sequence: u64,
+    /// The driver's own sequence number.
     driver_sequence: u32,
+    /// From the capture to the result, microseconds.
     age_us: u64,
+    /// From the dequeue to the lease, microseconds: the wait for a worker.
     waited_us: u64,
+    /// From the frame to the tensor, microseconds.
     preprocess_us: u64,
+    /// The model's own time, microseconds.
     invoke_us: u64,
+    /// Decoding and suppression, microseconds.
     postprocess_us: u64,
+    /// What the frame showed, strongest first.
+    #[schemars(with = "Vec<Seen<'a>>")]
     detections: heapless::Vec<Seen<'a>, MAX_DETECTIONS>,
-    /// With `decoder = "raw"` alone.
+    /// What the model's outputs held: with `decoder = "raw"` alone.
     #[serde(skip_serializing_if = "heapless::Vec::is_empty")]
+    #[schemars(with = "Vec<Output<'a>>")]
     outputs: heapless::Vec<Output<'a>, MAX_OUTPUTS>,
 }
 
-#[derive(Serialize)]
+/// What one output of a model held.
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 struct Output<'a> {
+    /// Its dimensions.
     shape: &'a [u32],
+    /// Smallest value.
     min: f32,
+    /// Largest value.
     max: f32,
+    /// Place of the largest value, from 0, counted over all dimensions.
     argmax: u32,
 }
 
-#[derive(Serialize)]
+/// A detection.
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 struct Seen<'a> {
+    /// The class, as the model's labels name it; `?` for one without a label.
     label: &'a str,
+    /// Confidence, 0 to 1.
     score: f32,
-    /// x, y, width, height.
+    /// x, y, width and height in pixels of the camera's picture.
     box_px: [i32; 4],
     /// The box of the model that it was looked for in: its place, from 0, in that model's line.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,6 +139,10 @@ impl LineFile {
     /// The file cannot be opened for appending, or is none for lines. ENXIO: a FIFO that nobody reads.
     pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
         let (file, name) = if path == Path::new("-") {
+            if std::io::stdout().is_terminal() {
+                // Lines and a live view would write over each other.
+                terminal::close();
+            }
             // A plain descriptor: the standard library's own buffer would be one more allocation.
             let stdout = std::io::stdout().as_fd().try_clone_to_owned()?;
             (File::from(stdout), None)

@@ -57,11 +57,13 @@ pub(crate) fn allocate(
         }
         match make_lanes(&fitted, sources) {
             Ok((lanes, arenas)) => {
+                // What the machine lacks is said once, and with what mends it.
+                if !fitted.lacks_memory() {
+                    let notes = arenas.values().flat_map(|arena| arena.region().notes());
+                    fitted.granted_less = notes.cloned().collect();
+                }
                 let mut warnings = fitted.warnings();
                 warnings.append(&mut fallen_back);
-                for arena in arenas.values() {
-                    warnings.extend(arena.region().notes().iter().cloned());
-                }
                 return Ok(Allocated {
                     fitted,
                     lanes,

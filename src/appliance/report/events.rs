@@ -1,10 +1,14 @@
 //! Events in the proof: what each rule reported, and who did not get it.
 
+use super::words::write_line;
+use crate::columns::{Cell, wrap};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::fmt::{self, Formatter};
 
 /// What became of tracks and rules.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Events {
     /// Things that were followed, by the models and cameras that a rule looks at.
     pub tracks: u64,
@@ -21,7 +25,8 @@ pub struct Events {
 }
 
 /// What became of the events of one output.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct OutputAccount {
     /// The output.
     pub name: String,
@@ -38,7 +43,8 @@ pub struct OutputAccount {
 }
 
 /// What became of the events of one rule.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct RuleAccount {
     /// The rule.
     pub name: String,
@@ -72,57 +78,52 @@ impl Events {
         for rule in &self.rules {
             rule.write(f)?;
         }
-        writeln!(
+        let (tracks, refused, late) = (self.tracks, self.tracks_refused, self.results_late);
+        write_line(
             f,
-            "    {} tracks, {} refused; {} results late",
-            self.tracks, self.tracks_refused, self.results_late
+            4,
+            format_args!("{tracks} tracks, {refused} refused; {late} results late"),
         )?;
         for output in &self.outputs {
-            writeln!(
+            let (name, kind, sent, lost) = (&output.name, output.kind, output.sent, output.lost);
+            let (failures, opened) = (output.failures, output.opened);
+            write_line(
                 f,
-                "    output {} ({}): {} events sent, {} lost, {} failures, opened {} times",
-                output.name, output.kind, output.sent, output.lost, output.failures, output.opened
+                4,
+                format_args!(
+                    "output {name} ({kind}): {sent} events sent, {lost} lost, {failures} failures, opened {opened} times"
+                ),
             )?;
         }
         Ok(())
     }
 }
 
-/// Columns of a terminal.
-const COLUMNS: usize = 80;
-
 impl RuleAccount {
     fn write(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        const NAME: usize = 22;
-        let mut name = self.name.as_str();
-        if name.len() >= NAME {
-            writeln!(f, "  {name}")?;
-            name = "";
-        }
         writeln!(
             f,
-            "  {name:<NAME$}{:<10}{:>8}{:>9}{:>7}{:>12}{:>7}",
-            self.kind, self.tracks, self.tracks_in_place, self.fired, self.suppressed, self.lost
+            "  {}{:<10}{:>8}{:>9}{:>7}{:>12}{:>7}",
+            Cell(&self.name, 22),
+            self.kind,
+            self.tracks,
+            self.tracks_in_place,
+            self.fired,
+            self.suppressed,
+            self.lost
         )?;
         let Some(reason) = &self.reason else {
             return Ok(());
         };
-        let mut line = "    none fired:".to_owned();
-        for word in reason.split(' ') {
-            if line.chars().count() + 1 + word.chars().count() > COLUMNS {
-                writeln!(f, "{line}")?;
-                line = "     ".to_owned();
-            }
-            line.push(' ');
-            line.push_str(word);
-        }
-        writeln!(f, "{line}")
+        let line = format!("    none fired: {reason}");
+        wrap(f, 0, 6, &line)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{COLUMNS, Events, RuleAccount};
+    use super::{Events, RuleAccount};
+    use crate::columns::COLUMNS;
     use std::fmt;
 
     struct Table(Events);
@@ -156,7 +157,7 @@ mod tests {
             assert!(line.chars().count() <= COLUMNS, "{line}");
         }
         assert!(
-            table.contains("\n    none fired: 3 tracks, none in zone\n"),
+            table.contains("\n    none fired: 3 tracks, none in zone "),
             "{table}"
         );
         assert_eq!(table.matches("none fired").count(), 1);

@@ -1,10 +1,12 @@
 //! Gaps between results, and threads that stood still, in the proof.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// The gaps of one camera: times in which its age of information was above its bound.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct CameraGaps {
     /// `max-gap-ms`, or what follows from rates and service times, in nanoseconds.
     pub bound_ns: u64,
@@ -19,7 +21,8 @@ pub struct CameraGaps {
 }
 
 /// A thread that stood still.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Standstills {
     /// The thread.
     pub thread: String,

@@ -1,10 +1,13 @@
 //! What a run made and did not keep, in the proof: results, notes, records and lines.
 
+use super::words::write_line;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::fmt::{self, Formatter};
 
 /// What one file of a run does not have.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct File {
     /// The argument that names it: `--record`, `--results` or `--events`.
     pub argument: &'static str,
@@ -28,15 +31,21 @@ pub(crate) fn write(
     files: &[File],
 ) -> fmt::Result {
     for (lost, what) in not_taken.iter().filter(|(lost, _)| *lost > 0) {
-        writeln!(
+        write_line(
             f,
-            "  note: {what} that housekeeping did not take in time: {lost}"
+            2,
+            format_args!("note: {what} that housekeeping did not take in time: {lost}"),
         )?;
     }
     for file in files {
         let (argument, parts) = (file.argument, file.parts);
         if file.failed > 0 {
-            writeln!(f, "  note: {argument}: writes that failed: {}", file.failed)?;
+            let failed = file.failed;
+            write_line(
+                f,
+                2,
+                format_args!("note: {argument}: writes that failed: {failed}"),
+            )?;
         }
         if file.replaced > 0 {
             writeln!(
@@ -46,10 +55,14 @@ pub(crate) fn write(
             )?;
         }
         if file.lost > 0 {
-            writeln!(
+            let lost = file.lost;
+            write_line(
                 f,
-                "  note: {argument}: {parts} lost, because the disk stood still or was too slow for what came at once: {}",
-                file.lost
+                2,
+                format_args!(
+                    "note: {argument}: {parts} lost, because the disk stood still or was too slow for what came at \
+                     once: {lost}"
+                ),
             )?;
         }
     }
@@ -86,7 +99,8 @@ mod tests {
                 ..file("--events", "lines", 0, 0)
             },
         ];
-        let shown = proof.to_string();
+        // A note that is too long goes on, further in.
+        let shown = proof.to_string().replace("\n    ", " ");
         let notes: Vec<_> = shown
             .lines()
             .filter(|line| line.contains("note:"))

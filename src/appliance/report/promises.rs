@@ -2,17 +2,18 @@
 
 use super::proof::Proof;
 use super::words::ms;
+use crate::columns::wrap;
 use crate::profile::Promises;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::fmt::{self, Formatter};
 
-/// Width of the table.
-const COLUMNS: usize = 80;
 /// Where the words of a line begin.
 const INDENT: usize = 8;
 
 /// One promise.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Promise {
     /// As `[promises]` of the profile names it.
     pub name: &'static str,
@@ -68,31 +69,14 @@ impl Promise {
             _ => "",
         };
         let text = format!("{}{colon}{}{demand}", self.promise, self.found);
-        write_wrapped(f, &format!("  {verdict}  "), &text)?;
-        match &self.mend {
-            Some(mend) => write_wrapped(f, "        > ", mend),
-            None => Ok(()),
-        }
+        write!(f, "  {verdict}  ")?;
+        wrap(f, INDENT, INDENT + 2, &text)?;
+        let Some(mend) = &self.mend else {
+            return Ok(());
+        };
+        write!(f, "{:INDENT$}> ", "")?;
+        wrap(f, INDENT + 2, INDENT + 2, mend)
     }
-}
-
-/// Words in lines of at most [`COLUMNS`], the first one after `head`.
-fn write_wrapped(f: &mut Formatter<'_>, head: &str, text: &str) -> fmt::Result {
-    let mut used = head.chars().count();
-    f.write_str(head)?;
-    for (index, word) in text.split(' ').enumerate() {
-        let length = word.chars().count();
-        if index > 0 && used + 1 + length > COLUMNS {
-            write!(f, "\n{:INDENT$}  ", "")?;
-            used = INDENT + 2;
-        } else if index > 0 {
-            f.write_str(" ")?;
-            used += 1;
-        }
-        f.write_str(word)?;
-        used += length;
-    }
-    writeln!(f)
 }
 
 /// Names, shortened where there are many.
@@ -392,6 +376,7 @@ mod tests {
     use crate::appliance::report::gaps::{CameraGaps, Standstills};
     use crate::appliance::report::losses::File;
     use crate::appliance::report::proof::{AfterReady, Camera, Memory, Thread};
+    use crate::columns::COLUMNS;
 
     fn sound() -> Proof {
         let camera = Camera {

@@ -6,15 +6,18 @@ use super::gaps::{CameraGaps, Standstills};
 use super::losses::{self, File};
 use super::promises::{self, Promise};
 use super::tail::{self, SlowResult, TailCauses};
-use super::words::{mib, write_times};
+use super::words::{mib, write_line, write_times};
+use crate::columns::Cell;
 use crate::latency::{StageSummary, Summary};
 use crate::ledger::Dropped;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
 /// Everything that a run can say about itself. Times are nanoseconds unless the key says otherwise.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Proof {
     /// Board's name.
     pub board: String,
@@ -26,7 +29,7 @@ pub struct Proof {
     pub machine: Machine,
     /// Each camera's ledger.
     pub cameras: Vec<Camera>,
-    /// Time by stage, over every inferred frame.
+    /// Time by stage, over every inferred frame, nanoseconds.
     pub latency_ns: StageSummary,
     /// What each model did that inferred frames after a worker's own.
     pub further: Vec<Further>,
@@ -42,9 +45,9 @@ pub struct Proof {
     pub threads: Vec<Thread>,
     /// Threads that stood still.
     pub standstills: Vec<Standstills>,
-    /// Process start to ready; nothing where the kernel does not say when the process started.
+    /// Process start to ready, milliseconds; null where the kernel does not say when the process started.
     pub ready_ms: Option<f64>,
-    /// Ready to the end of the run.
+    /// Ready to the end of the run, milliseconds.
     pub run_ms: f64,
     /// Detections over all inferred frames.
     pub detections: u64,
@@ -64,10 +67,14 @@ pub struct Proof {
     pub files: Vec<File>,
     /// What was granted less than asked for, in words.
     pub warnings: Vec<String>,
+    /// How many of them, from the first on, say what the machine lacks: the table does not repeat what the log has said.
+    #[serde(skip)]
+    pub shortages: usize,
 }
 
 /// What it ran on.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Machine {
     /// Processor.
     pub cpu: String,
@@ -80,7 +87,8 @@ pub struct Machine {
 }
 
 /// One camera's account.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Camera {
     /// Its name.
     pub name: String,
@@ -117,20 +125,21 @@ pub struct Camera {
     pub port_resets: u64,
     /// Driver stamps that lay ahead of the clock; the dequeue time stood in for them.
     pub future_stamps: u64,
-    /// Capture to result of this camera's frames.
+    /// Capture to result of this camera's frames, nanoseconds.
     pub capture_to_result_ns: Summary,
-    /// Time by stage of this camera's frames.
+    /// Time by stage of this camera's frames, nanoseconds.
     pub latency_ns: StageSummary,
-    /// Age of the newest inferred frame, over all moments from ready to the end.
+    /// Age of the newest inferred frame, over all moments from ready to the end, nanoseconds.
     pub age_of_knowledge_ns: Summary,
-    /// Time from one frame to the next, by the driver's stamps.
+    /// Time from one frame to the next, by the driver's stamps, nanoseconds.
     pub inter_arrival_ns: Summary,
-    /// Time from one result to the next.
+    /// Time from one result to the next, nanoseconds.
     pub inter_result_ns: Summary,
 }
 
 /// Sums over the capture and inference threads, from ready to the end.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct AfterReady {
     /// Calls of malloc and its kin, C and C++ included.
     pub heap_calls: u64,
@@ -159,17 +168,18 @@ pub struct AfterReady {
 }
 
 /// Memory held.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Memory {
-    /// Sum of the budget table.
+    /// Sum of the budget table, bytes.
     pub budget_bytes: u64,
-    /// Locked into memory (`VmLck`).
+    /// Locked into memory (`VmLck`), bytes.
     pub locked_bytes: u64,
-    /// Frame memory that lies in hugepages, read back.
+    /// Frame memory that lies in hugepages, read back, bytes.
     pub hugepage_bytes: u64,
-    /// Frame memory that lies on another node than it was asked for.
+    /// Frame memory that lies on another node than it was asked for, bytes.
     pub misplaced_bytes: u64,
-    /// Frame memory by node, read back page by page.
+    /// Frame memory by node, read back page by page, bytes.
     pub by_node: BTreeMap<String, u64>,
     /// Kind of pages that hold the frames.
     pub pages: String,
@@ -178,7 +188,8 @@ pub struct Memory {
 }
 
 /// One thread.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Thread {
     /// Its name.
     pub name: String,
@@ -209,10 +220,12 @@ impl Proof {
 impl Display for Proof {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "PROOF  board {}  pinsight {}", self.board, self.version)?;
-        writeln!(
+        let (cpu, kernel) = (&self.machine.cpu, &self.machine.kernel);
+        let governor = &self.machine.governor;
+        write_line(
             f,
-            "  {}  Linux {}  governor {}",
-            self.machine.cpu, self.machine.kernel, self.machine.governor
+            2,
+            format_args!("{cpu}  Linux {kernel}  governor {governor}"),
         )?;
         if let Some(ready_ms) = self.ready_ms {
             write!(f, "  ready after {ready_ms:.0} ms,")?;
@@ -227,25 +240,46 @@ impl Display for Proof {
         self.events.write(f)?;
         self.write_quiet(f)?;
         self.write_memory(f)?;
-        for warning in &self.warnings {
-            writeln!(f, "  note: {warning}")?;
+        let shortages = self.shortages.min(self.warnings.len());
+        if shortages > 0 {
+            let (word, them) = match shortages {
+                1 => ("shortage", "it"),
+                _ => ("shortages", "each"),
+            };
+            write_line(
+                f,
+                2,
+                format_args!(
+                    "note: {shortages} {word} at the start: the log and `warnings` of the JSON have {them}, with what \
+                     mends it"
+                ),
+            )?;
+        }
+        for warning in &self.warnings[shortages..] {
+            write_line(f, 2, format_args!("note: {warning}"))?;
         }
         for (model, values) in self
             .values_refused
             .iter()
             .filter(|(_, values)| **values > 0)
         {
-            writeln!(
+            write_line(
                 f,
-                "  note: model {model}: {values} values or boxes of its outputs cannot be, and were left out"
+                2,
+                format_args!(
+                    "note: model {model}: {values} values or boxes of its outputs cannot be, and were left out"
+                ),
             )?;
         }
         if self.inferences_overdue > 0 {
-            writeln!(
+            let overdue = self.inferences_overdue;
+            write_line(
                 f,
-                "  note: {} inferences ran past invoke-deadline-ms; the frame of a worker's own model counts as refused, a further \
-                 model gives no result of it",
-                self.inferences_overdue
+                2,
+                format_args!(
+                    "note: {overdue} inferences ran past invoke-deadline-ms; the frame of a worker's own model counts \
+                     as refused, a further model gives no result of it"
+                ),
             )?;
         }
         losses::write(
@@ -264,7 +298,7 @@ impl Proof {
     fn write_latency(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "\n  {:<22}{:>8}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}",
+            "\n  {:<20}{:>9}{:>7}{:>7}{:>7}{:>7}{:>7}{:>7}{:>7}",
             "latency, ms", "count", "P50", "P90", "P99", "P99.9", "P99.99", "max", "jitter"
         )?;
         for (name, row) in self.latency_ns.rows() {
@@ -285,7 +319,7 @@ impl Proof {
     fn write_ledger(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "\n  {:<14}{:>8}{:>9}{:>8}{:>7}{:>8}{:>8}{:>7}{:>7}{:>6}  identity",
+            "\n  {:<6}{:>8}{:>10}{:>10}{:>8}{:>8}{:>8}{:>7}{:>7}{:>6}",
             "ledger",
             "driver",
             "inferred",
@@ -298,10 +332,15 @@ impl Proof {
             "lost"
         )?;
         for camera in &self.cameras {
+            let (name, format, io) = (&camera.name, &camera.format, &camera.io);
+            let identity = match camera.identity_holds {
+                true => "identity holds",
+                false => "identity BROKEN",
+            };
+            write_line(f, 2, format_args!("{name}: {format} by {io}; {identity}"))?;
             writeln!(
                 f,
-                "  {:<14}{:>8}{:>9}{:>8}{:>7}{:>8}{:>8}{:>7}{:>7}{:>6}  {}",
-                camera.name,
+                "{:>16}{:>10}{:>10}{:>8}{:>8}{:>8}{:>7}{:>7}{:>6}",
                 camera.driver_frames,
                 camera.inferred,
                 camera.dropped.evicted,
@@ -311,13 +350,7 @@ impl Proof {
                 camera.dropped.failed,
                 camera.in_flight,
                 camera.lost_in_driver,
-                if camera.identity_holds {
-                    "holds"
-                } else {
-                    "BROKEN"
-                }
             )?;
-            writeln!(f, "  {:<14}{} by {}", "", camera.format, camera.io)?;
         }
         Ok(())
     }
@@ -325,25 +358,31 @@ impl Proof {
     fn write_quiet(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let quiet = &self.after_ready;
         writeln!(f, "\n  after ready, capture and inference threads")?;
-        writeln!(
+        let (calls, growth) = (quiet.heap_calls, quiet.heap_growth_bytes);
+        let (minor, major) = (quiet.minor_faults, quiet.major_faults);
+        let migrations = quiet.migrations;
+        write_line(
             f,
-            "    heap calls {}  heap growth {} bytes  faults {} minor, {} major  migrations {}",
-            quiet.heap_calls,
-            quiet.heap_growth_bytes,
-            quiet.minor_faults,
-            quiet.major_faults,
-            quiet.migrations
+            4,
+            format_args!(
+                "heap calls {calls}  heap growth {growth} bytes  faults {minor} minor, {major} major  migrations \
+                 {migrations}"
+            ),
         )?;
-        writeln!(
+        let (left, taken) = (quiet.voluntary_switches, quiet.involuntary_switches);
+        let others = quiet.heap_calls_other_threads;
+        write_line(
             f,
-            "    switches {} voluntary, {} involuntary  (other threads: {} heap calls)",
-            quiet.voluntary_switches, quiet.involuntary_switches, quiet.heap_calls_other_threads
+            4,
+            format_args!(
+                "switches {left} voluntary, {taken} involuntary  (other threads: {others} heap calls)"
+            ),
         )?;
         for thread in &self.threads {
             writeln!(
                 f,
-                "    {:<16} core {}  {} {}  affinity {}",
-                thread.name,
+                "    {} core {}  {} {}  affinity {}",
+                Cell(&thread.name, 16),
                 thread.core,
                 thread.policy,
                 thread.priority,
@@ -358,13 +397,16 @@ impl Proof {
     }
 
     fn write_memory(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(
+        let Memory { pages, .. } = &self.memory;
+        let budget = mib(self.memory.budget_bytes);
+        let (locked, slots) = (mib(self.memory.locked_bytes), mib(self.memory.slot_bytes));
+        writeln!(f)?;
+        write_line(
             f,
-            "\n  memory  budget {:.1} MiB, locked {:.1} MiB; frame slots {:.1} MiB in {}",
-            mib(self.memory.budget_bytes),
-            mib(self.memory.locked_bytes),
-            mib(self.memory.slot_bytes),
-            self.memory.pages
+            2,
+            format_args!(
+                "memory  budget {budget:.1} MiB, locked {locked:.1} MiB; frame slots {slots:.1} MiB in {pages}"
+            ),
         )?;
         for (node, bytes) in &self.memory.by_node {
             writeln!(f, "    {node}: {:.1} MiB of frame memory", mib(*bytes))?;

@@ -1,7 +1,9 @@
 //! The proof's tail: the slowest results, and why the slow ones were slow.
 
-use super::words::ms;
+use super::words::{Figure, ms, write_line};
+use crate::columns::Cell;
 use crate::latency::{Cause, Causes};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::{self, Formatter};
@@ -10,7 +12,8 @@ use std::fmt::{self, Formatter};
 const SHOWN: usize = 5;
 
 /// One of the slowest results.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct SlowResult {
     /// Camera's name.
     pub camera: String,
@@ -20,15 +23,15 @@ pub struct SlowResult {
     pub sequence: u64,
     /// When its result was made, in milliseconds after ready.
     pub at_ms: f64,
-    /// Capture to result.
+    /// Capture to result, nanoseconds.
     pub total_ns: u64,
     /// The stage that exceeded its own median by most.
     pub stage: &'static str,
-    /// What that stage took.
+    /// What that stage took, nanoseconds.
     pub stage_ns: u64,
-    /// The stage's median over the run.
+    /// The stage's median over the run, nanoseconds.
     pub typical_ns: u64,
-    /// The worker's run-queue wait meanwhile, where it was read.
+    /// The worker's run-queue wait meanwhile, nanoseconds; null where it was not read.
     pub queued_ns: Option<u64>,
     /// What made the stage slow; never empty.
     pub causes: Causes,
@@ -37,7 +40,7 @@ pub struct SlowResult {
 }
 
 /// Slow results by cause. A result may have several, so the causes may add up to more than `slow`.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct TailCauses {
     /// Results.
     pub results: u64,
@@ -73,51 +76,62 @@ pub(crate) fn write(
     }
     writeln!(
         f,
-        "\n  {:<22}{:>10}{:>9}  {:<19}{:>9}{:>9}  because",
+        "\n  {:<22}{:>10}{:>7}  {:<20}{:>8}{:>9}",
         "slowest results, ms", "at, s", "total", "slow stage", "took", "baseline"
     )?;
     for slow in slowest.iter().take(SHOWN) {
-        write!(
+        let sequence = format!(" #{}", slow.sequence);
+        writeln!(
             f,
-            "  {:<22}{:>10.3}{:>9.3}  {:<19}{:>9.3}{:>9.3}  {}",
-            format!("{} #{}", slow.camera, slow.sequence),
+            "  {:<22}{:>10.3}{}  {:<20} {}  {}",
+            format!(
+                "{}{sequence}",
+                short(&slow.camera, 22_usize.saturating_sub(sequence.len()))
+            ),
             slow.at_ms / 1e3,
-            ms(slow.total_ns),
+            Figure(ms(slow.total_ns)),
             stage_words(slow.stage),
-            ms(slow.stage_ns),
-            ms(slow.typical_ns),
-            words(slow.causes)
+            Figure(ms(slow.stage_ns)),
+            Figure(ms(slow.typical_ns)),
         )?;
-        match slow.queued_ns {
+        let queued = match slow.queued_ns {
             Some(queued_ns) if queued_ns > slow.stage_ns / 100 => {
-                write!(f, " ({:.3} run-queue wait)", ms(queued_ns))?;
+                format!(" ({:.3} run-queue wait)", ms(queued_ns))
             }
-            Some(_) if slow.causes.has(Cause::Unexplained) => {
-                write!(f, " (no run-queue wait)")?;
-            }
-            _ => {}
-        }
-        if !slow.also.is_empty() {
-            write!(f, "; also {}", words(slow.also))?;
-        }
-        writeln!(f)?;
+            Some(_) if slow.causes.has(Cause::Unexplained) => " (no run-queue wait)".to_owned(),
+            _ => String::new(),
+        };
+        let also = match slow.also.is_empty() {
+            true => String::new(),
+            false => format!("; also {}", words(slow.also)),
+        };
+        let causes = words(slow.causes);
+        write_line(f, 4, format_args!("because: {causes}{queued}{also}"))?;
     }
-    write!(
-        f,
-        "    beyond P99 or twice the median so far: {} of {} results",
-        causes.slow, causes.results
-    )?;
     let mut named: Vec<_> = Cause::ALL
         .into_iter()
         .filter_map(|cause| Some((cause, *causes.by_cause.get(cause.name())?)))
         .filter(|(_, count)| *count > 0)
         .collect();
     named.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    for (index, (cause, count)) in named.iter().enumerate() {
-        let before = if index == 0 { ":" } else { "," };
-        write!(f, "{before} {} {count}", cause.words())?;
-    }
-    writeln!(f)
+    let named = named
+        .iter()
+        .map(|(cause, count)| format!("{} {count}", cause.words()));
+    let named = named.collect::<Vec<_>>().join(", ");
+    let before = if named.is_empty() { "" } else { ": " };
+    let (slow, results) = (causes.slow, causes.results);
+    write_line(
+        f,
+        4,
+        format_args!(
+            "beyond P99 or twice the median so far: {slow} of {results} results{before}{named}"
+        ),
+    )
+}
+
+/// A name in at most so many columns.
+fn short(name: &str, columns: usize) -> String {
+    Cell(name, columns).to_string().trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -157,9 +171,11 @@ mod tests {
             ..Proof::default()
         };
         let table = proof.to_string();
-        let line = "gate #1234                12.345    9.000  invoke                 7.100    1.320  \
-                    involuntary switch (5.600 run-queue wait); also driver gap";
+        let line =
+            "  gate #1234                12.345  9.000  invoke                 7.100    1.320
+    because: involuntary switch (5.600 run-queue wait); also driver gap\n";
         assert!(table.contains(line), "{table}");
+        let table = table.replace("\n      ", " ");
         let counts = "beyond P99 or twice the median so far: 4 of 300 results: involuntary switch 3, late bell 1\n";
         assert!(table.contains(counts), "{table}");
     }

@@ -98,6 +98,7 @@ pub(crate) fn proof(
         writes_failed: files.iter().map(|file| file.failed).sum(),
         files,
         warnings: warnings(run, left),
+        shortages: run.fitted.warnings().len(),
         after_ready: after_ready(left, others),
         events: events(run, left),
     };

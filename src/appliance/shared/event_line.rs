@@ -5,27 +5,43 @@ use crate::event::Event;
 use crate::profile::Direction;
 use crate::sys::clock::{Utc, UtcText};
 use crate::units::{NS_PER_MS, NS_PER_US};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-/// One line of the file of events.
-#[derive(Serialize)]
+/// One line of the file of events: something that a rule of the profile asks for.
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub(crate) struct EventLine<'a> {
-    /// Of the capture.
+    /// Capture of the frame: CLOCK_REALTIME, milliseconds since 1970.
     utc_ms: u64,
+    /// The same for people: RFC 3339 in UTC, with milliseconds.
+    #[schemars(with = "String")]
     time: UtcText,
+    /// The rule, as the profile names it.
     rule: &'a str,
+    /// The rule's kind.
     kind: &'static str,
+    /// `begin` and `end` of a state, `once` of what has no end.
     phase: &'static str,
+    /// The camera, as the profile names it.
     camera: &'a str,
-    /// The rule's zone or line.
+    /// The rule's zone or line; null is the whole picture.
     place: Option<&'a str>,
+    /// Number of the track, from 1; null for a rule that counts.
     track: Option<u64>,
+    /// The track's class, as the model's labels name it; null for a rule that counts.
     label: Option<&'a str>,
+    /// Where the track's anchor was, x and y in pixels of the camera's picture; null for a rule that counts.
     at_px: Option<[f32; 2]>,
+    /// To which side of the line: `to-left` or `to-right`; null for a rule of a zone.
     direction: Option<&'static str>,
+    /// Tracks in the zone; null for a rule of a line.
     in_zone: Option<u16>,
+    /// Frame number since the program started, counted by the capture thread.
     sequence: u64,
+    /// Capture of the frame: CLOCK_MONOTONIC, nanoseconds.
     capture_ns: u64,
+    /// From the capture to the event, microseconds.
     age_us: u64,
 }
 

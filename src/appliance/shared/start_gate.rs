@@ -40,6 +40,12 @@ impl StartGate {
         self.moved.notify_all();
     }
 
+    /// Ready has been said.
+    pub(crate) fn is_watching(&self) -> bool {
+        let phase = *self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        (Phase::Watch..=Phase::Over).contains(&phase)
+    }
+
     /// Waits until `phase` is reached; false when arming was abandoned instead.
     pub(crate) fn wait_for(&self, phase: Phase) -> bool {
         let guard = self.phase.lock().unwrap_or_else(PoisonError::into_inner);

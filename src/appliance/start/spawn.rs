@@ -13,7 +13,7 @@ use crate::appliance::threads::disk::disk::{DiskOutbox, disk};
 use crate::appliance::threads::disk::file_sink::FileSink;
 use crate::appliance::threads::housekeeping::camera_trouble::CameraTroubles;
 use crate::appliance::threads::housekeeping::housekeeping::Housekeeping;
-use crate::appliance::threads::housekeeping::live_line::LiveLine;
+use crate::appliance::threads::housekeeping::live_view::LiveView;
 use crate::appliance::threads::housekeeping::note_words::Frequency;
 use crate::appliance::threads::housekeeping::rules::Rules;
 use crate::appliance::threads::housekeeping::wall_clock::WallClock;
@@ -27,8 +27,6 @@ use crate::sys::clock::{now_ns, realtime_ns};
 use crate::sys::cpu::core_set::CoreSet;
 use crate::sys::thread::{Children, Policy, Spawned, ThreadSpec, spawn};
 use crate::units::NS_PER_S;
-use std::io::IsTerminal as _;
-use std::os::fd::AsFd as _;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
@@ -59,17 +57,15 @@ pub(crate) fn spawn_threads(
     let disk = spawn_disk(run, files)?;
     let wiring = Wiring::lay(&run.fitted, &run.common, lanes)?;
     run.cameras = wiring.accounts;
-    let terminal = std::io::stderr();
-    let terminal = terminal
-        .is_terminal()
-        .then(|| terminal.as_fd().try_clone_to_owned().ok());
+    let ledgers = run.cameras.iter().map(|camera| camera.ledger.clone());
+    let live = LiveView::new(&run.common, ledgers.collect(), now_ns());
     let housekeeping = Housekeeping {
         common: run.common.clone(),
         results: wiring.results,
         notes: wiring.notes,
         rules,
         disk,
-        live: terminal.flatten().map(|fd| LiveLine::new(fd.into())),
+        live,
         counters: Arc::clone(&run.counters),
         frequency: Frequency::new(),
         troubles: CameraTroubles::new(),

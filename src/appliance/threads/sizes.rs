@@ -6,7 +6,7 @@ use super::inference::cascade::CascadeAccount;
 use super::inference::measured::Measured;
 use crate::appliance::prepare::fit::STACK_BYTES;
 use crate::appliance::shared::messages::RESULT_BYTES;
-use crate::latency::{Arrivals, Histogram};
+use crate::latency::Arrivals;
 use crate::profile::Board;
 use crate::resources::budget::Fixed;
 
@@ -19,11 +19,10 @@ pub(crate) fn fixed(board: &Board) -> Fixed {
     let cameras = board.cameras.len() as u64;
     Fixed {
         result_bytes: RESULT_BYTES,
-        // Each worker measures each of its cameras and each model of its cascade; each camera has its arrivals; the live line has one.
+        // Each worker measures each of its cameras and each model of its cascade; each camera has its arrivals.
         histogram_bytes: views * Measured::bytes()
             + cascades * CascadeAccount::bytes()
-            + cameras * Arrivals::bytes()
-            + Histogram::bytes(),
+            + cameras * Arrivals::bytes(),
         stack_bytes: STACK_BYTES as u64,
         event_bytes: Rules::bytes(board),
         file_bytes: disk::bytes(board),

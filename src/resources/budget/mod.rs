@@ -15,5 +15,5 @@ mod threads;
 pub use entries::{BudgetLine, Purpose};
 pub use frames::{FrameNeed, Home, Region, camera_node, decoding};
 pub use plan::{Fixed, plan};
-pub use table::{Budget, OverBudget};
+pub use table::{Budget, OverBudget, Total};
 pub use threads::{DISK, LOOKER, Policy, Role, ThreadPlan};

@@ -3,9 +3,13 @@
 use super::entries::BudgetLine;
 use super::frames::Region;
 use super::threads::ThreadPlan;
+use crate::columns::{COLUMNS, Cell};
 use crate::units::MIB;
 use std::fmt;
 use thiserror::Error;
+
+/// Columns beside a purpose: its node, its bytes and its MiB.
+const FIGURES: usize = 33;
 
 /// Every byte and every thread of a board.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +95,23 @@ fn and_more(alike: usize) -> String {
     }
 }
 
+/// The budget in one line.
+#[derive(Debug)]
+pub struct Total<'b>(pub &'b Budget);
+
+impl fmt::Display for Total<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.0.total_bytes();
+        let (whole, part) = (bytes / MIB, bytes % MIB * 100 / MIB);
+        write!(
+            f,
+            "memory: {whole}.{part:02} MiB of budget-mib = {}, {} threads; `pinsight check` lists them",
+            self.0.limit_mib,
+            self.0.threads.len()
+        )
+    }
+}
+
 impl fmt::Display for Budget {
     /// Two tables: bytes by purpose and node, threads by core.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,12 +119,14 @@ impl fmt::Display for Budget {
         let names: Vec<String> = names.collect();
         let widths = names.iter().map(|name| name.chars().count());
         let width = widths.max().unwrap_or(0).max("memory".len());
+        let width = width.min(COLUMNS - FIGURES);
         let row = |f: &mut fmt::Formatter<'_>, name: &str, node: &str, bytes: u64| {
             // Hundredths of a MiB in whole numbers, cut and not rounded: the bytes stand beside them.
             let (whole, part) = (bytes / MIB, bytes % MIB * 100 / MIB);
             writeln!(
                 f,
-                "{name:<width$}  {node:>4}  {bytes:>14}  {whole:>6}.{part:02}"
+                "{}  {node:>4}  {bytes:>14}  {whole:>6}.{part:02}",
+                Cell(name, width)
             )
         };
         writeln!(
@@ -122,14 +145,21 @@ impl fmt::Display for Budget {
             row(f, name, "-", line.bytes)?;
         }
         writeln!(f)?;
-        writeln!(f, "{:>4}  {:<24}  policy", "core", "thread")?;
+        let widths = self
+            .threads
+            .iter()
+            .map(|thread| thread.name.chars().count());
+        let width = widths.max().unwrap_or(0).clamp(24, 48);
+        writeln!(f, "{:>4}  {:<width$}  policy", "core", "thread")?;
         let mut threads: Vec<&ThreadPlan> = self.threads.iter().collect();
         threads.sort_by_key(|thread| thread.core);
         for thread in threads {
             writeln!(
                 f,
-                "{:>4}  {:<24}  {}",
-                thread.core, thread.name, thread.policy
+                "{:>4}  {}  {}",
+                thread.core,
+                Cell(&thread.name, width),
+                thread.policy
             )?;
         }
         Ok(())

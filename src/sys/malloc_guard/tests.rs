@@ -524,10 +524,12 @@ fn what_the_program_reads_and_says_of_itself_after_ready_needs_no_heap() {
                     notify::NotifyState::Status("watching"),
                 ];
                 notifier.send(&states).unwrap();
-                let level = log::Level::Info;
-                let line =
-                    logger::LogLine::new(logger::Style::Word, level, format_args!("turn {turn}"));
-                assert!(line.as_bytes().len() > 8);
+                for style in logger::Style::ALL {
+                    let (level, now_ns) = (log::Level::Info, clock::realtime_ns());
+                    let line =
+                        logger::LogLine::new(style, level, now_ns, format_args!("turn {turn}"));
+                    assert!(line.as_str().len() > 8);
+                }
                 assert!(clock::now_ns() > 0 && memory::locked_bytes().is_some());
                 assert!(thread_counts() == hot.counts());
             }

@@ -3,4 +3,5 @@
 pub mod logger;
 pub mod notify;
 pub mod signal;
+pub mod terminal;
 pub mod termination;

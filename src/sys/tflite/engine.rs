@@ -19,7 +19,8 @@ use tflitec::tensor::{DataType, Tensor};
 const MAX_DIMENSION: usize = 1 << 24;
 
 /// Version of the TensorFlow Lite library that is loaded.
-fn library_version() -> &'static str {
+#[must_use]
+pub fn library_version() -> &'static str {
     tflitec::tf_lite_version()
 }
 

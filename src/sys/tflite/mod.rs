@@ -24,7 +24,7 @@ mod test_models;
 #[cfg(test)]
 mod tests;
 
-pub use engine::{Settings, TfliteEngine};
+pub use engine::{Settings, TfliteEngine, library_version};
 pub use graph::{Graph, Step};
 pub use model::{ModelError, ModelFault, ModelFile};
 pub use plugin::PluginFault;

@@ -1,8 +1,8 @@
-//! The thread that is not real-time: rules, log lines and the live line, and who gets results and events: outputs,
+//! The thread that is not real-time: rules, log lines and the live view, and who gets results and events: outputs,
 //! and the disk. It formats into fixed buffers and waits for nobody.
 
 use super::camera_trouble::CameraTroubles;
-use super::live_line::LiveLine;
+use super::live_view::LiveView;
 use super::note_words::{Frequency, log_note, log_overdue};
 use super::rules::Rules;
 use super::wall_clock::WallClock;
@@ -15,6 +15,7 @@ use crate::appliance::threads::disk::disk::DiskOutbox;
 use crate::record::FrameResult;
 use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::sys::clock::{ClockStep, Utc};
+use crate::sys::service::terminal;
 use crate::units::NS_PER_MS;
 
 /// Longest time between two looks at the clock.
@@ -27,7 +28,7 @@ pub(crate) struct Housekeeping {
     pub(crate) notes: Vec<NoteReceiver>,
     pub(crate) rules: Rules,
     pub(crate) disk: DiskOutbox,
-    pub(crate) live: Option<LiveLine>,
+    pub(crate) live: Option<LiveView>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) frequency: Frequency,
     pub(crate) troubles: CameraTroubles,
@@ -72,9 +73,8 @@ impl Housekeeping {
             self.begin(Activity::Waiting);
             bell.wait(next_tick_ns, &now_ns);
         }
-        if let Some(live) = &mut self.live {
-            live.clear();
-        }
+        // What comes behind has the terminal for itself.
+        terminal::close();
         self.rules.account(&self.common.names)
     }
 
@@ -125,7 +125,6 @@ impl Housekeeping {
     /// A clock that was set is a line in the log; times of captures from here on are those of the new one.
     fn look_at_clocks(&mut self, now_ns: &impl Fn() -> u64, utc_ns: &impl Fn() -> u64) {
         if let Some(step_ns) = self.wall_clock.renew(now_ns, utc_ns) {
-            self.live.iter_mut().for_each(LiveLine::clear);
             log::warn!(
                 "the clock was set by {}, or the machine slept: it is {} now",
                 ClockStep(step_ns),
@@ -141,10 +140,8 @@ impl Housekeeping {
         self.counters
             .detections
             .fetch_add(detections, Ordering::Relaxed);
-        let live = &mut self.live;
-        let clear = || live.iter_mut().for_each(LiveLine::clear);
         let (names, now) = (&self.common.names, (now_ns, utc_ns));
-        self.rules.take(result, names, now, &mut self.disk, clear);
+        self.rules.take(result, names, now, &mut self.disk);
         self.disk.keep(result, utc_ns);
         if let Some(live) = &mut self.live
             && result.step == 0
@@ -161,7 +158,7 @@ impl Housekeeping {
             log_overdue(names, overdue);
         });
         if let Some(live) = &mut self.live {
-            live.show(names, self.rules.last_rule(names), TICK_NS);
+            live.show(now_ns);
         }
     }
 }

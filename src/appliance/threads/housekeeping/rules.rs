@@ -21,8 +21,6 @@ pub(crate) struct Rules {
     outputs: Vec<OutputOutbox>,
     /// The profile's, each with the labels of its model: for the account at the end.
     asked: Vec<(profile::Rule, Vec<String>)>,
-    /// The rule of the newest event.
-    last: Option<u16>,
 }
 
 impl Rules {
@@ -43,19 +41,17 @@ impl Rules {
                 .iter()
                 .map(|rule| (rule.clone(), labels(board, &rule.model)))
                 .collect(),
-            last: None,
         })
     }
 
     /// Takes in one result, and reports what follows from it: to the outputs first, then to the disk, then to the
-    /// log. Allocates nothing, and waits for none of them. `before_log` is called before each line of the log.
+    /// log. Allocates nothing, and waits for none of them.
     pub(crate) fn take(
         &mut self,
         result: &FrameResult,
         names: &Names,
         (now_ns, utc_ns): (u64, u64),
         disk: &mut DiskOutbox,
-        mut before_log: impl FnMut(),
     ) {
         let observation = Observation {
             camera: result.camera,
@@ -64,23 +60,16 @@ impl Rules {
             capture_ns: result.stamps.capture_ns,
             detections: &result.detections,
         };
-        let (outputs, last) = (&mut self.outputs, &mut self.last);
+        let outputs = &mut self.outputs;
         self.watch.take(&observation, now_ns, |event| {
             for output in outputs.iter_mut() {
                 output.report(event, utc_ns);
             }
             disk.report(event, utc_ns);
             if let Some(line) = EventLine::of(event, names, utc_ns) {
-                before_log();
                 line.log();
             }
-            *last = Some(event.rule);
         });
-    }
-
-    /// Name of the rule of the newest event.
-    pub(crate) fn last_rule<'a>(&self, names: &'a Names) -> Option<&'a str> {
-        Some(&names.rule(self.last?)?.name)
     }
 
     /// What became of everything, but for what files and outputs lost.

@@ -22,7 +22,8 @@ fn run(keys: &str, enough: impl Fn(usize, usize) -> bool) -> Value {
         "name = \"allowance\"\nabsent-core = \"wrap\"\n{}{}[[model]]\nname = \"face\"\npath = \"{}\"\n\
          sha256 = \"3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633\"\n\
          decoder = \"blazeface-short\"\nlabels = [\"face\"]\n\
-         [[worker]]\nname = \"detector\"\ncores = [1]\nmodel = \"face\"\nwait = \"park\"\n",
+         [[worker]]\nname = \"detector\"\ncores = [1]\nmodel = \"face\"\nwait = \"park\"\n\
+         [promises]\nresults = false\n",
         camera("often", ""),
         camera("rarely", keys),
         model.display()

@@ -643,12 +643,15 @@ fn the_ledger_closes_while_the_camera_drops_damages_delays_stalls_and_vanishes()
 fn a_stop_signal_ends_the_run_with_its_proof() {
     let dir = tempfile::tempdir().unwrap();
     let proof = dir.path().join("proof.json");
+    let recording = dir.path().join("record");
     let mut run = Running::start(
         Command::new(env!("CARGO_BIN_EXE_pinsight"))
             .current_dir(repository())
-            .args(["run", "--board", DEMO, "--proof", proof.to_str().unwrap()]),
+            .args(["run", "--board", DEMO, "--proof", proof.to_str().unwrap()])
+            .arg("--record")
+            .arg(&recording),
     );
-    run.until_logged("ready after");
+    run.until("a result", |_| !recorded(&recording).is_empty());
     let output = run.stop();
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert!(stdout(&output).contains("PROOF"), "{}", stdout(&output));

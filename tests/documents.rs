@@ -179,7 +179,7 @@ fn the_documented_exit_codes_are_those_of_the_help() {
             .collect::<Vec<u32>>()
     };
     let of_help = codes(&help, "  ");
-    assert_eq!(of_help, (0..=7).collect::<Vec<_>>());
+    assert_eq!(of_help, (0..=9).collect::<Vec<_>>());
     let commands = fs::read_to_string(root().join("docs/commands.md")).unwrap();
     assert_eq!(codes(&commands, "| "), of_help);
 }

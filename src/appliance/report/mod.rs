@@ -7,4 +7,5 @@ pub(crate) mod losses;
 pub(crate) mod promises;
 pub(crate) mod proof;
 pub(crate) mod tail;
+pub(crate) mod verdict;
 pub(crate) mod words;

@@ -7,9 +7,9 @@ use super::health::Health;
 use crate::appliance::report::events::{Events, OutputAccount};
 use crate::appliance::report::further::Further;
 use crate::appliance::report::gaps::CameraGaps;
-use crate::appliance::report::promises::promises;
 use crate::appliance::report::proof::{AfterReady, Camera, Machine, Memory, Proof, Thread};
 use crate::appliance::report::tail::{SlowResult, TailCauses};
+use crate::appliance::report::verdict::verdict;
 use crate::appliance::start::started::Started;
 use crate::appliance::threads::capture::camera_slot::CameraSlot;
 use crate::appliance::threads::capture::thread::CaptureLeft;
@@ -102,7 +102,7 @@ pub(crate) fn proof(
         after_ready: after_ready(left, others),
         events: events(run, left),
     };
-    proof.promises = promises(&proof, &run.fitted.board.promises);
+    proof.promises = verdict(&proof, &run.fitted.board.promises);
     proof
 }
 

@@ -48,7 +48,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(kind) = kind {
         return clip(arguments, kind, file);
     }
-    let snapshot = appliance::snapshot(&arguments.board, &arguments.camera, arguments.frames)?;
+    let snapshot = appliance::snapshot(&arguments.board, &arguments.camera, arguments.frames, out)?;
     let mut png = Cursor::new(Vec::new());
     snapshot
         .picture
@@ -98,7 +98,12 @@ fn said(view: &View) -> String {
 /// Frames one after the other, which `source = "y4m"` or `"mjpeg"` plays.
 fn clip(arguments: &Arguments, kind: ClipKind, file: Whole) -> Result<(), Failure> {
     let out = &arguments.out;
-    let clip = appliance::clip(&arguments.board, &arguments.camera, arguments.frames, kind)?;
+    let clip = appliance::clip(
+        &arguments.board,
+        &arguments.camera,
+        arguments.frames,
+        (kind, out),
+    )?;
     file.write(&clip.stream)?;
     super::print::print(&format!(
         "camera {}: {}; {} frames are in {}, {} were lost between them\n",

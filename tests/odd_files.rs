@@ -182,3 +182,17 @@ fn a_file_that_vanishes_or_is_replaced_while_it_is_written_is_logged_written_on_
     );
     assert!(file["written"].as_u64().unwrap() >= 3, "{file}");
 }
+
+#[test]
+fn a_file_that_takes_nothing_is_named_at_the_end() {
+    let run = ["run", "--board", "boards/demo.toml", "--frames", "5"];
+    let output = pinsight(&run)
+        .args(["--results", "/dev/full"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("--results: took nothing; all lines are lost"),
+        "{said}"
+    );
+}

@@ -241,3 +241,20 @@ fn a_clip_that_cannot_be_is_refused() {
     let words = "--frames: found 100000, expected at most ";
     assert!(said(&output).contains(words), "{}", said(&output));
 }
+
+#[test]
+fn a_picture_that_the_profile_needs_is_not_written_over() {
+    let desk = Desk::new("NV12");
+    let photo = desk.path("photo.png");
+    image::RgbImage::new(320, 240).save(&photo).unwrap();
+    let before = std::fs::read(&photo).unwrap();
+    let link = desk.path("link.png");
+    std::fs::hard_link(&photo, &link).unwrap();
+    for out in [&photo, &link] {
+        let output = desk.snapshot("bars", out);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("OUT and camera photo both name"), "{said}");
+    }
+    assert!(std::fs::read(&photo).unwrap() == before);
+}

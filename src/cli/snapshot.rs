@@ -49,7 +49,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(kind) = kind {
         return clip(arguments, (board, out), kind, file);
     }
-    let snapshot = appliance::snapshot(board, &arguments.camera, arguments.frames)?;
+    let snapshot = appliance::snapshot(board, &arguments.camera, arguments.frames, out)?;
     let mut png = Cursor::new(Vec::new());
     snapshot
         .picture
@@ -103,7 +103,7 @@ fn clip(
     kind: ClipKind,
     file: Whole,
 ) -> Result<(), Failure> {
-    let clip = appliance::clip(board, &arguments.camera, arguments.frames, kind)?;
+    let clip = appliance::clip(board, &arguments.camera, arguments.frames, (kind, out))?;
     file.write(&clip.stream)?;
     super::print::print(&format!(
         "camera {}: {}; {} frames are in {}, {} were lost between them\n",

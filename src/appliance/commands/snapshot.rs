@@ -6,6 +6,7 @@ use crate::appliance::prepare::fit::{Fitted, fit};
 use crate::appliance::prepare::format::{describe, image_bytes};
 use crate::appliance::prepare::jpeg::Buffers;
 use crate::appliance::prepare::memory::{Allocated, Lane, allocate};
+use crate::appliance::prepare::own_files::is_not_needed;
 use crate::appliance::shared::options::Options;
 use crate::appliance::threads::sizes;
 use crate::capture::health::timestamps::Timestamps;
@@ -47,16 +48,16 @@ pub struct Snapshot {
 }
 
 /// Arms the one camera of the board, takes its `frames`-th whole frame, and lets go of it. No thread is
-/// started and no model is read.
+/// started and no model is read. `out` is where the picture will go, which the board must not need.
 ///
 /// # Errors
 /// The profile's faults; a camera that the board does not have; memory or a camera that cannot be had; no
 /// whole frame within the camera's `time-out-ms`.
-pub fn snapshot(board: &Path, camera: &str, frames: u32) -> Result<Snapshot, Failure> {
+pub fn snapshot(board: &Path, camera: &str, frames: u32, out: &Path) -> Result<Snapshot, Failure> {
     let refuse = |error: &dyn std::fmt::Display| {
         Failure::new(Exit::Camera, format!("camera {camera}: {error}"))
     };
-    let (allocated, lane) = alone(board, camera)?;
+    let (allocated, lane) = alone(board, camera, out)?;
     let format = format!("{} by {}", describe(&lane.source.format()), lane.io);
     let camera = &allocated.fitted.board.cameras[0];
     let (view, time_out_ns) = (camera.view, camera.time_out_ms * NS_PER_MS);
@@ -117,11 +118,16 @@ pub struct Recorded {
 ///
 /// # Errors
 /// As of [`snapshot`]; and a clip that cannot hold the camera's format, or would be too large.
-pub fn clip(board: &Path, camera: &str, frames: u32, kind: ClipKind) -> Result<Recorded, Failure> {
+pub fn clip(
+    board: &Path,
+    camera: &str,
+    frames: u32,
+    (kind, out): (ClipKind, &Path),
+) -> Result<Recorded, Failure> {
     let refuse = |error: &dyn std::fmt::Display| {
         Failure::new(Exit::Camera, format!("camera {camera}: {error}"))
     };
-    let (allocated, lane) = alone(board, camera)?;
+    let (allocated, lane) = alone(board, camera, out)?;
     let stream = lane.source.format();
     let format = format!("{} by {}", describe(&stream), lane.io);
     let clip = Clip::new(&stream, kind).ok_or_else(|| {
@@ -158,8 +164,10 @@ pub fn clip(board: &Path, camera: &str, frames: u32, kind: ClipKind) -> Result<R
 }
 
 /// The memory of a board that has this camera alone, and the camera in it.
-fn alone(board: &Path, camera: &str) -> Result<(Allocated, Lane), Failure> {
-    let fitted = with_one_camera(fit(board, sizes::fixed)?, camera)?;
+fn alone(board: &Path, camera: &str, out: &Path) -> Result<(Allocated, Lane), Failure> {
+    let fitted = fit(board, sizes::fixed)?;
+    is_not_needed("OUT", out, board, &fitted.board)?;
+    let fitted = with_one_camera(fitted, camera)?;
     let mut allocated = allocate(fitted, &Options::default(), Fitted::over_budget)?;
     let lane = allocated.lanes.pop();
     let lane = lane.ok_or_else(|| Failure::new(Exit::Internal, "a camera without a lane"))?;

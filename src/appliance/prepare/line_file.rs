@@ -47,7 +47,8 @@ struct Name {
 fn append_to(path: &Path) -> Result<(File, Option<Name>), OpenError> {
     let target = Target::of(path)?;
     let (file, found) = target.open(OpenOptions::new().append(true))?;
-    let name = found.is_file().then(|| Name {
+    let has_name = found.is_file() && !target.is_descriptor;
+    let name = has_name.then(|| Name {
         file: Identity::of(&found),
         is_new: target.kind.is_none(),
         path: target.path,
@@ -425,6 +426,14 @@ mod tests {
         assert!(matches!(log.look(), Look::Renewed(Change::Replaced)));
         write(&mut log);
         assert_eq!(lines(&path), 2);
+        // What was open before has no name to be looked at.
+        let open = std::fs::OpenOptions::new().append(true).open(&path);
+        let open = open.unwrap();
+        let descriptor = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&open));
+        let mut given = LineFile::open(descriptor.as_ref()).unwrap();
+        write(&mut given);
+        assert!(matches!(given.look(), Look::Same));
+        assert_eq!(lines(&path), 3);
         // Nothing is written into what is no file, nor through a link that leads nowhere.
         std::fs::remove_file(&path).unwrap();
         std::fs::create_dir(&path).unwrap();

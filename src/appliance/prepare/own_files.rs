@@ -3,6 +3,7 @@
 
 use crate::appliance::exit::{Exit, Failure};
 use crate::appliance::shared::options::Options;
+use crate::capture::synthetic::image_folder::is_image;
 use crate::profile::{Board, Feed};
 use crate::record;
 use crate::sys::io::output_file::{Identity, Kind, folder_of};
@@ -82,6 +83,25 @@ impl Named {
 pub(crate) fn each_its_own(options: &Options, board: Option<&Board>) -> Result<(), Failure> {
     let mut names = of_arguments(options);
     names.extend(board.into_iter().flat_map(of_profile));
+    none_twice(&names)
+}
+
+/// Refuses a file that a command writes and the profile in `file` needs.
+///
+/// # Errors
+/// Both names.
+pub(crate) fn is_not_needed(
+    by: &str,
+    path: &Path,
+    file: &Path,
+    board: &Board,
+) -> Result<(), Failure> {
+    let mut names = vec![argument("--board", file, false), argument(by, path, true)];
+    names.extend(of_profile(board));
+    none_twice(&names)
+}
+
+fn none_twice(names: &[Named]) -> Result<(), Failure> {
     let clash = names.iter().enumerate().find_map(|(index, second)| {
         let first = names[..index].iter().find(|first| first.collides(second))?;
         Some((first, second))
@@ -104,8 +124,8 @@ pub(crate) fn each_its_own(options: &Options, board: Option<&Board>) -> Result<(
     ))
 }
 
-fn of_arguments(options: &Options) -> Vec<Named> {
-    let argument = |by: &str, path: &Path, is_written| Named {
+fn argument(by: &str, path: &Path, is_written: bool) -> Named {
+    Named {
         by: by.to_owned(),
         path: path.to_path_buf(),
         place: if path == Path::new("-") {
@@ -115,7 +135,10 @@ fn of_arguments(options: &Options) -> Vec<Named> {
         },
         is_written,
         is_exclusive: false,
-    };
+    }
+}
+
+fn of_arguments(options: &Options) -> Vec<Named> {
     let mut names = vec![argument("--board", &options.board, false)];
     let written = [
         ("--proof", &options.proof),
@@ -149,7 +172,7 @@ fn of_arguments(options: &Options) -> Vec<Named> {
     names
 }
 
-/// What the profile names, and what is in the folders that it names.
+/// What the profile names, and the images in the folders that it names.
 fn of_profile(board: &Board) -> Vec<Named> {
     let named = |by: &str, path: PathBuf| Named {
         by: by.to_owned(),
@@ -164,7 +187,9 @@ fn of_profile(board: &Board) -> Vec<Named> {
         if path.is_dir()
             && let Ok(entries) = std::fs::read_dir(path)
         {
-            names.extend(entries.flatten().map(|entry| named(&by, entry.path())));
+            let images = entries.flatten().map(|entry| entry.path());
+            let images = images.filter(|path| is_image(path));
+            names.extend(images.map(|path| named(&by, path)));
         }
     }
     names

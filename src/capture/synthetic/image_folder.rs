@@ -160,6 +160,12 @@ fn ends_with(path: &Path, endings: &[&str]) -> bool {
     })
 }
 
+/// Whether a file of a folder is one of its pictures, by its name.
+#[must_use]
+pub fn is_image(path: &Path) -> bool {
+    ends_with(path, &["jpg", "jpeg", "png"])
+}
+
 /// The pictures of a folder, in the order of their names.
 fn names(folder: &Path) -> Result<Vec<PathBuf>, ImageFolderError> {
     let wrong = |error| ImageFolderError::Open {
@@ -169,7 +175,7 @@ fn names(folder: &Path) -> Result<Vec<PathBuf>, ImageFolderError> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(wrong)? {
         let path = entry.map_err(wrong)?.path();
-        if ends_with(&path, &["jpg", "jpeg", "png"]) {
+        if is_image(&path) {
             paths.push(path);
         }
     }

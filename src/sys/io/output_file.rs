@@ -96,8 +96,8 @@ pub struct Target {
     pub path: PathBuf,
     /// What is there; `None` where nothing is.
     pub kind: Option<Kind>,
-    /// An open descriptor below /proc: a link to what may have no name.
-    is_descriptor: bool,
+    /// An open descriptor below /proc: a link to what may have no name. Nothing can be put in its place.
+    pub is_descriptor: bool,
 }
 
 impl Target {

@@ -1,7 +1,7 @@
 //! A file that is written once and as a whole: it is there as it was, or as it is to be, whenever the power goes.
 //!
 //! It is written under another name beside, synced, renamed, and its directory synced. What is no regular file
-//! (a FIFO, a character device) is written directly, and waited for only so long.
+//! (a FIFO, a character device), or a descriptor that was open before (`/dev/stderr`), is written directly, and waited for only so long.
 
 use super::output_file::{Kind, MODE, OpenError, Target, folder_of};
 use super::poll::{PIPE_BUF, is_writable};
@@ -33,22 +33,21 @@ impl WholeFile {
     /// It cannot.
     pub fn open(name: &Path) -> Result<Self, OpenError> {
         let target = Target::of(name)?;
-        let open = match target.kind {
-            None | Some(Kind::Regular) => {
-                match beside(&target.path) {
-                    Ok((_, path)) => std::fs::remove_file(path)?,
-                    Err(error) if target.kind.is_some() && is_about_the_directory(&error) => {
-                        target.open(OpenOptions::new().append(true))?;
-                    }
-                    Err(error) => return Err(error.into()),
+        let open = if is_replaceable(&target) {
+            match beside(&target.path) {
+                Ok((_, path)) => std::fs::remove_file(path)?,
+                Err(error) if target.kind.is_some() && is_about_the_directory(&error) => {
+                    target.open(OpenOptions::new().append(true))?;
                 }
-                None
+                Err(error) => return Err(error.into()),
             }
-            Some(Kind::Fifo | Kind::Device) => match target.open(OpenOptions::new().write(true)) {
+            None
+        } else {
+            match target.open(OpenOptions::new().append(true)) {
                 Ok((file, _)) => Some(file),
                 Err(error) if is_without_a_reader(&error) => None,
                 Err(error) => return Err(error),
-            },
+            }
         };
         Ok(Self { target, open })
     }
@@ -58,16 +57,14 @@ impl WholeFile {
     /// # Errors
     /// The errno of what failed; a regular file is then as it was. `TimedOut`, with what was waited for.
     pub fn write(mut self, bytes: &[u8], wait: Duration) -> Result<(), Error> {
-        match self.target.kind {
-            None | Some(Kind::Regular) => self.replace(bytes),
-            Some(_) => {
-                let file = match self.open.take() {
-                    Some(file) => file,
-                    None => self.wait_for_reader(wait)?,
-                };
-                write_slowly(&file, bytes, wait)
-            }
+        if is_replaceable(&self.target) {
+            return self.replace(bytes);
         }
+        let file = match self.open.take() {
+            Some(file) => file,
+            None => self.wait_for_reader(wait)?,
+        };
+        write_slowly(&file, bytes, wait)
     }
 
     fn replace(&self, bytes: &[u8]) -> Result<(), Error> {
@@ -112,7 +109,7 @@ impl WholeFile {
     fn wait_for_reader(&self, wait: Duration) -> Result<File, Error> {
         let begun = Instant::now();
         loop {
-            match self.target.open(OpenOptions::new().write(true)) {
+            match self.target.open(OpenOptions::new().append(true)) {
                 Ok((file, _)) => return Ok(file),
                 Err(error) if is_without_a_reader(&error) => {}
                 Err(OpenError::Io(error)) => return Err(error),
@@ -125,6 +122,11 @@ impl WholeFile {
             std::thread::sleep(LOOK);
         }
     }
+}
+
+/// A regular file with a name of its own, or what will be one.
+fn is_replaceable(target: &Target) -> bool {
+    matches!(target.kind, None | Some(Kind::Regular)) && !target.is_descriptor
 }
 
 fn is_without_a_reader(error: &OpenError) -> bool {
@@ -218,6 +220,18 @@ mod tests {
         assert!(link.is_symlink());
         assert_eq!(std::fs::read(&path).unwrap(), b"third");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_file_that_is_open_already_is_written_at_its_end() {
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, b"log,").unwrap();
+        let name = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+        let whole = WholeFile::open(name.as_ref()).unwrap();
+        whole.write(b"proof", SHORT).unwrap();
+        let mut text = [0; 9];
+        std::os::unix::fs::FileExt::read_exact_at(&file, &mut text, 0).unwrap();
+        assert_eq!(&text, b"log,proof");
     }
 
     #[test]

@@ -384,6 +384,25 @@ fn a_budget_that_is_too_small_is_a_machine_error_that_names_the_largest_part() {
 }
 
 #[test]
+fn what_the_machine_lacks_comes_all_at_once_with_line_and_key() {
+    refused(
+        &[
+            ("budget-mib = 128", "budget-mib = 4"),
+            ("capture-core = 0", "capture-core = 998"),
+            ("cores = [1]", "cores = [999]"),
+            ("absent-core = \"wrap\"", "absent-core = \"refuse\""),
+        ],
+        4,
+        &[
+            "board.toml:16: memory.budget-mib: found 4, expected at least ",
+            "\n",
+            "board.toml:42: camera.capture-core: thread capture-998: core 998 is offline or does not exist, expected one of ",
+            "board.toml:83: worker.cores: thread detector: core 999 is offline or does not exist, expected one of ",
+        ],
+    );
+}
+
+#[test]
 fn an_absent_core_is_a_machine_error_that_says_which_there_are() {
     refused(
         &[

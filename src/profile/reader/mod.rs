@@ -30,6 +30,7 @@ use collector::{Certain, Collector};
 use lines::Lines;
 use std::ops::Range;
 use text::printable;
+use toml::Spanned;
 use toml::de::{DeTable, Error};
 
 /// Reads a text whose top `read` asks for its keys and tables. `file` names it in messages; its directory is where
@@ -43,7 +44,7 @@ pub fn read<T>(
     text: &str,
     read: impl Fn(&mut Table<'_>) -> T,
 ) -> Result<T, Vec<Fault>> {
-    let (document, errors) = DeTable::parse_recoverable(text);
+    let (text, document, errors) = parse(text);
     let lines = Lines::new(text);
     let collector = match errors.is_empty() {
         true => Collector::new(file, text),
@@ -69,6 +70,28 @@ pub fn keys<T>(read: impl Fn(&mut Table<'_>) -> T) -> Vec<KeyDoc> {
     let collector = Collector::of_keys();
     Table::top(&collector, &DeTable::new(), read);
     collector.into_keys()
+}
+
+/// Bytes behind the first syntax error in which others are looked for. A syntax error costs the parser some hundred bytes,
+/// and a file may have one in each of its own.
+const LOOKED_AT_BYTES: usize = 64 * 1024;
+
+/// A text's tables, and its syntax errors; and of a text with errors the part that was looked at.
+fn parse(text: &str) -> (&str, Spanned<DeTable<'_>>, Vec<Error>) {
+    let first = match DeTable::parse(text) {
+        Ok(document) => return (text, document, Vec::new()),
+        Err(error) => error.span().map_or(0, |span| span.start),
+    };
+    let mut end = (first + LOOKED_AT_BYTES).min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    // A whole line more, where lines are short.
+    let rest = text[end..].bytes().take(LOOKED_AT_BYTES);
+    let line = rest.enumerate().find(|(_, byte)| *byte == b'\n');
+    let text = &text[..end + line.map_or(0, |(at, _)| at + 1)];
+    let (document, errors) = DeTable::parse_recoverable(text);
+    (text, document, errors)
 }
 
 /// What the syntax errors leave certain. One line may have many errors, and they come by place.

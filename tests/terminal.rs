@@ -234,9 +234,12 @@ fn view(shown: &str) -> Vec<&str> {
 
 #[test]
 fn a_terminal_has_a_row_for_each_camera_below_the_log_and_no_leftovers() {
+    let dir = tempfile::tempdir().unwrap();
+    let proof = dir.path().join("proof.json");
     let mut command = pinsight();
     command
-        .args(["run", "--board", DEMO])
+        .args(["run", "--board", DEMO, "--proof"])
+        .arg(&proof)
         .env("TERM", "xterm")
         .env_remove("NO_COLOR");
     let mut run = OnTerminal::start(&mut command, 24, 80);
@@ -285,6 +288,9 @@ fn a_terminal_has_a_row_for_each_camera_below_the_log_and_no_leftovers() {
     run.until("nothing of the view at the end", |shown| {
         !shown.contains("results/s")
     });
+    let proof: Value = serde_json::from_slice(&std::fs::read(&proof).unwrap()).unwrap();
+    let heap_calls = &proof["after_ready"]["heap_calls_other_threads"];
+    assert_eq!(*heap_calls, 0, "the view and the log take no memory");
     assert!(
         run.bytes().contains("\x1b[32minfo\x1b[0m: "),
         "{}",

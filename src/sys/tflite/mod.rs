@@ -8,6 +8,7 @@
 //! engine is built and run by one thread, which has its place before it builds, because threads that
 //! XNNPACK starts inherit the mask of the one that builds it.
 
+mod checksum;
 mod engine;
 mod ffi;
 #[cfg(test)]

@@ -59,3 +59,38 @@ fn what_was_built_runs_from_its_folder_as_an_installed_program_does() {
         .unwrap();
     assert!(version.status.success(), "{version:?}");
 }
+
+#[test]
+fn an_allocator_that_is_preloaded_is_named_before_a_library_uses_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().unwrap();
+    let library = folder.path().join("libother.so");
+    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
+    let compiled = Command::new(compiler)
+        .args([
+            "-std=c11", "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o",
+        ])
+        .arg(&library)
+        .arg(root.join("tests/preload.c"))
+        .status()
+        .unwrap();
+    assert!(compiled.success());
+    for command in [
+        &["check", "--board", "boards/demo.toml"][..],
+        &["run", "--board", "boards/demo.toml", "--frames", "1"],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_pinsight"))
+            .current_dir(root)
+            .args(command)
+            .env("LD_PRELOAD", &library)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{command:?}: {said}");
+        let file = library.to_str().unwrap();
+        for words in [file, "answers for `_Znwm`", "LD_PRELOAD"] {
+            assert!(said.contains(words), "{said}");
+        }
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}

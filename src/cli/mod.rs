@@ -80,14 +80,14 @@ fn command() -> Exit {
             };
         }
     };
-    let outcome = match arguments.command {
+    let outcome = crate::appliance::check_heap().and_then(|()| match arguments.command {
         Command::Run(arguments) => run::run(*arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Output(arguments) => output::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Snapshot(arguments) => snapshot::run(&arguments),
         Command::Results(arguments) => results::run(&arguments),
-    };
+    });
     match outcome {
         Ok(()) => Exit::Ok,
         Err(Failure { exit, message }) => {

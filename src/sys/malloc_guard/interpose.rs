@@ -7,8 +7,8 @@
 //! `free_*sized` are C23's.
 
 use super::arena::{self, Arena, Pool};
+use super::records::{ARENA, PROBED, PROBED_FREES, Record, record};
 use super::mode;
-use super::records::{ARENA, PROBED, Record, record};
 use crate::sync::{AtomicUsize, Ordering};
 use nix::errno::Errno;
 use nix::libc::{self, c_int, c_void};
@@ -123,6 +123,9 @@ fn to_arena(arena: &'static Arena, pointer: *mut c_void) {
 
 /// Counts a freed pointer of the C library.
 fn count_free(pointer: *mut c_void, mode: usize) {
+    if mode & mode::PROBE != 0 {
+        PROBED_FREES.set(PROBED_FREES.get() + 1);
+    }
     if mode & mode::GUARD != 0 {
         let (record, hot) = record();
         if hot {

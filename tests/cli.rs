@@ -231,27 +231,6 @@ fn a_model_that_cannot_be_made_is_a_model_error_before_anything_runs() {
 }
 
 #[test]
-fn what_kills_the_program_while_a_model_is_made_leaves_its_name_in_the_last_line() {
-    use std::os::unix::process::ExitStatusExt as _;
-    let plugin = plugin::compile();
-    let dir = tempfile::tempdir().unwrap();
-    let delegate = format!("delegate = {}", plugin.delegate("mode = \"die\""));
-    let board = profile(dir.path(), &[("delegate = \"xnnpack\"", &delegate)]);
-    for command in ["check", "run"] {
-        let output = pinsight(&[command, "--board", board.to_str().unwrap()]);
-        assert_eq!(output.status.signal(), Some(11), "{}", stderr(&output));
-        let said = stderr(&output);
-        // What is no line of the log is the library's own.
-        let last = said.lines().rfind(|line| line.starts_with('<'));
-        assert!(
-            last.is_some_and(|line| line.starts_with("<6>")
-                && line.contains("face_detection_short_range.tflite: TensorFlow Lite ")),
-            "{said}"
-        );
-    }
-}
-
-#[test]
 fn values_that_cannot_be_are_counted_in_the_proof() {
     let plugin = plugin::compile();
     let dir = tempfile::tempdir().unwrap();

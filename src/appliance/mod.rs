@@ -31,6 +31,7 @@ pub use exit::{Exit, Failure};
 pub use prepare::cameras::open_cameras;
 pub use prepare::fit::Fitted;
 pub use prepare::jpeg::check_decoding;
+pub use prepare::trial::try_one as try_model;
 pub use report::proof::Proof;
 pub use run::shutdown::Ended;
 pub use shared::options::Options;
@@ -65,7 +66,7 @@ pub fn check_heap() -> Result<(), Failure> {
 /// # Errors
 /// The profile's faults, all of them, or what the machine does not tell; a model that ends that process.
 pub fn fit(board: &Path) -> Result<Fitted, Failure> {
-    prepare::fit::fit(board, threads::sizes::fixed)
+    prepare::fit::fit(board, threads::sizes::fixed)?.with_models()
 }
 
 /// Starts the board, watches until the time is over, enough results were given, or SIGTERM, SIGINT or SIGHUP comes,

@@ -8,6 +8,7 @@ mod probe;
 mod results;
 mod run;
 mod snapshot;
+mod try_model;
 
 use crate::appliance::{Exit, Failure};
 use crate::sys::service::termination::{exit_now, log_panics};
@@ -50,6 +51,9 @@ enum Command {
     Snapshot(snapshot::Arguments),
     /// Read the results of a recording back, validated record by record
     Results(results::Arguments),
+    /// Make one model, as `check` and `run` ask for it
+    #[command(hide = true)]
+    TryModel,
 }
 
 /// Runs the program and gives its exit code.
@@ -87,6 +91,7 @@ fn command() -> Exit {
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Snapshot(arguments) => snapshot::run(&arguments),
         Command::Results(arguments) => results::run(&arguments),
+        Command::TryModel => try_model::run(),
     });
     match outcome {
         Ok(()) => Exit::Ok,

@@ -10,4 +10,5 @@ pub(crate) mod late_camera;
 pub(crate) mod line_file;
 pub(crate) mod memory;
 pub(crate) mod model;
+pub(crate) mod trial;
 pub(crate) mod v4l2_camera;

@@ -35,12 +35,14 @@ mod foreign;
 mod interpose;
 mod mode;
 mod records;
+mod refusal;
 #[cfg(all(test, target_env = "gnu", not(miri)))]
 mod tests;
 
 pub use arena::{Arena, ArenaError, ArenaReport, Pool, reports as arena_reports};
 pub use error::HeapError;
 pub use records::HeapCounts;
+pub use refusal::REFUSED;
 
 use crate::limits::MAX_THREADS;
 use crate::sync::{Ordering, Padded};
@@ -79,6 +81,13 @@ impl Drop for Guard {
 pub fn set_trap(on: bool) {
     let _settings = settings();
     mode::set(mode::TRAP, on);
+}
+
+/// From now on each allocation that the C library refuses is a line to `fd`: [`REFUSED`], and the bytes that were asked
+/// for. What asked may end the process over it before anyone else can say so.
+pub fn tell_of_refusals(fd: std::os::fd::OwnedFd) {
+    let _settings = settings();
+    refusal::tell(fd);
 }
 
 /// A thread whose calls are counted by themselves. Belongs to its thread; its counts go to the sum of

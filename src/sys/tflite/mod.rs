@@ -24,8 +24,10 @@ mod plugin;
 mod test_models;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 pub use engine::{Settings, TfliteEngine};
 pub use graph::{Graph, Step};
 pub use model::{ModelError, ModelFault, ModelFile};
 pub use plugin::PluginFault;
+pub use trial::ModelMemory;

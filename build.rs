@@ -47,7 +47,7 @@ fn link(library: &Path, folder: &Path) -> io::Result<()> {
     }
     std::fs::create_dir_all(folder)?;
     match std::fs::remove_file(&place) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => std::os::unix::fs::symlink(library, &place),
     }
 }

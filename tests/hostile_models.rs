@@ -200,6 +200,33 @@ fn a_model_whose_dimensions_ask_for_more_than_the_budget_is_refused_with_the_fig
 }
 
 #[test]
+fn wild_offsets_are_refused_before_an_interpreter_is_made() {
+    use test_models::{ADD, FLOAT32, Tensor};
+    let folder = tempfile::tempdir().unwrap();
+    let tensor = |name| Tensor {
+        name,
+        shape: &[1, 4, 4, 3],
+        kind: FLOAT32,
+    };
+    let (inputs, outputs) = ([tensor("a"), tensor("b")], [tensor("c")]);
+    // The end wraps, and lies in the file.
+    let wild = Some((u64::MAX - 7, 64));
+    let beside = test_models::model_beside(ADD, &inputs, &outputs, wild);
+    let mut root = test_models::model(ADD, &inputs, &outputs);
+    root[..4].copy_from_slice(&i32::MAX.to_le_bytes());
+    for (model, words) in [
+        (
+            &beside,
+            "found data of 64 bytes at byte 18446744073709551608",
+        ),
+        (&root, "refuses the file: it is damaged"),
+    ] {
+        let board = board(folder.path(), model, 128, "\"none\"");
+        refused(&board, REFUSED, &["changed.tflite: ", words]);
+    }
+}
+
+#[test]
 fn what_a_model_takes_is_in_the_budget_by_name_and_held_to_it() {
     let folder = tempfile::tempdir().unwrap();
     let model = std::fs::read(root().join(".cache/models/face_detection_short_range.tflite"))

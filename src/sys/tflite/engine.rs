@@ -4,6 +4,7 @@
 use super::graph::{Graph, Inspector};
 use super::interpreter::create_with;
 use super::model::{ModelError, ModelFault, ModelFile};
+use super::outside;
 use super::owned::Held;
 use super::plugin::Plugin;
 use crate::infer::{Engine, EngineError, TensorInfo, TensorType};
@@ -216,6 +217,14 @@ impl TfliteEngine {
         // SAFETY: the model keeps the reference.
         let bytes = unsafe { file.forever() }.bytes();
         let model = Held::new(Model::from_bytes(bytes).map_err(|_| refused())?);
+        if let Some((offset, size)) = outside::beyond(bytes) {
+            let file_bytes = bytes.len();
+            return Err(ModelFault::Outside {
+                offset,
+                size,
+                file_bytes,
+            });
+        }
         let plugin = match &settings.delegate {
             Delegate::Plugin(plugin) => Some(Plugin::load(plugin).map_err(|fault| {
                 let path = plugin.path.clone();

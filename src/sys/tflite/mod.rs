@@ -18,6 +18,7 @@ mod graph;
 mod interpreter;
 mod model;
 mod operators;
+mod outside;
 mod owned;
 mod plugin;
 #[cfg(test)]

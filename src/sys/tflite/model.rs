@@ -81,6 +81,19 @@ pub enum ModelFault {
         /// Version of the library.
         library: &'static str,
     },
+    /// The file names data that is not in it.
+    #[error(
+        "found data of {size} bytes at byte {offset}, expected all of it within the file's {file_bytes} bytes: the file is \
+         cut or damaged; fetch it again, or export it again"
+    )]
+    Outside {
+        /// Where the data is said to begin.
+        offset: u64,
+        /// How long it is said to be.
+        size: u64,
+        /// Bytes of the file.
+        file_bytes: usize,
+    },
     /// No interpreter could be made.
     #[error(
         "TensorFlow Lite {library} makes no interpreter with delegate \"{delegate}\": an operator is unknown to it, or \

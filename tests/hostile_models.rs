@@ -145,13 +145,16 @@ fn a_model_that_ends_the_process_that_tries_it_is_named_with_the_signal() {
     let plugin = plugin::compile();
     let folder = tempfile::tempdir().unwrap();
     let delegate = plugin.delegate("mode = \"die\"");
-    let board = board(folder.path(), &small_model(), 128, &delegate);
+    let dies = board(folder.path(), &small_model(), 128, &delegate);
     let words = [
         "model changed: ",
         "changed.tflite: the process that tried it",
         "was ended by SIGSEGV (access to memory that is not there)",
     ];
-    refused(&board, REFUSED, &words);
+    refused(&dies, REFUSED, &words);
+    let delegate = plugin.delegate("mode = \"leave\"");
+    let leaves = board(folder.path(), &small_model(), 128, &delegate);
+    refused(&leaves, REFUSED, &["ended with exit code 0 and no answer"]);
 }
 
 #[test]

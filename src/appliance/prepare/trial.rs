@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The argument that makes this program a trial.
 const TRIAL: &str = "try-model";
@@ -27,6 +27,8 @@ const THREAD_BYTES: u64 = 16 * MIB;
 const PLUGIN_BYTES: u64 = 4096 * MIB;
 /// What an answer begins with when the model was made; the bytes of its parts follow.
 const MADE: &str = "made ";
+/// The answer of a model that is refused in words.
+const REFUSED_IN_WORDS: &str = "refused";
 
 /// What a trial is asked.
 #[derive(Debug, Serialize, Deserialize)]
@@ -75,6 +77,7 @@ fn try_model(
 ) -> Result<Option<ModelMemory>, Failure> {
     let request = serde_json::to_vec(&Request::new(model, left_bytes))
         .map_err(|error| Failure::new(Exit::Internal, error))?;
+    let begun = Instant::now();
     let ended = match child::ask(TRIAL, &request, DEADLINE) {
         Ok(ended) => ended,
         Err(error) => {
@@ -97,8 +100,20 @@ fn try_model(
         return Err(Failure::new(Exit::Machine, words));
     }
     let fault = match end {
-        End::Exited(0) => return Ok(made(&answer)),
-        End::Exited(code) => format!("ended with exit code {code}"),
+        End::Exited(0) if answer.lines().any(|line| line == REFUSED_IN_WORDS) => return Ok(None),
+        End::Exited(code) => match made(&answer).filter(|_| code == 0) {
+            Some(memory) => {
+                log::info!(
+                    "model {}: takes {} bytes; tried in a process of its own, in {} ms",
+                    model.name,
+                    memory.total_bytes(),
+                    begun.elapsed().as_millis()
+                );
+                return Ok(Some(memory));
+            }
+            // A library may end a process, and say that all is well.
+            None => format!("ended with exit code {code} and no answer"),
+        },
         End::Killed(signal) => format!("was ended by {}", child::signal_words(signal)),
         End::Overdue => format!("was not done after {} s", DEADLINE.as_secs()),
     };
@@ -150,20 +165,16 @@ pub fn try_one() -> Result<(), Failure> {
     let answer = child::become_child(request.address_space_bytes).map_err(|error| fail(&error))?;
     let refusals = answer.try_clone().map_err(|error| fail(&error))?;
     malloc_guard::tell_of_refusals(refusals);
-    if let Some(memory) = request.measure() {
-        let ModelMemory {
+    let words = match request.measure() {
+        Some(ModelMemory {
             file_bytes,
             weight_bytes,
             tensor_bytes,
             scratch_bytes,
-        } = memory;
-        writeln!(
-            File::from(answer),
-            "{MADE}{file_bytes} {weight_bytes} {tensor_bytes} {scratch_bytes}"
-        )
-        .map_err(|error| fail(&error))?;
-    }
-    Ok(())
+        }) => format!("{MADE}{file_bytes} {weight_bytes} {tensor_bytes} {scratch_bytes}"),
+        None => REFUSED_IN_WORDS.to_owned(),
+    };
+    writeln!(File::from(answer), "{words}").map_err(|error| fail(&error))
 }
 
 impl Request {

@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 const THIS_PROGRAM: &str = "/proc/self/exe";
 /// Longest answer; a child's log is kept from its end.
 const MOST_BYTES: usize = 64 * 1024;
+/// Reads of a pipe after the child's end: more than a pipe holds.
+const MOST_READS: usize = 64;
 /// How often it is looked whether a child has ended that left its pipes to others.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -76,28 +78,30 @@ fn watch(
     }
     let mut answer = Pipe::new(child.stdout.take());
     let mut log = Pipe::new(child.stderr.take());
-    let mut end = None;
-    while end.is_none() && (answer.pipe.is_some() || log.pipe.is_some()) {
-        let Some(left) = deadline.checked_sub(begun.elapsed()) else {
-            break;
-        };
-        wait_for_any(&mut answer, &mut log, left.min(LOOK))?;
-        end = child.try_wait()?;
-    }
-    // What it wrote before its end, where others hold its pipes.
-    while wait_for_any(&mut answer, &mut log, Duration::ZERO)? {}
     let mut overdue = false;
     let status = loop {
-        if let Some(status) = end.map_or_else(|| child.try_wait(), |status| Ok(Some(status)))? {
+        if let Some(status) = child.try_wait()? {
             break status;
         }
-        if begun.elapsed() >= deadline {
+        let left = deadline.saturating_sub(begun.elapsed());
+        if left.is_zero() {
             overdue = true;
             child.kill()?;
             break child.wait()?;
         }
-        std::thread::sleep(Duration::from_millis(1));
+        if answer.pipe.is_some() || log.pipe.is_some() {
+            wait_for_any(&mut answer, &mut log, left.min(LOOK))?;
+        } else {
+            // Both ends are closed: it is about to end.
+            std::thread::sleep(left.min(Duration::from_millis(1)));
+        }
     };
+    // What it wrote before its end. Others may hold the pipes, and write for ever.
+    for _ in 0..MOST_READS {
+        if !wait_for_any(&mut answer, &mut log, Duration::ZERO)? {
+            break;
+        }
+    }
     let end = match (overdue, status.code(), status.signal()) {
         (true, ..) => End::Overdue,
         (_, Some(code), _) => End::Exited(code),

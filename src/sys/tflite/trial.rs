@@ -20,6 +20,12 @@ pub struct ModelMemory {
 }
 
 impl ModelMemory {
+    /// All of it.
+    #[must_use]
+    pub const fn total_bytes(&self) -> u64 {
+        self.file_bytes + self.weight_bytes + self.tensor_bytes + self.scratch_bytes
+    }
+
     /// Makes a model as arming does, and runs it. Every thread that is not hot is counted: this is for a process that
     /// does nothing else.
     ///

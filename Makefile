@@ -12,10 +12,6 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PINSIGHT := $(TARGET)/release/pinsight
 PINSIGHT_BENCH := $(TARGET)/release/pinsight-bench
-# Elsewhere than target/ the program does not find the TensorFlow Lite library by itself.
-ifdef CARGO_TARGET_DIR
-export LD_LIBRARY_PATH := $(CURDIR)/.cache/tflite/$(shell uname -m)$(addprefix :,$(LD_LIBRARY_PATH))
-endif
 
 BOARD ?= boards/demo.toml
 SECONDS_TO_RUN ?= 10

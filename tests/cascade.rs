@@ -233,13 +233,12 @@ fn run_late(
     let plugin = plugin::compile();
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
-    let late = format!(
-        "invoke-deadline-ms = 1000\ndelegate = {{ plugin = \"{}\", options = {{ mode = \"{mode}\", \
-         begin = \"{}\", end = \"{}\" }} }}\n",
-        plugin.path.display(),
+    let delegate = plugin.delegate(&format!(
+        "mode = \"{mode}\", begin = \"{}\", end = \"{}\"",
         path("begin").display(),
         path("end").display()
-    );
+    ));
+    let late = format!("invoke-deadline-ms = 1000\ndelegate = {delegate}\n");
     let record = path("record");
     let arguments = ["--record", record.to_str().unwrap()];
     let (output, proof, _) = run_in(&dir, &board(&late), &arguments, |mut run| {

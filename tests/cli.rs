@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 const DEMO: &str = "boards/demo.toml";
+/// A plugin that is not there.
+const NO_PLUGIN: &str = "delegate = { plugin = \"/nowhere/npu.so\", \
+    sha256 = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\" }";
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -285,37 +288,11 @@ fn a_model_that_cannot_be_made_is_a_model_error_before_anything_runs() {
             &["model face: decoder \"", ": found "],
         );
     }
-    let plugin = "delegate = { plugin = \"/nowhere/npu.so\" }";
     refused(
-        &[("delegate = \"xnnpack\"", plugin)],
+        &[("delegate = \"xnnpack\"", NO_PLUGIN)],
         6,
         &["model face: ", "delegate /nowhere/npu.so "],
     );
-}
-
-#[test]
-fn what_kills_the_program_while_a_model_is_made_leaves_its_name_in_the_last_line() {
-    use std::os::unix::process::ExitStatusExt as _;
-    let plugin = plugin::compile();
-    let dir = tempfile::tempdir().unwrap();
-    let delegate = format!(
-        "delegate = {{ plugin = \"{}\", options = {{ mode = \"die\" }} }}",
-        plugin.path.display()
-    );
-    let board = profile(dir.path(), &[("delegate = \"xnnpack\"", &delegate)]);
-    for command in ["check", "run"] {
-        let output = pinsight(&[command, "--board", board.to_str().unwrap()]);
-        assert_eq!(output.status.signal(), Some(11), "{}", stderr(&output));
-        let said = stderr(&output);
-        // What is no line of the log is the library's own.
-        let is_ours = |line: &&str| line.contains("Z info: ") || line.contains("Z warning: ");
-        let last = said.lines().rfind(is_ours);
-        assert!(
-            last.is_some_and(|line| line.contains("Z info: ")
-                && line.contains("face_detection_short_range.tflite: TensorFlow Lite ")),
-            "{said}"
-        );
-    }
 }
 
 #[test]
@@ -323,10 +300,8 @@ fn values_that_cannot_be_are_counted_in_the_proof() {
     let plugin = plugin::compile();
     let dir = tempfile::tempdir().unwrap();
     let delegate = |value: &str| {
-        format!(
-            "delegate = {{ plugin = \"{}\", options = {{ mode = \"take\", value = \"{value}\" }} }}",
-            plugin.path.display()
-        )
+        let options = format!("mode = \"take\", value = \"{value}\"");
+        format!("delegate = {}", plugin.delegate(&options))
     };
     // No face, and then nothing that could be one.
     for (value, some) in [("-100", false), ("nan", true)] {
@@ -356,9 +331,8 @@ fn values_that_cannot_be_are_counted_in_the_proof() {
 #[test]
 fn check_says_what_the_board_gets_in_a_delegates_place() {
     let dir = tempfile::tempdir().unwrap();
-    let plugin = "delegate = { plugin = \"/nowhere/npu.so\" }";
     let changes = [
-        ("delegate = \"xnnpack\"", plugin),
+        ("delegate = \"xnnpack\"", NO_PLUGIN),
         ("on-failure = \"refuse\"", "on-failure = \"builtin\""),
     ];
     let board = profile(dir.path(), &changes);

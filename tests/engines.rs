@@ -42,8 +42,10 @@ fn with(delegate: Delegate) -> Settings {
 
 fn plugged(path: &Path, options: &[(&str, &str)]) -> Delegate {
     let option = |(key, value): &(&str, &str)| (String::from(*key), String::from(*value));
+    let sha256 = std::fs::read(path).map_or([0; 32], |bytes| Sha256::digest(bytes).into());
     Delegate::Plugin(Plugin {
         path: path.to_owned(),
+        sha256,
         options: options.iter().map(option).collect(),
     })
 }
@@ -219,6 +221,27 @@ fn a_file_that_is_no_plugin_is_refused_with_what_was_found() {
             .contains("exports no function tflite_plugin_create_delegate"),
         "{other}"
     );
+}
+
+#[test]
+fn a_plugin_that_is_another_file_is_not_loaded_and_no_other_takes_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nobody could load it: that it is no library is not what it is refused for.
+    let path = folder.path().join("libplanted.so");
+    std::fs::write(&path, "planted").unwrap();
+    let Delegate::Plugin(mut named) = plugged(&path, &[]) else {
+        unreachable!()
+    };
+    named.sha256[31] ^= 1;
+    let delegate = Delegate::Plugin(named);
+    let (model, sha256) = model();
+    for on_failure in [OnFailure::Refuse, OnFailure::Builtin] {
+        let settings = with(delegate.clone());
+        let made = TfliteEngine::build_or_replace(&model, &sha256, settings, on_failure);
+        let said = made.unwrap_err().to_string();
+        assert!(said.contains("libplanted.so found sha256 "), "{said}");
+        assert!(said.contains("set the delegate's `sha256`"), "{said}");
+    }
 }
 
 #[test]

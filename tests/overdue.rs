@@ -25,12 +25,11 @@ fn run(mode: &str, back: Option<&str>) -> (Output, Value) {
             root = root.display()
         )
     };
-    let other = format!(
-        "{{ plugin = \"{}\", options = {{ mode = \"{mode}\", begin = \"{}\", end = \"{}\" }} }}",
-        plugin.path.display(),
+    let other = plugin.delegate(&format!(
+        "mode = \"{mode}\", begin = \"{}\", end = \"{}\"",
         path("begin").display(),
         path("end").display()
-    );
+    ));
     let board = format!(
         "name = \"overdue\"\nabsent-core = \"wrap\"\n\
          [[camera]]\nname = \"bars\"\nsource = \"pattern\"\nformat = \"NV12\"\nwidth-px = 320\nheight-px = 240\n\

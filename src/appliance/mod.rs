@@ -32,11 +32,12 @@ pub use exit::{Exit, Failure};
 pub use prepare::cameras::open_cameras;
 pub use prepare::fit::Fitted;
 pub use prepare::jpeg::check_decoding;
+pub use prepare::trial::try_one as try_model;
 pub use report::proof::Proof;
 pub use run::shutdown::Ended;
 pub use shared::options::Options;
 
-use crate::sys::malloc_guard;
+use crate::sys::malloc_guard::{self, HeapError};
 use crate::sys::memory::exempt_from_balancing;
 use crate::sys::service::notify::{Notifier, NotifyState};
 use crate::sys::service::signal::{StopSignals, ignore_size_limit};
@@ -48,12 +49,27 @@ use run::wait::wait_for_end;
 use start::start::{begin, start};
 use std::path::Path;
 
-/// Reads the profile and holds it against this machine. Starts nothing, opens no camera.
+/// Shows that the heap is the C library's, and counted here, before a library is entered that uses it.
 ///
 /// # Errors
-/// The profile's faults, all of them, or what the machine does not tell.
+/// Another library answers for it, or calls pass this program by.
+pub fn check_heap() -> Result<(), Failure> {
+    malloc_guard::self_test().map_err(|error| {
+        let exit = match error {
+            HeapError::Foreign { .. } => Exit::Machine,
+            _ => Exit::Internal,
+        };
+        Failure::new(exit, error)
+    })
+}
+
+/// Reads the profile and holds it against this machine, with each model made once in a process of its own. Starts no
+/// thread, opens no camera.
+///
+/// # Errors
+/// The profile's faults, all of them, or what the machine does not tell; a model that ends that process.
 pub fn fit(board: &Path) -> Result<Fitted, Failure> {
-    prepare::fit::fit(board, threads::sizes::fixed)
+    prepare::fit::fit(board, threads::sizes::fixed)?.with_models()
 }
 
 /// Starts the board, watches until the time is over, enough results were given, or SIGTERM, SIGINT or SIGHUP comes,
@@ -62,7 +78,7 @@ pub fn fit(board: &Path) -> Result<Fitted, Failure> {
 /// # Errors
 /// What does not fit, in words, with its exit code. Nothing is then left running but what hangs.
 pub fn run(options: &Options) -> Result<Ended, Failure> {
-    malloc_guard::self_test().map_err(|error| Failure::new(Exit::Internal, error))?;
+    check_heap()?;
     // Before the first thread, too: they inherit the policy.
     if let Err(errno) = exempt_from_balancing() {
         log::warn!(

@@ -11,6 +11,7 @@ mod results;
 mod run;
 mod schema;
 mod snapshot;
+mod try_model;
 mod whole;
 
 use crate::appliance::{Exit, Failure};
@@ -61,6 +62,9 @@ enum Command {
     Results(results::Arguments),
     /// Print the JSON Schema of what is written
     Schema(schema::Arguments),
+    /// Make one model, as `check` and `run` ask for it
+    #[command(hide = true)]
+    TryModel,
 }
 
 /// What `--version` says: the build, and the library that is loaded.
@@ -113,7 +117,7 @@ fn run_command() -> Exit {
         }
     };
     let is_run = matches!(arguments.command, Command::Run(_));
-    let outcome = match arguments.command {
+    let outcome = crate::appliance::check_heap().and_then(|()| match arguments.command {
         Command::Run(arguments) => run::run(*arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Output(arguments) => output::run(&arguments),
@@ -121,7 +125,8 @@ fn run_command() -> Exit {
         Command::Snapshot(arguments) => snapshot::run(&arguments),
         Command::Results(arguments) => results::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
-    };
+        Command::TryModel => try_model::run(),
+    });
     match outcome {
         Ok(()) => Exit::Ok,
         Err(Failure { exit, message }) => {

@@ -1,6 +1,6 @@
 //! Machines and boards that the tests of this module share.
 
-use super::budget::{Budget, Fixed, FrameNeed, plan};
+use super::budget::{Budget, Fixed, FrameNeed, ModelNeed, ModelPart, plan};
 use super::machine::{Core, Hugepages, Machine, Node};
 use crate::profile::{Board, read};
 
@@ -56,7 +56,13 @@ pub(super) fn fixed(workers: usize) -> Fixed {
         stack_bytes: 262_144,
         event_bytes: 0,
         file_bytes: 65_536,
-        model_bytes: vec![229_032; workers],
+        models: vec![
+            vec![ModelNeed {
+                model: "face".into(),
+                parts: vec![(ModelPart::File, 229_032)],
+            }];
+            workers
+        ],
     }
 }
 

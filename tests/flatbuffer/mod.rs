@@ -167,6 +167,27 @@ impl Writer {
         slots
     }
 
+    /// A table whose fields are numbers of 64 bits.
+    pub fn longs(&mut self, slot: usize, fields: &[Option<u64>]) {
+        let vtable = self.0.len();
+        let sizes = [4 + 2 * fields.len(), 4 + 8 * fields.len()];
+        let places = fields.iter().enumerate().map(|(index, field)| match field {
+            None => 0,
+            Some(_) => 4 + 8 * index,
+        });
+        for value in sizes.into_iter().chain(places) {
+            self.0.extend(u16::try_from(value).unwrap().to_le_bytes());
+        }
+        // The numbers are aligned to their size, and the table begins four bytes before them.
+        let table = (self.0.len() + 4).next_multiple_of(8) - 4;
+        self.0.resize(table, 0);
+        self.point(slot, table);
+        self.int(i32::try_from(table - vtable).unwrap());
+        for field in fields {
+            self.0.extend(field.unwrap_or(0).to_le_bytes());
+        }
+    }
+
     /// An OperatorCode of the library's own.
     pub fn operator_code(&mut self, slot: usize, code: u8) {
         // deprecated_builtin_code, custom_code, version, builtin_code

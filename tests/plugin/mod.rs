@@ -1,5 +1,6 @@
 //! The test's own external delegate (`plugin.c`), compiled as a maker of processors compiles his.
 
+use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -7,6 +8,27 @@ use std::process::Command;
 pub struct Compiled {
     _folder: tempfile::TempDir,
     pub path: PathBuf,
+}
+
+impl Compiled {
+    /// The library's checksum.
+    #[track_caller]
+    pub fn sha256(&self) -> [u8; 32] {
+        Sha256::digest(std::fs::read(&self.path).unwrap()).into()
+    }
+
+    /// `delegate` of a profile with these options.
+    #[allow(dead_code)] // Not every test program has a profile.
+    #[track_caller]
+    pub fn delegate(&self, options: &str) -> String {
+        let digits: String = self
+            .sha256()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let path = self.path.display();
+        format!("{{ plugin = \"{path}\", sha256 = \"{digits}\", options = {{ {options} }} }}")
+    }
 }
 
 /// Compiles the plugin.

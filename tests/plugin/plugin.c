@@ -5,6 +5,7 @@
 //   fail-silent   makes no delegate
 //   fail-prepare  refuses the graph when it is applied
 //   die           ends the process by SIGSEGV when it is applied
+//   leave         ends the process with exit code 0 when it is applied
 //   fail-kernel   takes the whole graph, and fails when its part is prepared
 //   take          takes the whole graph: each output is filled with `value`
 //   fail-invoke   the same, and every inference fails
@@ -83,6 +84,7 @@ static int prepare(TfLiteOpaqueContext* context, TfLiteOpaqueDelegate* delegate,
   (void)data;
   if (is("nothing")) return kOk;
   if (is("fail-prepare")) return kDelegateError;
+  if (is("leave")) exit(0);
   if (is("die")) {
     // Rust's own handler leaves a fault that comes only once for the one to follow.
     signal(SIGSEGV, SIG_DFL);

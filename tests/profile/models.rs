@@ -11,12 +11,16 @@ fn with_model(line: &str) -> String {
 
 #[test]
 fn a_delegate_is_a_word_or_a_library_with_options() {
-    let line = "delegate = { plugin = \"lib/npu.so\", options = { cores = 2, fast = true, mode = \"a b\" } }";
-    let board = profile::read("boards/b.toml", &with_model(line)).expect("sound");
+    let digest = "sha256 = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"";
+    let line = format!(
+        "delegate = {{ plugin = \"lib/npu.so\", {digest}, options = {{ cores = 2, fast = true, mode = \"a b\" }} }}"
+    );
+    let board = profile::read("boards/b.toml", &with_model(&line)).expect("sound");
     let Delegate::Plugin(plugin) = &board.models[0].delegate else {
         panic!("{:?}", board.models[0].delegate)
     };
     assert_eq!(plugin.path, Path::new("boards/lib/npu.so"));
+    assert_eq!(plugin.sha256[..4], [0xe3, 0xb0, 0xc4, 0x42]);
     let mut options = plugin.options.clone();
     options.sort();
     let expected = [("cores", "2"), ("fast", "true"), ("mode", "a b")];
@@ -33,6 +37,14 @@ fn a_delegate_is_a_word_or_a_library_with_options() {
         (
             "delegate = { plugin = 4 }",
             "found \"plugin\" = 4, expected",
+        ),
+        (
+            "delegate = { plugin = \"a\" }",
+            "model.delegate: found a table without `sha256`, expected",
+        ),
+        (
+            "delegate = { plugin = \"a\", sha256 = \"e3b0\" }",
+            "found \"sha256\" = \"e3b0\", expected",
         ),
         (
             "delegate = { plugin = \"a\", option = {} }",

@@ -1,5 +1,6 @@
 //! A profile held against this machine: what `check` shows, and what `run` starts from.
 
+use super::trial::try_models;
 use crate::appliance::exit::{Exit, Failure};
 use crate::frame::Decoding;
 use crate::profile::{self, Board, LoadError};
@@ -7,6 +8,7 @@ use crate::resources;
 use crate::resources::budget::{self, Budget, Fixed, FrameNeed};
 use crate::resources::{Finding, Moved, Severity};
 use crate::sys::cpu::topology::{self, Topology};
+use crate::sys::tflite::ModelMemory;
 use std::path::Path;
 
 /// Bytes of a hot thread's stack, all of it locked. The deepest use seen is less than a third of it, by images that are turned.
@@ -29,15 +31,20 @@ pub struct Fitted {
     pub moved: Vec<Moved>,
     /// What memory was granted less than asked for, though nothing was found to be missing before.
     pub(crate) granted_less: Vec<String>,
-    fixed: fn(&Board) -> Fixed,
+    /// By model: what it took when it was tried.
+    tried: Vec<Option<ModelMemory>>,
+    fixed: Sizes,
 }
+
+/// Sizes of what threads make for themselves, and of models, with what each of them took where it was tried.
+type Sizes = fn(&Board, &[Option<ModelMemory>]) -> Fixed;
 
 /// Reads the profile and holds it against this machine. Starts nothing, opens no camera.
 /// `fixed` gives the sizes of what threads make for themselves.
 ///
 /// # Errors
 /// The profile's faults, all of them, or what the machine does not tell.
-pub(crate) fn fit(path: &Path, fixed: fn(&Board) -> Fixed) -> Result<Fitted, Failure> {
+pub(crate) fn fit(path: &Path, fixed: Sizes) -> Result<Fitted, Failure> {
     let board =
         profile::load(path).map_err(|error: LoadError| Failure::new(Exit::Profile, error))?;
     let topology =
@@ -45,13 +52,14 @@ pub(crate) fn fit(path: &Path, fixed: fn(&Board) -> Fixed) -> Result<Fitted, Fai
     let (board, moved) = resources::place(board, &topology.machine);
     let needs: Vec<_> = board.cameras.iter().map(FrameNeed::from_profile).collect();
     let mut fitted = Fitted {
-        budget: resources::plan(&board, &topology.machine, &needs, &fixed(&board)),
+        budget: resources::plan(&board, &topology.machine, &needs, &fixed(&board, &[])),
         decoding: budget::decoding(&board, &needs),
         board,
         topology,
         findings: Vec::new(),
         moved,
         granted_less: Vec::new(),
+        tried: Vec::new(),
         fixed,
     };
     fitted.findings =
@@ -60,13 +68,28 @@ pub(crate) fn fit(path: &Path, fixed: fn(&Board) -> Fixed) -> Result<Fitted, Fai
 }
 
 impl Fitted {
+    /// The same with what each model takes, found by making it once in a process of its own. A board that is refused
+    /// as it is stays as it is.
+    ///
+    /// # Errors
+    /// A model ends that process, takes too long, or asks for more than the budget leaves it.
+    pub(crate) fn with_models(mut self) -> Result<Self, Failure> {
+        if self.refusal().is_some() {
+            return Ok(self);
+        }
+        self.tried = try_models(&self.board, self.budget.left_for_models())?;
+        let cameras = self.board.cameras.iter();
+        let needs: Vec<_> = cameras.map(FrameNeed::from_profile).collect();
+        Ok(self.with_needs(&needs))
+    }
+
     /// The same with what the cameras agreed to.
     pub(crate) fn with_needs(mut self, needs: &[FrameNeed]) -> Self {
         self.budget = resources::plan(
             &self.board,
             &self.topology.machine,
             needs,
-            &(self.fixed)(&self.board),
+            &(self.fixed)(&self.board, &self.tried),
         );
         self.decoding = budget::decoding(&self.board, needs);
         self.findings = resources::shortfalls(&self.board, &self.topology.machine, &self.budget);

@@ -12,4 +12,5 @@ pub(crate) mod look;
 pub(crate) mod memory;
 pub(crate) mod model;
 pub(crate) mod own_files;
+pub(crate) mod trial;
 pub(crate) mod v4l2_camera;

@@ -1,5 +1,6 @@
 //! What runs a model's graph.
 
+use super::digest::sha256;
 use crate::profile::reader::Table;
 use crate::profile::reader::text::quoted;
 use crate::profile::reader::values::{
@@ -19,11 +20,13 @@ pub enum Delegate {
     Plugin(Plugin),
 }
 
-/// `delegate = { plugin = …, options = { … } }` of a model.
+/// `delegate = { plugin = …, sha256 = …, options = { … } }` of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plugin {
     /// The shared library.
     pub path: PathBuf,
+    /// Expected SHA-256 of that file.
+    pub sha256: [u8; 32],
     /// What is handed to it, as text.
     pub options: Vec<(String, String)>,
 }
@@ -41,10 +44,10 @@ words! {
 impl Delegate {
     pub(super) fn read(t: &mut Table<'_>) -> Self {
         match t.or("delegate", delegate(), "\"xnnpack\"") {
-            Self::Plugin(Plugin { path, options }) => {
-                let path = t.join(&path.to_string_lossy());
-                Self::Plugin(Plugin { path, options })
-            }
+            Self::Plugin(plugin) => Self::Plugin(Plugin {
+                path: t.join(&plugin.path.to_string_lossy()),
+                ..plugin
+            }),
             other => other,
         }
     }
@@ -52,8 +55,7 @@ impl Delegate {
 
 /// A delegate's name, or a table that names its library. The library's path is as it stands there.
 fn delegate() -> ValueParser<Delegate> {
-    const EXPECTED: &str =
-        "\"xnnpack\", \"none\" or a table { plugin = PATH, options = { NAME = VALUE } }";
+    const EXPECTED: &str = "\"xnnpack\", \"none\" or a table { plugin = PATH, sha256 = DIGEST, options = { NAME = VALUE } }";
     /// The delegates that need no library of their own.
     const WORDS: &[(&str, bool)] = &[("xnnpack", true), ("none", false)];
     ValueParser::new(EXPECTED, |value| match value {
@@ -69,12 +71,13 @@ fn delegate() -> ValueParser<Delegate> {
 }
 
 fn plugin(value: &DeValue<'_>) -> Result<Plugin, Refused> {
-    let (mut library, mut options) = (None, Vec::new());
+    let (mut library, mut digest, mut options) = (None, None, Vec::new());
     for (key, value) in value.as_table().ok_or_else(Refused::default)? {
         let key: &str = key.get_ref();
         let wrong = |_| wrong_entry(&quoted(key), value);
         match key {
             "plugin" => library = Some(path().parse(value.get_ref()).map_err(wrong)?),
+            "sha256" => digest = Some(sha256().parse(value.get_ref()).map_err(wrong)?),
             "options" if value.get_ref().is_table() => {
                 let option =
                     |name: &str, value: &DeValue<'_>| Some((name.to_owned(), plain(value)?));
@@ -86,7 +89,12 @@ fn plugin(value: &DeValue<'_>) -> Result<Plugin, Refused> {
     let path = library
         .ok_or_else(|| Refused::found("a table without `plugin`"))?
         .into();
-    Ok(Plugin { path, options })
+    let sha256 = digest.ok_or_else(|| Refused::found("a table without `sha256`"))?;
+    Ok(Plugin {
+        path,
+        sha256,
+        options,
+    })
 }
 
 /// The value of an option: a plugin takes text only.

@@ -35,10 +35,14 @@ pub enum Purpose {
         /// Size of the hugepages.
         hugepage_kib: u64,
     },
-    /// A worker's model and tensors.
+    /// A part of a worker's model.
     Model {
         /// The worker.
         worker: String,
+        /// The model.
+        model: String,
+        /// The part.
+        part: ModelPart,
     },
     /// Where a worker decodes compressed frames.
     Decoding {
@@ -64,6 +68,39 @@ pub enum Purpose {
         /// How many.
         slots: u16,
     },
+}
+
+/// What a model takes memory for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModelPart {
+    /// Its file.
+    File,
+    /// The interpreter, and the weights as its delegate packs them.
+    Weights,
+    /// Its tensors.
+    Tensors,
+    /// What running it adds.
+    Scratch,
+}
+
+impl fmt::Display for ModelPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::File => "file",
+            Self::Weights => "packed weights",
+            Self::Tensors => "tensors",
+            Self::Scratch => "scratch",
+        })
+    }
+}
+
+/// What one model of a worker takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelNeed {
+    /// The model.
+    pub model: String,
+    /// Bytes of its parts, as far as known.
+    pub parts: Vec<(ModelPart, u64)>,
 }
 
 impl BudgetLine {
@@ -108,7 +145,11 @@ impl fmt::Display for Purpose {
             Self::Remainder { hugepage_kib } => {
                 write!(f, "alignment to pages of {hugepage_kib} KiB")
             }
-            Self::Model { worker } => write!(f, "model of worker {worker}"),
+            Self::Model {
+                worker,
+                model,
+                part,
+            } => write!(f, "model {model} of {worker}: {part}"),
             Self::Decoding { worker } => write!(f, "decoding by worker {worker}"),
             Self::Results => f.write_str("queues of results"),
             Self::Histograms => f.write_str("latency histograms"),

@@ -12,7 +12,7 @@ mod table;
 mod tests;
 mod threads;
 
-pub use entries::{BudgetLine, Purpose};
+pub use entries::{BudgetLine, ModelNeed, ModelPart, Purpose};
 pub use frames::{FrameNeed, Home, Region, camera_node, decoding};
 pub use plan::{Fixed, plan};
 pub use table::{Budget, OverBudget, Total};

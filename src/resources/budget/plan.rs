@@ -1,6 +1,6 @@
 //! The arithmetic of the budget: from a board and a machine to bytes and threads.
 
-use super::entries::{BudgetLine, Purpose};
+use super::entries::{BudgetLine, ModelNeed, Purpose};
 use super::frames::{FrameNeed, decoding, frames};
 use super::table::Budget;
 use super::threads::{Role, ThreadPlan, threads};
@@ -22,21 +22,21 @@ pub struct Fixed {
     pub event_bytes: u64,
     /// Queues and buffers of the files that a run writes.
     pub file_bytes: u64,
-    /// For each worker, in order: its model's file and its interpreter's tensors, as far as known.
-    pub model_bytes: Vec<u64>,
+    /// For each worker, in order: what its models take.
+    pub models: Vec<Vec<ModelNeed>>,
 }
 
 /// Works out the budget. `needs` has one entry for each camera, in order.
 ///
 /// # Panics
-/// When `needs` or `fixed.model_bytes` has another length than the board's cameras or workers.
+/// When `needs` or `fixed.models` has another length than the board's cameras or workers.
 #[must_use]
 pub fn plan(board: &Board, machine: &Machine, needs: &[FrameNeed], fixed: &Fixed) -> Budget {
     assert_eq!(needs.len(), board.cameras.len(), "one need for each camera");
     assert_eq!(
-        fixed.model_bytes.len(),
+        fixed.models.len(),
         board.workers.len(),
-        "one model size for each worker"
+        "models for each worker"
     );
     let threads = threads(board);
     let (mut lines, regions) = frames(board, machine, needs);
@@ -49,11 +49,17 @@ pub fn plan(board: &Board, machine: &Machine, needs: &[FrameNeed], fixed: &Fixed
             bytes,
         });
     };
-    for (worker, bytes) in board.workers.iter().zip(&fixed.model_bytes) {
-        let purpose = Purpose::Model {
-            worker: worker.name.clone(),
-        };
-        of_worker(purpose, &worker.cores, *bytes);
+    for (worker, models) in board.workers.iter().zip(&fixed.models) {
+        for need in models {
+            for (part, bytes) in need.parts.iter().copied().filter(|(_, bytes)| *bytes > 0) {
+                let purpose = Purpose::Model {
+                    worker: worker.name.clone(),
+                    model: need.model.clone(),
+                    part,
+                };
+                of_worker(purpose, &worker.cores, bytes);
+            }
+        }
     }
     for (worker, each) in board.workers.iter().zip(decoding(board, needs)) {
         let bytes = (each.copy_bytes + each.picture_bytes).next_multiple_of(machine.page_bytes);

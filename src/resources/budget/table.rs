@@ -1,6 +1,6 @@
 //! The budget, and how people read it.
 
-use super::entries::BudgetLine;
+use super::entries::{BudgetLine, Purpose};
 use super::frames::Region;
 use super::threads::ThreadPlan;
 use crate::columns::{COLUMNS, Cell};
@@ -39,6 +39,15 @@ impl Budget {
     #[must_use]
     pub fn region_bytes(&self) -> u64 {
         self.regions.iter().map(|region| region.bytes).sum()
+    }
+
+    /// Bytes that `budget-mib` leaves to models.
+    #[must_use]
+    pub fn left_for_models(&self) -> u64 {
+        let is_model = |line: &&BudgetLine| matches!(line.purpose, Purpose::Model { .. });
+        let models = self.lines.iter().filter(is_model);
+        let models: u64 = models.map(|line| line.bytes).sum();
+        (self.limit_mib * MIB).saturating_sub(self.total_bytes() - models)
     }
 
     /// Holds the total against the profile's `budget-mib`.

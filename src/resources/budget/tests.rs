@@ -225,6 +225,8 @@ fn many_small_parts_of_one_purpose_are_named_before_a_larger_single_one() {
     budget.lines = vec![BudgetLine {
         purpose: Purpose::Model {
             worker: "detector".into(),
+            model: "face".into(),
+            part: super::ModelPart::Tensors,
         },
         ..slots
     }];
@@ -264,7 +266,7 @@ memory                                       node           bytes        MiB
 slots of camera front, 6 of 3112960             0        18677760      17.81
 headers of 12 slots                             0             768       0.00
 alignment to pages of 2048 KiB                  0          195840       0.18
-model of worker detector                        0          229032       0.21
+model face of detector: file                    0          229032       0.21
 stacks of threads                               -         1048576       1.00
 queues of results                               -           65000       0.06
 latency histograms                              -          300000       0.28

@@ -7,8 +7,8 @@
 //! `free_*sized` are C23's.
 
 use super::arena::{self, Arena, Pool};
-use super::mode;
-use super::records::{ARENA, PROBED, Record, record};
+use super::records::{ARENA, PROBED, PROBED_FREES, Record, record};
+use super::{mode, refusal};
 use crate::sync::{AtomicUsize, Ordering};
 use nix::errno::Errno;
 use nix::libc::{self, c_int, c_void};
@@ -76,7 +76,7 @@ fn serve(
         PROBED.set(PROBED.get() + 1);
     }
     if mode & mode::GUARD == 0 {
-        return library();
+        return refusal::noted(mode, size, library());
     }
     let (record, hot) = record();
     if let Some(pointer) = from_arena(record, size, align) {
@@ -85,7 +85,7 @@ fn serve(
     if hot {
         trap(mode);
     }
-    let pointer = library();
+    let pointer = refusal::noted(mode, size, library());
     record.calls.fetch_add(1, Ordering::Relaxed);
     record
         .allocated_bytes
@@ -123,6 +123,9 @@ fn to_arena(arena: &'static Arena, pointer: *mut c_void) {
 
 /// Counts a freed pointer of the C library.
 fn count_free(pointer: *mut c_void, mode: usize) {
+    if mode & mode::PROBE != 0 {
+        PROBED_FREES.set(PROBED_FREES.get() + 1);
+    }
     if mode & mode::GUARD != 0 {
         let (record, hot) = record();
         if hot {
@@ -206,7 +209,7 @@ pub unsafe extern "C" fn realloc(pointer: *mut c_void, size: usize) -> *mut c_vo
         return realloc_of_arena(arena, pointer, size);
     }
     if mode & mode::GUARD == 0 {
-        return library();
+        return refusal::noted(mode, size, library());
     }
     let (record, hot) = record();
     let old_bytes = usable_size(pointer);
@@ -223,7 +226,7 @@ pub unsafe extern "C" fn realloc(pointer: *mut c_void, size: usize) -> *mut c_vo
     if hot {
         trap(mode);
     }
-    let new = library();
+    let new = refusal::noted(mode, size, library());
     record.calls.fetch_add(1, Ordering::Relaxed);
     if !new.is_null() || size == 0 {
         record.freed_bytes.fetch_add(old_bytes, Ordering::Relaxed);

@@ -28,15 +28,21 @@
 #![allow(unsafe_code)]
 
 mod arena;
+mod error;
+#[cfg(all(target_env = "gnu", not(miri)))]
+mod foreign;
 #[cfg(all(target_env = "gnu", not(miri)))]
 mod interpose;
 mod mode;
 mod records;
+mod refusal;
 #[cfg(all(test, target_env = "gnu", not(miri)))]
 mod tests;
 
 pub use arena::{Arena, ArenaError, ArenaReport, Pool, reports as arena_reports};
+pub use error::HeapError;
 pub use records::HeapCounts;
+pub use refusal::REFUSED;
 
 use crate::limits::MAX_THREADS;
 use crate::sync::{Ordering, Padded};
@@ -45,31 +51,6 @@ use nix::libc;
 use records::{ARENA, ENDED, HOT, INDEX, OTHERS, PROBED, Record, record};
 use std::hint::black_box;
 use std::marker::PhantomData;
-
-/// The heap cannot be watched as asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HeapError {
-    /// Every one of the [`MAX_THREADS`] records is taken.
-    #[error("more than {MAX_THREADS} hot threads")]
-    TooManyThreads,
-    /// The thread is registered already.
-    #[error("the thread is registered as hot already")]
-    AlreadyHot,
-    /// The arena serves another thread.
-    #[error("the malloc arena serves another thread")]
-    ArenaTaken,
-    /// Calls do not pass through here: C library functions of this many, Rust's heap of this many.
-    #[error(
-        "heap calls cannot be counted: of one in C {c} were seen, of one in Rust {rust}; the executable must define malloc \
-         and export it, with glibc behind it"
-    )]
-    NotInterposed {
-        /// Calls of strdup(3) that were seen, of one.
-        c: u64,
-        /// Boxes that were seen, of one.
-        rust: u64,
-    },
-}
 
 /// While it is held, calls are counted and arenas serve. Guards nest.
 #[derive(Debug)]
@@ -100,6 +81,13 @@ impl Drop for Guard {
 pub fn set_trap(on: bool) {
     let _settings = settings();
     mode::set(mode::TRAP, on);
+}
+
+/// From now on each allocation that the C library refuses is a line to `fd`: [`REFUSED`], and the bytes that were asked
+/// for. What asked may end the process over it before anyone else can say so.
+pub fn tell_of_refusals(fd: std::os::fd::OwnedFd) {
+    let _settings = settings();
+    refusal::tell(fd);
 }
 
 /// A thread whose calls are counted by themselves. Belongs to its thread; its counts go to the sum of
@@ -217,10 +205,10 @@ fn prepare() {
     interpose::prepare();
 }
 
-/// Shows that calls from C and from Rust pass through here in this executable.
+/// Shows that calls from C, C++ and Rust pass through here in this executable, to the C library.
 ///
 /// # Errors
-/// They do not: figures of heap calls would be empty words.
+/// They do not: figures of heap calls would be empty words, and two heaps would get each other's memory.
 pub fn self_test() -> Result<(), HeapError> {
     let _settings = settings();
     prepare();
@@ -235,7 +223,11 @@ pub fn self_test() -> Result<(), HeapError> {
     unsafe { libc::free(copy.cast()) };
     drop(black_box(Box::new(black_box(1_u64))));
     let after_rust = black_box(PROBED.get());
+    #[cfg(all(target_env = "gnu", not(miri)))]
+    let other = foreign::find();
     mode::set(mode::PROBE, false);
+    #[cfg(all(target_env = "gnu", not(miri)))]
+    other?;
     let (c, rust) = (after_c - before, after_rust - after_c);
     if c == 1 && rust == 1 {
         Ok(())

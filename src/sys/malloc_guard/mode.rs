@@ -11,6 +11,8 @@ pub const ARENAS: usize = 2;
 pub const PROBE: usize = 4;
 /// The first call of a hot thread ends the process.
 pub const TRAP: usize = 8;
+/// Refused allocations are told of.
+pub const TELL: usize = 16;
 
 /// The bits that are set; changed under `SETTINGS` only. All clear is the one test that every allocation before
 /// ready pays. Relaxed throughout: a thread that learns late that the guard is up counts late, nothing else

@@ -93,6 +93,8 @@ thread_local! {
     pub(super) static ARENA: Cell<*const Arena> = const { Cell::new(std::ptr::null()) };
     /// Allocating calls of this thread while a self-test listens.
     pub(super) static PROBED: Cell<u64> = const { Cell::new(0) };
+    /// The same of freeing calls.
+    pub(super) static PROBED_FREES: Cell<u64> = const { Cell::new(0) };
 }
 
 /// The calling thread's record, and whether it is a hot thread's.

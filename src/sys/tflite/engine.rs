@@ -4,6 +4,7 @@
 use super::graph::{Graph, Inspector};
 use super::interpreter::create_with;
 use super::model::{ModelError, ModelFault, ModelFile};
+use super::outside;
 use super::owned::Held;
 use super::plugin::Plugin;
 use crate::infer::{Engine, EngineError, TensorInfo, TensorType};
@@ -50,6 +51,21 @@ impl From<&profile::Model> for Settings {
             delegate: model.delegate.clone(),
         }
     }
+}
+
+/// How far a model is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Nothing of it is there.
+    Begun,
+    /// Its file is in memory.
+    Read,
+    /// Its interpreter is made, and the delegate has taken its part of the graph, with its weights.
+    Made,
+    /// Its tensors have their places.
+    Allocated,
+    /// It has run.
+    Ran,
 }
 
 /// A tensor's memory inside the interpreter.
@@ -115,15 +131,24 @@ impl TfliteEngine {
     /// # Errors
     /// What is wrong with the model, or what does not fit.
     pub fn build(file: ModelFile, settings: Settings) -> Result<Self, ModelError> {
+        Self::build_watched(file, settings, &mut |_| ())
+    }
+
+    /// The same, with a look after each stage.
+    pub(super) fn build_watched(
+        file: ModelFile,
+        settings: Settings,
+        done: &mut dyn FnMut(Stage),
+    ) -> Result<Self, ModelError> {
         let path = file.path().to_owned();
-        // The library trusts what it reads: where that kills the process, this is the last line.
+        // The library trusts what it reads: where that ends the process all the same, this is the last line.
         log::info!(
             "{}: TensorFlow Lite {} makes its interpreter, delegate \"{}\"",
             path.display(),
             library_version(),
             settings.delegate_name()
         );
-        Self::assemble(file, &settings).map_err(|fault| ModelError { path, fault })
+        Self::assemble(file, &settings, done).map_err(|fault| ModelError { path, fault })
     }
 
     /// Builds the engine from a file that is named; where its delegate fails and `on_failure` allows it, builds
@@ -137,8 +162,24 @@ impl TfliteEngine {
         settings: Settings,
         on_failure: OnFailure,
     ) -> Result<(Self, Option<ModelError>), ModelError> {
+        Self::build_or_replace_watched((path, sha256), settings, on_failure, &mut |_| ())
+    }
+
+    /// The same, with a look after each stage; they begin anew where the delegate is replaced.
+    pub(super) fn build_or_replace_watched(
+        (path, sha256): (&std::path::Path, &[u8; 32]),
+        settings: Settings,
+        on_failure: OnFailure,
+        done: &mut dyn FnMut(Stage),
+    ) -> Result<(Self, Option<ModelError>), ModelError> {
         let threads = settings.threads;
-        match Self::build(ModelFile::read(path, sha256)?, settings) {
+        let mut build = |settings| {
+            done(Stage::Begun);
+            let file = ModelFile::read(path, sha256)?;
+            done(Stage::Read);
+            Self::build_watched(file, settings, done)
+        };
+        match build(settings) {
             Ok(engine) => Ok((engine, None)),
             Err(error) if on_failure == OnFailure::Builtin && error.fault.is_the_delegates() => {
                 let plain = Settings {
@@ -146,14 +187,18 @@ impl TfliteEngine {
                     delegate: Delegate::None,
                 };
                 // Nothing of the first interpreter is left: a delegate that failed half-way has changed it.
-                let engine = Self::build(ModelFile::read(path, sha256)?, plain)?;
+                let engine = build(plain)?;
                 Ok((engine, Some(error)))
             }
             Err(error) => Err(error),
         }
     }
 
-    fn assemble(file: ModelFile, settings: &Settings) -> Result<Self, ModelFault> {
+    fn assemble(
+        file: ModelFile,
+        settings: &Settings,
+        done: &mut dyn FnMut(Stage),
+    ) -> Result<Self, ModelFault> {
         let delegate = settings.delegate_name();
         let refused = || ModelFault::Refused {
             library: library_version(),
@@ -173,6 +218,14 @@ impl TfliteEngine {
         // SAFETY: the model keeps the reference.
         let bytes = unsafe { file.forever() }.bytes();
         let model = Held::new(Model::from_bytes(bytes).map_err(|_| refused())?);
+        if let Some((offset, size)) = outside::beyond(bytes) {
+            let file_bytes = bytes.len();
+            return Err(ModelFault::Outside {
+                offset,
+                size,
+                file_bytes,
+            });
+        }
         let plugin = match &settings.delegate {
             Delegate::Plugin(plugin) => Some(Plugin::load(plugin).map_err(|fault| {
                 let path = plugin.path.clone();
@@ -190,6 +243,7 @@ impl TfliteEngine {
         let (interpreter, view) = unsafe { create_with(&delegates, make) };
         let interpreter = interpreter.map_err(|_| failed())?;
         let view = view.ok_or_else(failed)?;
+        done(Stage::Made);
 
         let invoke = || {
             interpreter.invoke().map_err(|_| ModelFault::Invoke {
@@ -200,6 +254,7 @@ impl TfliteEngine {
         allocated.map_err(|_| ModelFault::Allocate {
             delegate: delegate.clone(),
         })?;
+        done(Stage::Allocated);
         let graph = inspector.graph().ok_or_else(failed)?;
         view.check_inputs()?;
         // The first inference allocates. After it every tensor has its place, and keeps it.
@@ -255,6 +310,7 @@ impl TfliteEngine {
                 tensor: found.0.name.clone(),
             });
         }
+        done(Stage::Ran);
         let (input, input_memory) = after.remove(0);
         let (outputs, output_memory) = after.into_iter().unzip();
         Ok(Self {

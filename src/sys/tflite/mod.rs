@@ -8,6 +8,7 @@
 //! engine is built and run by one thread, which has its place before it builds, because threads that
 //! XNNPACK starts inherit the mask of the one that builds it.
 
+mod checksum;
 mod engine;
 mod ffi;
 #[cfg(test)]
@@ -17,14 +18,17 @@ mod graph;
 mod interpreter;
 mod model;
 mod operators;
+mod outside;
 mod owned;
 mod plugin;
 #[cfg(test)]
 mod test_models;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 pub use engine::{Settings, TfliteEngine, library_version};
 pub use graph::{Graph, Step};
 pub use model::{ModelError, ModelFault, ModelFile};
 pub use plugin::PluginFault;
+pub use trial::ModelMemory;

@@ -1,5 +1,6 @@
 //! A model file, checked before TensorFlow Lite sees it.
 
+use super::checksum::Hex;
 use super::plugin::PluginFault;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -79,6 +80,19 @@ pub enum ModelFault {
     Refused {
         /// Version of the library.
         library: &'static str,
+    },
+    /// The file names data that is not in it.
+    #[error(
+        "found data of {size} bytes at byte {offset}, expected all of it within the file's {file_bytes} bytes: the file is \
+         cut or damaged; fetch it again, or export it again"
+    )]
+    Outside {
+        /// Where the data is said to begin.
+        offset: u64,
+        /// How long it is said to be.
+        size: u64,
+        /// Bytes of the file.
+        file_bytes: usize,
     },
     /// No interpreter could be made.
     #[error(
@@ -176,23 +190,17 @@ impl ModelFault {
     /// Whether the model may run all the same with the library's own kernels.
     #[must_use]
     pub const fn is_the_delegates(&self) -> bool {
+        // Another file than the one that the profile names is a matter of the installation.
+        if let Self::Plugin { fault, .. } = self {
+            return !matches!(fault, PluginFault::Checksum { .. });
+        }
         matches!(
             self,
-            Self::Plugin { .. }
-                | Self::Interpreter { .. }
+            Self::Interpreter { .. }
                 | Self::DelegateUnused { .. }
                 | Self::Allocate { .. }
                 | Self::Invoke { .. }
         )
-    }
-}
-
-/// Bytes as hexadecimal digits.
-struct Hex<'a>(&'a [u8]);
-
-impl fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

@@ -5,6 +5,7 @@
 //! delegate exports.
 #![allow(unsafe_code)]
 
+use super::checksum::{self, Hex};
 use super::ffi;
 use super::owned::Owned;
 use crate::profile;
@@ -32,6 +33,18 @@ pub enum PluginFault {
     /// The loader refuses the file, for this reason.
     #[error("cannot be loaded ({0}): check the plugin's path, and that what it needs is installed")]
     Load(String),
+    /// The file is not the one that the profile names.
+    #[error(
+        "found sha256 {}, expected {}: install the library again, or set the delegate's `sha256` to what was found if \
+         this is the file you mean",
+        Hex(.found), Hex(.expected)
+    )]
+    Checksum {
+        /// SHA-256 of the file.
+        found: [u8; 32],
+        /// SHA-256 in the profile.
+        expected: [u8; 32],
+    },
     /// The file does not export this function.
     #[error("exports no function {0}: this is not an external delegate of TensorFlow Lite")]
     Symbol(&'static str),
@@ -48,8 +61,15 @@ pub enum PluginFault {
 pub(super) struct Plugin(Owned<ffi::Delegate>);
 
 impl Plugin {
-    /// Loads the library and asks it for a delegate.
+    /// Loads the library and asks it for a delegate. Its initialisers run when it is loaded, so that it is
+    /// checked before.
     pub(super) fn load(plugin: &profile::Plugin) -> Result<Self, PluginFault> {
+        let found = checksum::of_file(&plugin.path);
+        let found = found.map_err(|error| PluginFault::Load(error.to_string()))?;
+        let expected = plugin.sha256;
+        if found != expected {
+            return Err(PluginFault::Checksum { found, expected });
+        }
         let library = open(&plugin.path)?;
         let create = symbol(library, CREATE)?;
         let destroy = symbol(library, DESTROY)?;

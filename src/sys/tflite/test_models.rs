@@ -24,6 +24,16 @@ pub struct Tensor<'a> {
 
 /// A model of one operator, which takes `inputs` and gives `outputs`.
 pub fn model(operator: u8, inputs: &[Tensor<'_>], outputs: &[Tensor<'_>]) -> Vec<u8> {
+    model_beside(operator, inputs, outputs, None)
+}
+
+/// The same with data that no tensor names, at an offset of the file and with a size.
+pub fn model_beside(
+    operator: u8,
+    inputs: &[Tensor<'_>],
+    outputs: &[Tensor<'_>],
+    beside: Option<(u64, u64)>,
+) -> Vec<u8> {
     let mut file = Writer::empty();
     // version, operator_codes, subgraphs, description, buffers
     let slots = file.table(0, &[Field::Int(3), NEW, NEW, Field::Absent, NEW]);
@@ -61,7 +71,12 @@ pub fn model(operator: u8, inputs: &[Tensor<'_>], outputs: &[Tensor<'_>]) -> Vec
     file.ints(slots[0], &first);
     file.ints(slots[1], &second);
     // The first buffer is empty, and every tensor without constant data names it.
-    let slot = file.vector(buffers, &[To::New])[0];
-    file.table(slot, &[]);
+    let elements = vec![To::New; 1 + usize::from(beside.is_some())];
+    let slots = file.vector(buffers, &elements);
+    file.table(slots[0], &[]);
+    if let Some((offset, size)) = beside {
+        // data, offset, size
+        file.longs(slots[1], &[None, Some(offset), Some(size)]);
+    }
     file.into_bytes()
 }

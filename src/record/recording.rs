@@ -102,8 +102,8 @@ pub enum Origin {
         records: u64,
         /// The number of the run that begins.
         run: u32,
-        /// One of its headers was damaged, and is whole again.
-        repaired: bool,
+        /// Where one of its headers was damaged: whether it is whole again.
+        repaired: Option<bool>,
     },
     /// One that records of this board cannot stand in was moved aside.
     Anew {
@@ -124,10 +124,13 @@ impl std::fmt::Display for Origin {
                 repaired,
             } => {
                 write!(f, "continued behind {records} records, as run {run}")?;
-                if *repaired {
-                    f.write_str("; one of its two headers was damaged, and was written anew")?;
-                }
-                Ok(())
+                f.write_str(match repaired {
+                    None => "",
+                    Some(true) => "; one of its two headers was damaged, and was written anew",
+                    Some(false) => {
+                        "; one of its two headers is damaged, and the disk does not take a new one"
+                    }
+                })
             }
             Self::Anew { old, found } => write!(
                 f,
@@ -144,6 +147,8 @@ pub struct Recording {
     file: File,
     path: PathBuf,
     header: FileHeader,
+    /// Bytes that it has, at least.
+    length: u64,
     next: u64,
     run: Run,
     cell: Box<Cell>,
@@ -189,6 +194,7 @@ impl Recording {
                 file,
                 path: path.clone(),
                 header: header.clone(),
+                length: file_bytes(header.capacity),
                 next: 0,
                 run: Run { number: 1, boot },
                 cell: Box::new(Cell::EMPTY),
@@ -205,6 +211,7 @@ impl Recording {
                     file,
                     path: path.clone(),
                     header: found,
+                    length: 0,
                     next: 0,
                     run: Run { number: 1, boot },
                     cell: Box::new(Cell::EMPTY),
@@ -235,19 +242,22 @@ impl Recording {
 
     /// Goes on behind what it holds.
     fn continued(mut self, state: HeaderState) -> Result<(Self, Origin), RecordingError> {
-        if state == HeaderState::Whole {
-            let bytes = file_bytes(self.header.capacity);
-            reserve(&self.file, bytes).map_err(io(&self.path, "reserve (posix_fallocate)"))?;
+        let capacity = self.header.capacity;
+        let is_mended = state == HeaderState::Whole || self.mend().is_ok();
+        // A disk that has no room for a second header, or does not write the damaged one, keeps records all the same.
+        self.length = if is_mended {
+            file_bytes(capacity)
         } else {
-            self.mend()?;
-        }
-        let held = Held::of(&self.file, self.header.capacity);
+            offset(capacity)
+        };
+        reserve(&self.file, self.length).map_err(io(&self.path, "reserve (posix_fallocate)"))?;
+        let held = Held::of(&self.file, capacity);
         self.next = held.next;
         self.run.number = held.last_run.saturating_add(1);
         let origin = Origin::Continued {
             records: held.records,
             run: self.run.number,
-            repaired: state == HeaderState::OneDamaged,
+            repaired: (state == HeaderState::OneDamaged).then_some(is_mended),
         };
         Ok((self, origin))
     }
@@ -262,7 +272,7 @@ impl Recording {
             Ok(named) if (ours.dev(), ours.ino()) != (named.dev(), named.ino()) => {
                 Ok(Some(Drift::Replaced))
             }
-            Ok(_) if ours.len() < file_bytes(self.header.capacity) => Ok(Some(Drift::Truncated)),
+            Ok(_) if ours.len() < self.length => Ok(Some(Drift::Truncated)),
             Ok(_) => Ok(None),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Some(Drift::Vanished)),
             Err(error) => Err(error),

@@ -43,13 +43,11 @@ impl BoardAnd {
         match (&self.board, names) {
             (None, [board, thing]) | (Some(board), [thing]) => Ok((board, thing)),
             _ => {
-                let found = names.len();
                 let expected = match self.board {
                     Some(_) => format!("{what} alone, as --board names the board"),
                     None => format!("the board FILE and {what}"),
                 };
-                let message =
-                    format!("found {found} arguments beside the options, expected {expected}");
+                let message = format!("beside the options: expected {expected}; see --help");
                 Err(Failure::new(Exit::Usage, message))
             }
         }

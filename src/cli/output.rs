@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 /// Arguments of `pinsight output`.
 #[derive(Debug, Args)]
+#[command(override_usage = "pinsight output [OPTIONS] <FILE> <NAME>")]
 pub(super) struct Arguments {
     #[command(flatten)]
     board: BoardAnd,

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// Arguments of `pinsight snapshot`.
 #[derive(Debug, Args)]
+#[command(override_usage = "pinsight snapshot [OPTIONS] --camera <NAME> <FILE> <OUT>")]
 pub(super) struct Arguments {
     #[command(flatten)]
     board: BoardAnd,

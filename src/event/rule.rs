@@ -10,6 +10,7 @@
 use super::tracker::{Gone, Track, Tracker};
 use super::{Event, Phase};
 use crate::limits::MAX_TRACKS;
+use crate::postprocess::Detection;
 use crate::profile::geometry::{CORNERS, Point, contains, side, touch};
 use crate::profile::{self, Anchor, Direction, RuleKind, Span};
 use crate::units::NS_PER_MS;
@@ -90,6 +91,8 @@ pub struct RuleCounts {
     pub suppressed: u64,
     /// Results that it looked at.
     pub frames: u64,
+    /// The best score of a detection of its classes, whether it began a track or not.
+    pub best_seen: f32,
     /// Tracks of its classes.
     pub tracks: u64,
     /// Of them, those whose anchor was in the zone, or went over the line.
@@ -196,6 +199,20 @@ impl Rule {
         (size_of::<Self>() + size_of::<[Known; MAX_TRACKS]>()) as u64
     }
 
+    fn is_of_class(&self, class: u16) -> bool {
+        self.classes.is_empty() || self.classes.contains(&class)
+    }
+
+    /// Looks at what a model has found, before it is known what of it is followed.
+    pub(super) fn glance(&mut self, detections: &[Detection]) {
+        self.counts.frames += 1;
+        for seen in detections {
+            if self.is_of_class(seen.class) {
+                self.counts.best_seen = self.counts.best_seen.max(seen.score);
+            }
+        }
+    }
+
     /// Looks at what a tracker has just taken in, and reports the events that follow.
     pub(super) fn look(
         &mut self,
@@ -204,13 +221,11 @@ impl Rule {
         report: &mut impl FnMut(&Event),
     ) {
         let now_ns = tracker.now_ns();
-        self.counts.frames += 1;
         for gone in tracker.gone() {
             self.forget(gone, frame, now_ns, report);
         }
         for (place, track) in tracker.tracks() {
-            let of_class = self.classes.is_empty() || self.classes.contains(&track.class);
-            if of_class && track.seen_ns == now_ns {
+            if self.is_of_class(track.class) && track.seen_ns == now_ns {
                 self.see(place, track, frame, report);
             }
         }

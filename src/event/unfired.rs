@@ -4,9 +4,15 @@ use super::rule::RuleCounts;
 use crate::profile::{Direction, Rule, RuleKind};
 use crate::units::NS_PER_MS;
 
-/// Why the rule reported nothing, in words; `None` where it did. `labels` are those of its model.
+/// Why the rule reported nothing, in words; `None` where it did. `labels` are those of its model, and a track begins with a
+/// detection of `high_score`.
 #[must_use]
-pub fn why_none(rule: &Rule, counts: &RuleCounts, labels: &[String]) -> Option<String> {
+pub fn why_none(
+    rule: &Rule,
+    counts: &RuleCounts,
+    labels: &[String],
+    high_score: f32,
+) -> Option<String> {
     if counts.fired > 0 {
         return None;
     }
@@ -35,7 +41,14 @@ pub fn why_none(rule: &Rule, counts: &RuleCounts, labels: &[String]) -> Option<S
         ));
     }
     if counts.tracks == 0 {
-        return Some(format!("no {} was seen", classes(rule, labels)));
+        let (what, best) = (classes(rule, labels), counts.best_seen);
+        return Some(match best > 0.0 {
+            false => format!("no {what} was seen"),
+            true if best < high_score => {
+                format!("no {what} had high-score {high_score} of [tracker] (the best {best:.2})")
+            }
+            true => format!("no {what} was followed: max-tracks of [tracker] were already"),
+        });
     }
     if there == 0 {
         let place = match &rule.kind {

@@ -152,6 +152,7 @@ impl Watch {
                 age_ns: now_ns.saturating_sub(observed.capture_ns),
                 ..Event::default()
             };
+            rule.glance(observed.detections);
             rule.look(&of.tracker, &Frame { event, gap }, &mut report);
         }
     }

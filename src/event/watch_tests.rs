@@ -440,7 +440,7 @@ fn a_box_that_reaches_beyond_the_picture_is_in_the_zone_that_covers_it() {
 fn reasons(scene: &Scene) -> Vec<String> {
     let labels = scene.board.models[0].labels.clone();
     let counts = scene.watch.rules().zip(&scene.board.rules);
-    let why = counts.map(|(counts, rule)| super::why_none(rule, &counts, &labels));
+    let why = counts.map(|(counts, rule)| super::why_none(rule, &counts, &labels, 0.5));
     why.map(Option::unwrap_or_default).collect()
 }
 
@@ -464,6 +464,17 @@ fn a_rule_that_reports_nothing_says_how_far_its_tracks_came() {
             "no result of camera front by model m came",
         ),
         (zone, |scene| scene.wait(3), "no track was seen"),
+        (
+            zone,
+            |scene| {
+                let weak = Detection {
+                    score: 0.4,
+                    ..at(300.0, 300.0)
+                };
+                scene.show(&[weak]);
+            },
+            "no track had high-score 0.5 of [tracker] (the best 0.40)",
+        ),
         (
             "kind = \"enter\"\nzone = \"middle\"\nclasses = [\"dog\"]",
             inside,

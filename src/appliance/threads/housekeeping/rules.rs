@@ -21,6 +21,7 @@ pub(crate) struct Rules {
     outputs: Vec<OutputOutbox>,
     /// The profile's, each with the labels of its model: for the account at the end.
     asked: Vec<(profile::Rule, Vec<String>)>,
+    high_score: f32,
 }
 
 impl Rules {
@@ -36,6 +37,7 @@ impl Rules {
         Ok(Self {
             watch: Watch::new(board, sizes_px)?,
             outputs,
+            high_score: board.tracker.high_score,
             asked: board
                 .rules
                 .iter()
@@ -90,7 +92,7 @@ impl Rules {
                     lost: 0,
                     tracks: counts.tracks,
                     tracks_in_place: counts.in_place,
-                    reason: why_none(asked, &counts, labels),
+                    reason: why_none(asked, &counts, labels, self.high_score),
                 })
                 .collect(),
             outputs: Vec::new(),

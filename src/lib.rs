@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Dependencies point left, and a test holds them there:
-//! `units limits columns <- sync <- frame ring ledger latency profile <- resources capture jpeg preprocess infer postprocess
+//! `units limits columns shown <- sync <- frame ring ledger latency profile <- resources capture jpeg preprocess infer postprocess
 //! event record <- sys <- appliance <- cli <- main`. Stages do not import each other, except for the
 //! type that is handed over. `unsafe` stands in `sys`, in the frame core and the sources' slot memory, and in
 //! the SIMD kernels; each block says why it holds.
@@ -25,6 +25,8 @@ pub mod columns;
 pub mod limits;
 #[cfg(test)]
 mod proptest_cases;
+#[cfg(not(loom))]
+pub mod shown;
 pub mod sync;
 pub mod units;
 
@@ -43,6 +45,9 @@ pub mod resources;
 
 #[cfg(not(loom))]
 pub mod capture;
+
+#[cfg(not(loom))]
+pub mod health;
 
 #[cfg(not(loom))]
 pub mod infer;

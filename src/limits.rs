@@ -28,6 +28,10 @@ pub const MAX_KEYPOINTS: usize = 6;
 pub const MAX_OUTPUTS: usize = 8;
 /// Bytes of a camera's, model's or thread's name.
 pub const MAX_NAME: usize = 48;
+/// Width, and height, of the largest picture.
+pub const MAX_SIDE_PX: u32 = 8192;
+/// How many times wider and higher a camera's image may be made.
+pub const MAX_SCALE: u32 = 16;
 /// Things followed at once on one camera by one model.
 pub const MAX_TRACKS: usize = 64;
 /// Rules of one board, and its zones, and its lines.

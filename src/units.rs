@@ -24,3 +24,22 @@ pub const fn round_up(value: u64, to: u64) -> Option<u64> {
         None => None,
     }
 }
+
+/// A duration: milliseconds below ten seconds, else seconds, minutes or hours.
+#[derive(Clone, Copy, Debug)]
+pub struct Span(
+    /// Nanoseconds.
+    pub u64,
+);
+
+impl std::fmt::Display for Span {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let seconds = self.0 / NS_PER_S;
+        match seconds {
+            0..10 => write!(f, "{} ms", self.0 / NS_PER_MS),
+            10..600 => write!(f, "{seconds} s"),
+            600..36_000 => write!(f, "{} min", seconds / 60),
+            _ => write!(f, "{} h", seconds / 3600),
+        }
+    }
+}

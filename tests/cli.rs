@@ -83,6 +83,71 @@ fn refused(changes: &[(&str, &str)], expected: i32, words: &[&str]) {
 }
 
 #[test]
+fn the_board_is_named_with_or_without_its_option_and_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let picture = dir.path().join("p.png");
+    let picture = picture.to_str().unwrap();
+    let nowhere = "boards/nowhere.toml";
+    for arguments in [
+        &["check", nowhere][..],
+        &["check", "--board", nowhere],
+        &["run", nowhere, "--frames", "3"],
+        &["run", "--frames", "3", "--board", nowhere],
+        &["snapshot", nowhere, "--camera", "photo", picture],
+        &["snapshot", "--board", nowhere, "--camera", "photo", picture],
+        &["output", nowhere, "buzzer"],
+        &["output", "buzzer", "--board", nowhere],
+    ] {
+        let output = pinsight(arguments);
+        assert_eq!(code(&output), 3, "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(nowhere), "{}", stderr(&output));
+    }
+    for arguments in [
+        &["check"][..],
+        &["check", DEMO, "--board", DEMO],
+        &["run", DEMO, "--board", DEMO],
+        &["run", "--frames", "3"],
+        &["snapshot", "--camera", "photo", picture],
+        &["output", "buzzer"],
+        &["output", DEMO, "buzzer", "--board", DEMO],
+    ] {
+        let output = pinsight(arguments);
+        assert_eq!(code(&output), 2, "{arguments:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn names_of_a_recording_do_not_act_on_the_terminal() {
+    use pinsight::record::{FileHeader, RECORD_BYTES, Recording};
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("forged");
+    let forged = |name: &str| format!("{name}\u{1b}]0;mine\u{7}\u{9b}2J\u{202e}\n");
+    let header = FileHeader {
+        board: forged("board"),
+        version: forged("version"),
+        cameras: vec![forged("camera")],
+        models: vec![forged("model")],
+        labels: vec![vec![forged("label")]],
+        capacity: 16,
+        record_bytes: RECORD_BYTES as u64,
+        capture_time: true,
+    };
+    drop(Recording::open(&path, &header, 1).unwrap());
+    let output = pinsight(&["results", path.to_str().unwrap()]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let said = stdout(&output);
+    assert!(
+        said.contains("board board\\u{1b}]0;mine\\u{7}\\u{9b}2J\\u{202e}\\u{a}, "),
+        "{said}"
+    );
+    let acts = |c: char| pinsight::shown::acts(c) && c != '\n';
+    assert!(!said.chars().any(acts), "{said:?}");
+    // A name of the command line comes back in a message.
+    let output = pinsight(&["check", "boards/\u{1b}[2Jnowhere.toml"]);
+    assert!(!stderr(&output).chars().any(acts), "{:?}", stderr(&output));
+}
+
+#[test]
 fn a_wrong_key_is_a_profile_error_with_line_and_suggestion() {
     refused(
         &[("rate-hz = 30", "rate-herz = 30")],

@@ -237,11 +237,24 @@ fn a_clip_with_known_motion_gives_exactly_the_events_of_its_rules() {
         .map(|rule| rule["fired"].as_u64().unwrap())
         .collect();
     assert_eq!(fired, [2, 1, 1, 1, 1, 1, 0, 1]);
+    // How far the face came with each rule, and why the one that reported nothing did not.
+    let rules = events["rules"].as_array().unwrap();
+    for rule in rules {
+        assert_eq!(
+            (&rule["tracks"], &rule["tracks_in_place"]),
+            (&1.into(), &1.into()),
+            "{rule}"
+        );
+        assert_eq!(rule["reason"].is_null(), rule["fired"] != 0, "{rule}");
+    }
+    assert_eq!(rules[6]["reason"], "at most 1 at once, at-least 2");
     for quiet in ["heap_calls", "heap_calls_other_threads"] {
         assert_eq!(proof["after_ready"][quiet], 0, "{quiet}");
     }
     let table = String::from_utf8_lossy(&output.stdout);
     assert!(table.contains("events by rule"), "{table}");
+    let why = "    none fired: at most 1 at once, at-least 2\n";
+    assert!(table.contains(why), "{table}");
     assert!(
         log.contains("event there: face 1, cross middle to-left"),
         "{log}"

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Modules from left to right; those of one row must not reach each other, unless `HANDED_OVER` says so.
 const ROWS: &[&[&str]] = &[
-    &["units", "limits", "columns", "proptest_cases"],
+    &["units", "limits", "columns", "proptest_cases", "shown"],
     &["sync"],
     &["frame", "ring", "ledger", "latency", "profile"],
     &[
@@ -20,6 +20,7 @@ const ROWS: &[&[&str]] = &[
         "infer",
         "postprocess",
         "event",
+        "health",
         "record",
     ],
     &["sys"],

@@ -52,6 +52,7 @@ fn config(path: &Path, repeat: bool) -> StreamConfig {
         pixel: PixelFormat::Mjpg,
         size_px: Some(SIZE),
         interval_ns: Some(INTERVAL),
+        wait_ns: None,
     }
 }
 

@@ -4,10 +4,14 @@
 mod cameras;
 #[path = "profile/faults.rs"]
 mod faults;
+#[path = "profile/large.rs"]
+mod large;
 #[path = "profile/models.rs"]
 mod models;
 #[path = "profile/mutated.rs"]
 mod mutated;
+#[path = "profile/ranges.rs"]
+mod ranges;
 #[path = "profile/rules.rs"]
 mod rules;
 #[path = "profile/shipped.rs"]

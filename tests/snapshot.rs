@@ -195,6 +195,7 @@ fn a_clip_of_a_camera_is_a_camera_that_shows_the_same() {
         pixel: PixelFormat::Nv12,
         size_px: Some((640, 360)),
         interval_ns: None,
+        wait_ns: None,
     })
     .unwrap();
     let mut stage = arm(Box::new(unarmed), 8, Clock::Simulated(1_000_000_000));

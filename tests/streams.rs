@@ -52,6 +52,7 @@ fn config(path: &Path, container: Container, repeat: bool) -> StreamConfig {
         pixel: PixelFormat::Nv12,
         size_px: Some(SIZE),
         interval_ns: Some(INTERVAL),
+        wait_ns: None,
     }
 }
 

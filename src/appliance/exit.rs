@@ -22,6 +22,10 @@ pub enum Exit {
     Model = 6,
     /// Files that the run writes, or reads back.
     Storage = 7,
+    /// The board was watched, and a promise that the profile demands was not kept.
+    Promise = 8,
+    /// A thread stood still for `hang-exit-ms`.
+    Hang = 9,
 }
 
 impl From<Exit> for ExitCode {

@@ -39,11 +39,13 @@ pub use shared::options::Options;
 use crate::sys::malloc_guard;
 use crate::sys::memory::exempt_from_balancing;
 use crate::sys::service::notify::{Notifier, NotifyState};
-use crate::sys::service::signal::StopSignals;
+use crate::sys::service::signal::{StopSignals, ignore_size_limit};
 use prepare::board::prepare;
+use prepare::own_files::each_its_own;
+use run::health::Health;
 use run::shutdown::{abandon, finish};
 use run::wait::wait_for_end;
-use start::start::start;
+use start::start::{begin, start};
 use std::path::Path;
 
 /// Reads the profile and holds it against this machine. Starts nothing, opens no camera.
@@ -68,47 +70,39 @@ pub fn run(options: &Options) -> Result<Ended, Failure> {
              keeps the kernel from unmapping pages for a look at who uses them"
         );
     }
-    for path in &options.writable {
-        try_to_write(path)?;
-    }
+    ignore_size_limit().map_err(|error| Failure::new(Exit::Internal, error))?;
+    each_its_own(options, None)?;
     let notifier = Notifier::from_environment()
         .map_err(|error| log::warn!("service manager: {error}"))
         .ok();
     let fitted = fit(&options.board)?;
+    let prepared = prepare(fitted, options)?;
     // Before the first thread: every one inherits the mask, so the signals come to this one alone. Until
-    // here they end the program at once, whatever file it waits for: nothing has been started.
+    // here they end the program at once, whatever file, stream or device it waits for: nothing has been started.
     let signals = StopSignals::block().map_err(|error| Failure::new(Exit::Internal, error))?;
-    let (run, started) = start(prepare(fitted, options)?, options.frames)?;
+    let (mut run, started) = start(prepared, options.frames)?;
     if let Err(failure) = started {
         return Err(abandon(run, failure));
     }
+    let mut health = Health::new(&run);
+    begin(&mut run);
+    health.begin(run.ready_ns);
     if let Some(notifier) = &notifier
         && let Err(error) = notifier.send(&[NotifyState::Ready, NotifyState::Status("watching")])
     {
         log::warn!("service manager: {error}");
     }
-    wait_for_end(&run, &signals, options.seconds);
+    wait_for_end(
+        &run,
+        &mut health,
+        &signals,
+        notifier.as_ref(),
+        options.seconds,
+    );
     if let Some(notifier) = &notifier {
         let _ = notifier.send(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
     }
-    // A second signal ends a stop that a driver or a model holds up.
+    // More signals end a stop that a driver or a model holds up.
     signals.release();
-    Ok(finish(run))
-}
-
-/// Shows that a file can be written, and leaves everything as it was.
-fn try_to_write(path: &Path) -> Result<(), Failure> {
-    let was_there = path.exists();
-    let tried = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path);
-    if tried.is_ok() && !was_there {
-        let _ = std::fs::remove_file(path);
-    }
-    tried.map(drop).map_err(|error| {
-        let path = path.display();
-        let advice = "name a file in a directory that exists and is writable";
-        Failure::new(Exit::Storage, format!("{path}: {error}; {advice}"))
-    })
+    Ok(finish(run, &health))
 }

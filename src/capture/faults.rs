@@ -435,6 +435,10 @@ impl<S: FrameSource> FrameSource for Faults<S> {
         self.inner.traits()
     }
 
+    fn broke_off(&self) -> bool {
+        self.inner.broke_off()
+    }
+
     fn stop(&mut self) -> Result<(), SourceError> {
         self.held = None;
         self.stalled_until_ns = 0;

@@ -227,6 +227,11 @@ pub trait FrameSource: Send {
         Traits::default()
     }
 
+    /// A stream that has ended did so within a frame, or with what is no frame.
+    fn broke_off(&self) -> bool {
+        false
+    }
+
     /// Stops the stream and forgets every queued slot: they are the caller's again.
     ///
     /// # Errors
@@ -276,6 +281,9 @@ impl<S: FrameSource + ?Sized> FrameSource for Box<S> {
     }
     fn traits(&self) -> Traits {
         (**self).traits()
+    }
+    fn broke_off(&self) -> bool {
+        (**self).broke_off()
     }
     fn stop(&mut self) -> Result<(), SourceError> {
         (**self).stop()

@@ -1,20 +1,20 @@
 //! `pinsight check`: fits a profile to this machine and starts nothing.
 
+use super::board_file::BoardFile;
 use crate::appliance::{self, Failure, Found};
 use crate::columns::wrap;
+use crate::shown::ShownLines;
 use clap::Args;
-use std::path::PathBuf;
 
 /// Arguments of `pinsight check`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Board profile (TOML)
-    #[arg(long, value_name = "FILE")]
-    board: PathBuf,
+    #[command(flatten)]
+    board: BoardFile,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let fitted = appliance::fit(&arguments.board)?;
+    let fitted = appliance::fit(arguments.board.path())?;
     let mut text = format!("{}\n", fitted.budget);
     for warning in fitted.warnings() {
         add(&mut text, &format!("warning: {warning}"));
@@ -62,7 +62,7 @@ fn tell(of: &str, found: Result<Found, Failure>, faults: &mut Vec<Failure>) -> R
             for warning in found.warnings {
                 add(&mut text, &format!("warning: {warning}"));
             }
-            super::print::print(&text)?;
+            super::print::print(&ShownLines(text))?;
         }
         Err(failure) => faults.push(failure),
     }

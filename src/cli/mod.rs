@@ -1,6 +1,7 @@
 //! The command line: arguments to one command, its outcome to an exit code. One file per command, and no
 //! logic of the pipeline.
 
+mod board_file;
 mod check;
 mod output;
 mod print;
@@ -10,8 +11,10 @@ mod results;
 mod run;
 mod schema;
 mod snapshot;
+mod whole;
 
 use crate::appliance::{Exit, Failure};
+use crate::shown::ShownLines;
 use crate::sys::service::termination::{exit_now, log_panics};
 use crate::sys::tflite::library_version;
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -29,6 +32,8 @@ Exit codes:
   5  camera
   6  model
   7  storage: a file to be written or read back
+  8  promise: watched, and not as the profile's [promises] demand; the proof says which
+  9  hang: a thread stood still for hang-exit-ms
 
 No command opens a network connection.";
 
@@ -120,7 +125,8 @@ fn run_command() -> Exit {
     match outcome {
         Ok(()) => Exit::Ok,
         Err(Failure { exit, message }) => {
-            let text = format!("pinsight: {message}\n");
+            // What a file, a driver or a model says of itself may be among it.
+            let text = format!("pinsight: {}\n", ShownLines(message));
             if is_run {
                 complain_of_run(&text);
             } else {

@@ -5,6 +5,7 @@ mod profile;
 
 use crate::appliance::{Exit, Failure};
 use crate::columns::wrap;
+use crate::shown::ShownLines;
 use crate::sys::cpu::topology::{self, Topology};
 use crate::sys::device::gpio;
 use crate::sys::device::serial;
@@ -51,7 +52,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         // A String takes everything.
         let _ = wrap(&mut lines, 0, 13, line);
     }
-    super::print::print(&lines)
+    super::print::print(&ShownLines(lines))
 }
 
 /// Writes a profile, and says what is in it.
@@ -99,7 +100,7 @@ fn write(path: &Path, force: bool, topology: &Topology, cameras: &[Camera]) -> R
         "a place for a model: its file is not here, put it beside the profile"
     };
     super::print::print(&format!(
-        "{shown}: {cameras}, {model}\nnext: pinsight check --board {shown}\n"
+        "{shown}: {cameras}, {model}\nnext: pinsight check {shown}\n"
     ))
 }
 

@@ -2,7 +2,8 @@
 
 use super::recorded::{CSV_HEADER, RecordLine};
 use crate::appliance::{Exit, Failure};
-use crate::record::{ArchivedResultRecord, FileHeader, Reading};
+use crate::record::{ArchivedResultRecord, FileHeader, HeaderState, Reading};
+use crate::sys::clock::{CLOCK_SET_NS, ClockStep, Utc};
 use crate::units::{NS_PER_MS, NS_PER_US};
 use clap::{Args, ValueEnum};
 use std::fmt::Write as _;
@@ -32,26 +33,52 @@ enum Format {
     Csv,
 }
 
+/// Text that is gathered before it is written.
+const AT_ONCE_BYTES: usize = 64 << 10;
+
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let reading =
         Reading::open(&arguments.file).map_err(|error| Failure::new(Exit::Storage, error))?;
-    let records = reading.records();
-    let mut wanted: Vec<_> = records
-        .iter()
-        .filter(|record| !arguments.seen || record.detections_total.to_native() > 0)
-        .collect();
-    if let Some(tail) = arguments.tail {
-        wanted.drain(..wanted.len().saturating_sub(tail));
+    match reading.state {
+        HeaderState::Whole | HeaderState::Single => {}
+        HeaderState::OneDamaged => log::warn!(
+            "{}: one of its two headers is damaged, and the other one was read; the next run writes it anew",
+            arguments.file.display()
+        ),
+        HeaderState::Damaged => log::warn!(
+            "{}: its headers are damaged: what its records are of is not known, and they are shown with numbers \
+             instead of names, as far as they are whole",
+            arguments.file.display()
+        ),
     }
+    let is_wanted =
+        |record: &ArchivedResultRecord| !arguments.seen || record.detections_total.to_native() > 0;
+    let index = reading.index(is_wanted);
+    let tail = arguments.tail.map_or(u64::MAX, |tail| tail as u64);
+    let mut passed_over = index.wanted.saturating_sub(tail);
     let mut text = String::new();
-    let mut run = None;
     if arguments.format == Format::Csv {
         text.push_str(CSV_HEADER);
     }
-    for record in &wanted {
+    let mut before: Option<Before> = None;
+    reading.each(&index, |record| {
+        if !is_wanted(record) {
+            return Ok(());
+        }
+        if passed_over > 0 {
+            passed_over -= 1;
+            return Ok(());
+        }
         match arguments.format {
             Format::Table => {
-                begin(&mut text, &mut run, record);
+                if before.is_none_or(|before| !before.is_of(record)) {
+                    begin(&mut text, before, record);
+                } else if let Some(before) = before
+                    && reading.header.capture_time
+                {
+                    clock(&mut text, before, record);
+                }
+                before = Some(Before::of(record));
                 line(&mut text, &reading.header, record);
             }
             Format::Jsonl => RecordLine::of(&reading.header, record)
@@ -59,11 +86,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 .map_err(|error| Failure::new(Exit::Internal, error))?,
             Format::Csv => RecordLine::of(&reading.header, record).add_csv(&mut text),
         }
-    }
-    let summary = reading.summary();
+        if text.len() >= AT_ONCE_BYTES {
+            super::print::print(&text)?;
+            text.clear();
+        }
+        Ok(())
+    })?;
+    let summary = index.summary;
     let counts = format!(
         "board {}, pinsight {}: {} records whole, {} damaged, {} cells empty",
-        reading.header.board, reading.header.version, summary.valid, summary.damaged, summary.empty
+        known(&reading.header.board),
+        known(&reading.header.version),
+        summary.valid,
+        summary.damaged,
+        summary.empty
     );
     if arguments.format == Format::Table {
         text.push_str(&counts);
@@ -80,45 +116,95 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Says where the records of another run begin. Run and boot of the record before are in `before`.
-fn begin(text: &mut String, before: &mut Option<(u32, u64)>, record: &ArchivedResultRecord) {
+/// What the header says, if there is one.
+fn known(text: &str) -> &str {
+    if text.is_empty() { "?" } else { text }
+}
+
+/// The name at a place, or the place where there is no name.
+struct Name<'a>(Option<&'a String>, u16);
+
+impl std::fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(name) => f.write_str(name),
+            None => write!(f, "?{}", self.1),
+        }
+    }
+}
+
+/// What a record is held against the one before it for.
+#[derive(Clone, Copy)]
+struct Before {
+    run: u32,
+    /// 0 is a boot that is not known.
+    boot: u64,
+    /// CLOCK_REALTIME less CLOCK_MONOTONIC.
+    ahead_ns: i64,
+}
+
+impl Before {
+    fn of(record: &ArchivedResultRecord) -> Self {
+        let (utc_ns, capture_ns) = (record.utc_ns.to_native(), record.capture_ns.to_native());
+        Self {
+            run: record.run.to_native(),
+            boot: record.boot.to_native(),
+            ahead_ns: utc_ns.wrapping_sub(capture_ns).cast_signed(),
+        }
+    }
+
+    fn is_of(&self, record: &ArchivedResultRecord) -> bool {
+        (self.run, self.boot) == (record.run.to_native(), record.boot.to_native())
+    }
+}
+
+/// Says where the records of another run begin.
+fn begin(text: &mut String, before: Option<Before>, record: &ArchivedResultRecord) {
     let (run, boot) = (record.run.to_native(), record.boot.to_native());
-    let began = match *before {
-        Some(known) if known == (run, boot) => return,
-        // 0 is a boot that is not known.
-        Some((_, known)) if known != boot && known != 0 && boot != 0 => {
+    let began = match before {
+        Some(before) if before.boot != boot && before.boot != 0 && boot != 0 => {
             "the machine had started anew"
         }
         Some(_) => "the program had started anew",
         None => "the first one here",
     };
-    *before = Some((run, boot));
     let _ = writeln!(text, "run {run}: {began}");
 }
 
+/// Says where the machine's clock was set within a run.
+fn clock(text: &mut String, before: Before, record: &ArchivedResultRecord) {
+    let step_ns = Before::of(record).ahead_ns.wrapping_sub(before.ahead_ns);
+    if step_ns.unsigned_abs() > CLOCK_SET_NS {
+        let step = ClockStep(step_ns);
+        let _ = writeln!(text, "run {}: the clock was set by {step}", before.run);
+    }
+}
+
 fn line(text: &mut String, header: &FileHeader, record: &ArchivedResultRecord) {
-    let camera = header.cameras.get(usize::from(record.camera.to_native()));
-    let model = usize::from(record.model.to_native());
-    let labels = header.labels.get(model);
+    let (camera, model) = (record.camera.to_native(), record.model.to_native());
+    let labels = header.labels.get(usize::from(model));
+    let utc_ns = record.utc_ns.to_native();
     let age_us = record.since_capture_ns[4].to_native() / NS_PER_US;
     let _ = write!(
         text,
-        "{} utc_ms {}  {}  frame {}  {}  age {}.{:03} ms ",
+        "{} utc_ms {}  {}  {}  frame {}  {}  age {}.{:03} ms ",
         record.number,
-        record.utc_ns.to_native() / NS_PER_MS,
-        camera.map_or("?", String::as_str),
+        utc_ns / NS_PER_MS,
+        Utc(utc_ns),
+        Name(header.cameras.get(usize::from(camera)), camera),
         record.sequence,
-        header.models.get(model).map_or("?", String::as_str),
+        Name(header.models.get(usize::from(model)), model),
         age_us / 1000,
         age_us % 1000,
     );
     let shown = usize::from(record.detections_total.to_native()).min(record.detections.len());
     for seen in &record.detections[..shown] {
-        let label = labels.and_then(|labels| labels.get(usize::from(seen.class.to_native())));
+        let class = seen.class.to_native();
+        let label = labels.and_then(|labels| labels.get(usize::from(class)));
         let _ = write!(
             text,
             " {} {:.2} at {},{} {}x{}",
-            label.map_or("?", String::as_str),
+            Name(label, class),
             f32::from(seen.score_65535.to_native()) / f32::from(u16::MAX),
             seen.x_px,
             seen.y_px,

@@ -1,18 +1,19 @@
 //! `pinsight run`: arm, watch, prove.
 
+use super::board_file::BoardFile;
+use super::whole::Whole;
 use crate::appliance::{self, Ended, Exit, Failure, Options};
 use crate::capture::faults::FaultPlan;
 use crate::profile::Feed;
+use crate::shown::ShownLines;
 use clap::Args;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `pinsight run`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Board profile (TOML); boards/README.md explains every key
-    #[arg(long, value_name = "FILE")]
-    board: PathBuf,
+    #[command(flatten)]
+    board: BoardFile,
     /// Stop after N seconds of watching
     #[arg(long, value_name = "N", conflicts_with = "frames", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     seconds: Option<u64>,
@@ -55,17 +56,14 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let is_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
     let proof_on_stdout = is_stdout(&arguments.proof);
     let taken = proof_on_stdout || is_stdout(&arguments.results) || is_stdout(&arguments.events);
-    let files = [
-        ("--board", Some(&arguments.board)),
-        ("--proof", arguments.proof.as_ref()),
-        ("--results", arguments.results.as_ref()),
-        ("--events", arguments.events.as_ref()),
-        ("--record", arguments.record.as_ref()),
-    ];
-    each_its_own(&files)?;
-    let proof_file = arguments.proof;
+    // Nothing is half-done at the end: a proof that cannot be written is known before the start.
+    let proof_file = arguments.proof.as_deref().filter(|_| !proof_on_stdout);
+    let proof_file = proof_file
+        .map(|path| Whole::open("proof ", path))
+        .transpose()?;
     let Ended { proof, failure } = appliance::run(&Options {
-        board: arguments.board,
+        board: arguments.board.path().to_owned(),
+        proof: arguments.proof.clone(),
         seconds: arguments.seconds,
         frames: arguments.frames,
         results: arguments.results,
@@ -73,29 +71,20 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         record: arguments.record,
         camera: arguments.camera,
         faults: arguments.faults,
-        // Nothing is half-done at the end: a proof that cannot be written is known before the start.
-        writable: proof_file
-            .iter()
-            .filter(|_| !proof_on_stdout)
-            .cloned()
-            .collect(),
     })?;
     // Shown whether it can be written or not, and written whether it can be shown or not.
     let mut shown = if taken {
-        super::print::show(&proof);
+        super::print::show(&ShownLines(&proof));
         Ok(())
     } else {
-        super::print::print(&proof)
+        super::print::print(&ShownLines(&proof))
     };
-    if let Some(path) = proof_file {
+    if arguments.proof.is_some() {
         let json = serde_json::to_vec_pretty(&proof)
             .map_err(|error| Failure::new(Exit::Internal, format!("proof: {error}")))?;
-        let written = if proof_on_stdout {
-            super::print::print(&format_args!("{}\n", String::from_utf8_lossy(&json)))
-        } else {
-            std::fs::write(&path, json).map_err(|error| {
-                Failure::new(Exit::Storage, format!("proof {}: {error}", path.display()))
-            })
+        let written = match proof_file {
+            Some(file) => file.write(&json),
+            None => super::print::print(&format_args!("{}\n", String::from_utf8_lossy(&json))),
         };
         shown = shown.and(written);
     }
@@ -106,66 +95,21 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         return Err(failure);
     }
     shown?;
-    if proof.identity_holds() {
-        Ok(())
-    } else {
-        Err(Failure::new(
+    if !proof.identity_holds() {
+        return Err(Failure::new(
             Exit::Internal,
             "the ledger does not close: the proof shows which camera; please report it with the proof",
-        ))
+        ));
     }
-}
-
-/// No two arguments name one file: one would write over the other.
-fn each_its_own(files: &[(&str, Option<&PathBuf>)]) -> Result<(), Failure> {
-    let named: Vec<_> = files
-        .iter()
-        .filter_map(|(option, path)| path.map(|path| (*option, path)))
-        .collect();
-    for (index, (second, path)) in named.iter().enumerate() {
-        if let Some((first, _)) = named[..index].iter().find(|(_, other)| same(other, path)) {
-            let path = path.display();
-            return Err(Failure::new(
-                Exit::Usage,
-                format!("{first} and {second} both name {path}; name a file of its own for each"),
-            ));
-        }
+    let broken: Vec<_> = proof.broken().collect();
+    if broken.is_empty() {
+        return Ok(());
     }
-    Ok(())
-}
-
-/// One regular file, or one that neither is there yet.
-fn same(one: &Path, other: &Path) -> bool {
-    match (std::fs::metadata(one), std::fs::metadata(other)) {
-        (Ok(one), Ok(other)) => {
-            one.is_file() && (one.dev(), one.ino()) == (other.dev(), other.ino())
-        }
-        (Err(_), Err(_)) => one == other,
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::each_its_own;
-    use std::path::PathBuf;
-
-    #[test]
-    fn two_arguments_for_one_file_are_refused_and_devices_may_be_shared() {
-        let dir = tempfile::tempdir().unwrap();
-        let board = dir.path().join("board.toml");
-        std::fs::write(&board, "").unwrap();
-        let link = dir.path().join("link");
-        std::os::unix::fs::symlink(&board, &link).unwrap();
-        let absent = dir.path().join("absent");
-        let null = PathBuf::from("/dev/null");
-        let refused = |second| each_its_own(&[("--board", Some(&board)), second]);
-        let message = refused(("--record", Some(&link))).unwrap_err().message;
-        assert!(message.contains("--board and --record"), "{message}");
-        assert!(refused(("--record", None)).is_ok());
-        assert!(refused(("--record", Some(&absent))).is_ok());
-        let twice = |path| each_its_own(&[("--proof", Some(path)), ("--results", Some(path))]);
-        assert!(twice(&absent).is_err());
-        assert!(twice(&null).is_ok());
-    }
+    let broken = broken.iter().map(|promise| {
+        let mend = promise.mend.as_deref().unwrap_or_default();
+        format!("{}: {} ({mend})", promise.name, promise.found)
+    });
+    let broken: Vec<_> = broken.collect();
+    let message = format!("watched, and not as promised: {}", broken.join("; "));
+    Err(Failure::new(Exit::Promise, message))
 }

@@ -1,32 +1,35 @@
 //! `pinsight snapshot`: what a camera sees, as a picture or a short clip.
 
+use super::board_file::BoardAnd;
+use super::whole::Whole;
 use crate::appliance::{self, Exit, Failure};
 use crate::capture::stream::clip::ClipKind;
 use crate::profile::{Rotate, View};
 use clap::Args;
 use image::ImageFormat;
-use std::path::PathBuf;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `pinsight snapshot`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Board profile (TOML)
-    #[arg(long, value_name = "FILE")]
-    board: PathBuf,
+    #[command(flatten)]
+    board: BoardAnd,
     /// The camera's name in the profile
     #[arg(long, value_name = "NAME")]
     camera: String,
     /// Take the N-th whole frame: a camera needs some to find its exposure. Of a clip: its length
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     frames: u32,
-    /// Where the picture goes (PNG): the whole of it as the camera has it, which is what the coordinates of
+    /// The board, and where the picture goes (PNG): the whole of it as the camera has it, which is what the coordinates of
     /// detections, zones and lines refer to, with a frame around the camera's region. One wider than 4096 pixels is halved, and it is said. Or a clip, *.y4m, of a
     /// camera with format = "MJPG" *.mjpeg
-    out: PathBuf,
+    #[arg(value_names = ["FILE", "OUT"], required = true, num_args = 1..=2)]
+    names: Vec<PathBuf>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let out = &arguments.out;
+    let (board, out) = arguments.board.split(&arguments.names, "OUT")?;
     let ending = out.extension().and_then(|ending| ending.to_str());
     let kind = match ending {
         Some("y4m") => Some(ClipKind::Y4m),
@@ -42,14 +45,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             ));
         }
     };
+    let file = Whole::open("", out)?;
     if let Some(kind) = kind {
-        return clip(arguments, kind);
+        return clip(arguments, (board, out), kind, file);
     }
-    let snapshot = appliance::snapshot(&arguments.board, &arguments.camera, arguments.frames)?;
+    let snapshot = appliance::snapshot(board, &arguments.camera, arguments.frames)?;
+    let mut png = Cursor::new(Vec::new());
     snapshot
         .picture
-        .save_with_format(out, ImageFormat::Png)
+        .write_to(&mut png, ImageFormat::Png)
         .map_err(|error| Failure::new(Exit::Storage, format!("{}: {error}", out.display())))?;
+    file.write(png.get_ref())?;
     super::print::print(&format!(
         "camera {}: {}; frame {} is in {}{}{}\n",
         arguments.camera,
@@ -91,11 +97,14 @@ fn said(view: &View) -> String {
 }
 
 /// Frames one after the other, which `source = "y4m"` or `"mjpeg"` plays.
-fn clip(arguments: &Arguments, kind: ClipKind) -> Result<(), Failure> {
-    let out = &arguments.out;
-    let clip = appliance::clip(&arguments.board, &arguments.camera, arguments.frames, kind)?;
-    std::fs::write(out, &clip.stream)
-        .map_err(|error| Failure::new(Exit::Storage, format!("{}: {error}", out.display())))?;
+fn clip(
+    arguments: &Arguments,
+    (board, out): (&Path, &Path),
+    kind: ClipKind,
+    file: Whole,
+) -> Result<(), Failure> {
+    let clip = appliance::clip(board, &arguments.camera, arguments.frames, kind)?;
+    file.write(&clip.stream)?;
     super::print::print(&format!(
         "camera {}: {}; {} frames are in {}, {} were lost between them\n",
         arguments.camera,

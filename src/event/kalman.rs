@@ -67,6 +67,19 @@ impl Bounds {
         if either > 0.0 { shared / either } else { 0.0 }
     }
 
+    /// The part of it that is on a picture of this width and height. Its right and lower edges are before the picture's,
+    /// so that its points lie on the picture and not on its edge; of a box that is wholly beside it, a place at that edge.
+    #[must_use]
+    pub fn on_picture(&self, [width_px, height_px]: [f32; 2]) -> Self {
+        let within = |edge: f32, most: f32| edge.max(0.0).min(most.next_down().max(0.0));
+        Self {
+            left_px: within(self.left_px, width_px),
+            top_px: within(self.top_px, height_px),
+            right_px: within(self.right_px, width_px),
+            bottom_px: within(self.bottom_px, height_px),
+        }
+    }
+
     /// The middle of the box.
     #[must_use]
     pub fn centre(&self) -> [f32; 2] {

@@ -16,6 +16,7 @@ mod rule;
 mod tracker;
 #[cfg(test)]
 mod tracker_tests;
+mod unfired;
 mod watch;
 #[cfg(test)]
 mod watch_tests;
@@ -23,6 +24,7 @@ mod watch_tests;
 pub use kalman::Bounds;
 pub use rule::RuleCounts;
 pub use tracker::{Counts, Gone, Settings, Track, Tracker};
+pub use unfired::why_none;
 pub use watch::{Observation, Watch, WatchCounts};
 
 use crate::profile::Direction;

@@ -3,6 +3,9 @@
 //! A track is *in* a zone, or on a side of a line, by where it was seen, never by where it is thought to
 //! be: while it is hidden nothing changes. Another side counts once the track was on it for `debounce-ms`.
 //! A track that is lost leaves the zones that it was in.
+//!
+//! Where it was seen is a point of its box, of the part that is on the picture: a model may guess a box on beyond the
+//! picture's edge, and a zone that covers everything has to have in it what stands there.
 
 use super::tracker::{Gone, Track, Tracker};
 use super::{Event, Phase};
@@ -53,17 +56,56 @@ struct Known {
     turning_ns: Option<u64>,
     /// Its way to there went over the line.
     over_line: bool,
+    /// How far it came, each counted once.
+    came: Came,
     /// Where it was last beside the line, on the side that counts, and whether that is the right one.
     beside: Option<(Point, bool)>,
 }
 
-/// What became of a rule's events.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How far a track came on the way to an event.
+#[derive(Clone, Copy, Debug, Default)]
+struct Came {
+    in_place: bool,
+    strong: bool,
+    old: bool,
+    settled: bool,
+}
+
+impl Came {
+    /// Counts what is true for the first time.
+    fn note(flag: &mut bool, holds: bool, count: &mut u64) {
+        if holds && !*flag {
+            *flag = true;
+            *count += 1;
+        }
+    }
+}
+
+/// What became of a rule's events, and of the tracks that it looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RuleCounts {
     /// Events reported. The end of a state counts as well.
     pub fired: u64,
     /// Events that came within `cool-down-ms` of the one before.
     pub suppressed: u64,
+    /// Results that it looked at.
+    pub frames: u64,
+    /// Tracks of its classes.
+    pub tracks: u64,
+    /// Of them, those whose anchor was in the zone, or went over the line.
+    pub in_place: u64,
+    /// Of those, the ones with `min-score` there.
+    pub strong: u64,
+    /// Of those, the ones as old as `min-age-ms`.
+    pub old: u64,
+    /// Those that were there, or beyond the line, for `debounce-ms`.
+    pub settled: u64,
+    /// The best score of a track in its place.
+    pub best_score: f32,
+    /// The most tracks that were in the zone at once.
+    pub most_members: u16,
+    /// The longest stay of a track, or of a rule about absence the longest time without one.
+    pub longest_ns: u64,
 }
 
 /// One rule.
@@ -71,6 +113,8 @@ pub struct RuleCounts {
 pub(super) struct Rule {
     reports: Reports,
     place: Place,
+    /// Width and height of the picture.
+    size_px: [f32; 2],
     /// Classes that it looks at; empty for all.
     classes: Box<[u16]>,
     anchor: Anchor,
@@ -109,8 +153,8 @@ pub(super) struct Frame {
 }
 
 impl Rule {
-    /// A rule that looks at `place`, with its classes by index.
-    pub(super) fn new(rule: &profile::Rule, place: Place) -> Self {
+    /// A rule that looks at `place` of a picture of this size, with its classes by index.
+    pub(super) fn new(rule: &profile::Rule, place: Place, size_px: [f32; 2]) -> Self {
         let ns = |ms: u64| ms * NS_PER_MS;
         Self {
             reports: match rule.kind {
@@ -127,6 +171,7 @@ impl Rule {
                 },
             },
             place,
+            size_px,
             classes: rule
                 .classes
                 .iter()
@@ -159,6 +204,7 @@ impl Rule {
         report: &mut impl FnMut(&Event),
     ) {
         let now_ns = tracker.now_ns();
+        self.counts.frames += 1;
         for gone in tracker.gone() {
             self.forget(gone, frame, now_ns, report);
         }
@@ -174,6 +220,10 @@ impl Rule {
             // Nobody looked during the gap: what was not seen then was not absent.
             self.empty_ns = Some(now_ns);
         }
+        self.counts.most_members = self.counts.most_members.max(self.members);
+        if let (Reports::Absence { .. }, Some(since_ns)) = (self.reports, self.empty_ns) {
+            self.counts.longest_ns = self.counts.longest_ns.max(now_ns - since_ns);
+        }
         let holds = match self.reports {
             Reports::Count { at_least } => self.members >= at_least,
             Reports::Presence => self.members > 0,
@@ -187,11 +237,12 @@ impl Rule {
 
     fn see(&mut self, place: usize, track: &Track, frame: &Frame, report: &mut impl FnMut(&Event)) {
         let now_ns = track.seen_ns;
-        let counts = track.best_score >= self.min_score
-            && now_ns.saturating_sub(track.born_ns) >= self.min_age_ns;
+        let strong = track.best_score >= self.min_score;
+        let counts = strong && now_ns.saturating_sub(track.born_ns) >= self.min_age_ns;
+        let seen = track.bounds.on_picture(self.size_px);
         let point = match self.anchor {
-            Anchor::Bottom => track.bounds.bottom(),
-            Anchor::Centre => track.bounds.centre(),
+            Anchor::Bottom => seen.bottom(),
+            Anchor::Centre => seen.centre(),
         };
         let Some(known) = self.known.get_mut(place) else {
             return;
@@ -201,7 +252,9 @@ impl Rule {
                 id: track.id,
                 ..Known::default()
             };
+            self.counts.tracks += 1;
         }
+        let (sum, best_score) = (&mut self.counts, track.best_score);
         let event = Event {
             track: track.id,
             class: track.class,
@@ -216,6 +269,14 @@ impl Rule {
             } => {
                 let crossed = known.step(point, (*from, *to), now_ns, self.debounce_ns);
                 let wanted = |way: &Direction| *direction == Direction::Both || direction == way;
+                Came::note(&mut known.came.in_place, known.over_line, &mut sum.in_place);
+                if known.over_line {
+                    sum.best_score = sum.best_score.max(best_score);
+                }
+                let settled = crossed.is_some();
+                Came::note(&mut known.came.settled, settled, &mut sum.settled);
+                Came::note(&mut known.came.strong, settled && strong, &mut sum.strong);
+                Came::note(&mut known.came.old, settled && counts, &mut sum.old);
                 if let Some(way) = crossed.filter(wanted).filter(|_| counts) {
                     let event = Event {
                         direction: Some(way),
@@ -228,11 +289,21 @@ impl Rule {
             Place::Whole => true,
             Place::Zone(corners) => contains(corners, point),
         };
+        if is_in {
+            sum.best_score = sum.best_score.max(best_score);
+        }
+        Came::note(&mut known.came.in_place, is_in, &mut sum.in_place);
+        Came::note(&mut known.came.strong, is_in && strong, &mut sum.strong);
+        Came::note(&mut known.came.old, is_in && counts, &mut sum.old);
         if !counts {
             return;
         }
         let turned = known.turn(is_in, now_ns, self.debounce_ns);
         let (inside, stay_ns) = (known.inside, now_ns - known.inside_ns);
+        Came::note(&mut known.came.settled, inside, &mut sum.settled);
+        if inside && matches!(self.reports, Reports::Dwell { .. }) {
+            sum.longest_ns = sum.longest_ns.max(stay_ns);
+        }
         match (turned, inside) {
             (true, true) => self.members += 1,
             (true, false) => self.members -= 1,

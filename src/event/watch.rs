@@ -70,7 +70,11 @@ impl Watch {
         for (index, rule) in board.rules.iter().enumerate() {
             let found = refer(board, rule, sizes_px).zip(u16::try_from(index).ok());
             let ((camera, model, place), number) = found.ok_or(index)?;
-            rules.push(Rule::new(rule, place));
+            // `refer` has found the camera's size.
+            let (width, height) = sizes_px.get(usize::from(camera)).copied().ok_or(index)?;
+            #[allow(clippy::cast_precision_loss)] // at most 65535
+            let size_px = [width as f32, height as f32];
+            rules.push(Rule::new(rule, place, size_px));
             let of = followed
                 .iter_mut()
                 .find(|(of, _)| (of.camera, of.model) == (camera, model));

@@ -406,3 +406,147 @@ proptest! {
         prop_assert_eq!(on, [false, false, false, false, false, false, true], "only absence holds");
     }
 }
+
+#[test]
+fn a_box_that_reaches_beyond_the_picture_is_in_the_zone_that_covers_it() {
+    let all = "[[zone]]\nname = \"all\"\ncorners-px = [[0, 0], [640, 0], [640, 480], [0, 480]]\n";
+    let rules = |anchor: &str| {
+        format!(
+            "{all}[[rule]]\nname = \"there\"\nkind = \"presence\"\nzone = \"all\"\nanchor = \"{anchor}\"\n"
+        )
+    };
+    let bounds = |x_px, y_px, width_px, height_px| Detection {
+        x_px,
+        y_px,
+        width_px,
+        height_px,
+        ..at(0.0, 0.0)
+    };
+    for anchor in ["bottom", "centre"] {
+        for seen in [
+            bounds(-1.0, -15.0, 643.0, 511.0),
+            bounds(-300.0, 10.0, 320.0, 600.0),
+            bounds(600.0, 400.0, 100.0, 200.0),
+            bounds(0.0, 0.0, 640.0, 480.0),
+        ] {
+            let mut scene = Scene::new(&rules(anchor));
+            scene.show(&[seen]);
+            assert_eq!(scene.list(), ["0 there begin 0"], "{anchor}: {seen:?}");
+        }
+    }
+}
+
+/// What is said of each rule after a scene.
+fn reasons(scene: &Scene) -> Vec<String> {
+    let labels = scene.board.models[0].labels.clone();
+    let counts = scene.watch.rules().zip(&scene.board.rules);
+    let why = counts.map(|(counts, rule)| super::why_none(rule, &counts, &labels));
+    why.map(Option::unwrap_or_default).collect()
+}
+
+#[test]
+fn a_rule_that_reports_nothing_says_how_far_its_tracks_came() {
+    let rule = |more: &str| format!("[[rule]]\nname = \"r\"\n{more}\n");
+    let reason = |more: &str, play: fn(&mut Scene)| {
+        let mut scene = Scene::new(&rule(more));
+        play(&mut scene);
+        assert_eq!(scene.list(), [""; 0], "{more}");
+        reasons(&scene).remove(0)
+    };
+    let zone = "kind = \"enter\"\nzone = \"middle\"";
+    let line = "kind = \"cross\"\nline = \"down\"";
+    let inside = |scene: &mut Scene| scene.walk(vec![(300.0, 300.0); 4]);
+    let over = |scene: &mut Scene| scene.walk(across(265.0, 345.0, 200.0));
+    for (more, play, expected) in [
+        (
+            zone,
+            (|_| {}) as fn(&mut Scene),
+            "no result of camera front by model m came",
+        ),
+        (zone, |scene| scene.wait(3), "no track was seen"),
+        (
+            "kind = \"enter\"\nzone = \"middle\"\nclasses = [\"dog\"]",
+            inside,
+            "no dog was seen",
+        ),
+        (
+            "kind = \"presence\"\nclasses = [\"dog\", \"person\"]",
+            |scene| scene.wait(1),
+            "no person or dog was seen",
+        ),
+        (
+            zone,
+            |scene| scene.show(&[at(100.0, 200.0), at(500.0, 200.0)]),
+            "2 tracks, none in zone middle",
+        ),
+        (
+            "kind = \"enter\"\nzone = \"middle\"\nmin-score = 0.95",
+            inside,
+            "1 there, none with min-score 0.95 (the best 0.90)",
+        ),
+        (
+            "kind = \"enter\"\nzone = \"middle\"\nmin-age-ms = 500",
+            inside,
+            "1 there, none older than min-age-ms 500",
+        ),
+        (
+            "kind = \"enter\"\nzone = \"middle\"\ndebounce-ms = 500",
+            inside,
+            "1 there, none for debounce-ms 500",
+        ),
+        (
+            "kind = \"dwell\"\nzone = \"middle\"\ndwell-ms = 5000",
+            inside,
+            "the longest stay was 300 ms of dwell-ms 5000",
+        ),
+        (
+            "kind = \"leave\"\nzone = \"middle\"",
+            inside,
+            "1 there, none has left",
+        ),
+        (
+            "kind = \"count\"\nzone = \"middle\"\nat-least = 2",
+            inside,
+            "at most 1 at once, at-least 2",
+        ),
+        (
+            "kind = \"absence\"\nzone = \"middle\"\nabsent-ms = 1000",
+            |scene| scene.wait(5),
+            "the longest absence was 400 ms of absent-ms 1000",
+        ),
+        (
+            line,
+            |scene| scene.walk(across(105.0, 205.0, 200.0)),
+            "1 track, none crossed line down",
+        ),
+        (
+            "kind = \"cross\"\nline = \"down\"\ndirection = \"to-right\"",
+            over,
+            "1 crossed, none to-right",
+        ),
+        (
+            "kind = \"cross\"\nline = \"down\"\ndebounce-ms = 900",
+            over,
+            "1 there, none for debounce-ms 900",
+        ),
+        (
+            "kind = \"cross\"\nline = \"down\"\nmin-score = 0.95",
+            over,
+            "1 there, none with min-score 0.95 (the best 0.90)",
+        ),
+    ] {
+        assert_eq!(reason(more, play), expected, "{more}");
+    }
+    // Who reported something has no reason to give.
+    let mut scene = Scene::new(EVERY_KIND);
+    scene.walk(across(115.0, 455.0, 200.0));
+    let counts: Vec<_> = scene.watch.rules().collect();
+    assert!(
+        counts
+            .iter()
+            .all(|counts| counts.tracks == 1 && counts.in_place == 1)
+    );
+    let open = reasons(&scene);
+    let silent: Vec<&String> = open.iter().filter(|reason| !reason.is_empty()).collect();
+    assert_eq!(silent.len(), 2, "{open:?}");
+}

@@ -2,13 +2,15 @@
 
 use super::camera::{self, Camera};
 use super::capture::{self, Capture};
+use super::health::{self, Health};
 use super::housekeeping::{self, Housekeeping};
 use super::line::{self, Tripwire};
 use super::memory::{self, Memory};
 use super::model::{self, MAX_MODELS, Model};
 use super::output::{self, Output};
+use super::promises::{self, Promises};
 use super::reader::values::{choice, truth, words};
-use super::reader::{self, Fault, KeyDoc, LoadError, Table};
+use super::reader::{self, Fault, KeyDoc, LoadError, Places, Table};
 use super::rule::{self, Known, Rule};
 use super::tracker::{self, Tracker};
 use super::worker::{self, Worker};
@@ -41,6 +43,10 @@ pub struct Board {
     pub workers: Vec<Worker>,
     /// The thread that is not real-time.
     pub housekeeping: Housekeeping,
+    /// What becomes of a thread that stands still.
+    pub health: Health,
+    /// Which promises a run is held to.
+    pub promises: Promises,
     /// How detections become tracks.
     pub tracker: Tracker,
     /// Parts of pictures, 0..=64.
@@ -51,6 +57,8 @@ pub struct Board {
     pub rules: Vec<Rule>,
     /// What gets the events, 0..=8.
     pub outputs: Vec<Output>,
+    /// Where all of it stands in its file, for what a machine lacks.
+    pub places: Places,
 }
 
 words! {
@@ -116,6 +124,8 @@ fn board(t: &mut Table<'_>) -> Board {
     let models = t.tables("[[model]]", 1..=MAX_MODELS, model::read);
     let workers = t.tables("[[worker]]", 1..=MAX_WORKERS, worker::read);
     let housekeeping = t.table("[housekeeping]", housekeeping::read);
+    let health = t.table("[health]", health::read);
+    let promises = t.table("[promises]", promises::read);
     let tracker = t.table("[tracker]", tracker::read);
     let zones = t.tables("[[zone]]", 0..=MAX_RULES, |t| zone::read(t, &cameras));
     let lines = t.tables("[[line]]", 0..=MAX_RULES, |t| line::read(t, &cameras));
@@ -146,6 +156,12 @@ fn board(t: &mut Table<'_>) -> Board {
     worker::check_all(&workers, &models, &cameras);
     rule::check_rates(&rules, &cameras, &tracker);
     output::check_all(&outputs);
+    let mut places = Places::of_file(t.file());
+    [&memory.at, &capture.at, &housekeeping.at, &tracker.at]
+        .into_iter()
+        .chain(cameras.iter().map(|camera| &camera.at))
+        .chain(workers.iter().map(|worker| &worker.at))
+        .for_each(|at| places.add(at));
     Board {
         name,
         strict,
@@ -156,10 +172,13 @@ fn board(t: &mut Table<'_>) -> Board {
         models: models.into_values(),
         workers: workers.into_values(),
         housekeeping: housekeeping.value,
+        health: health.value,
+        promises: promises.value,
         tracker: tracker.value,
         zones: zones.into_values(),
         lines: lines.into_values(),
         rules: rules.into_values(),
         outputs: outputs.into_values(),
+        places,
     }
 }

@@ -3,6 +3,9 @@
 use super::reader::Table;
 use super::reader::values::{choice, one_of, or_zero, whole, words};
 
+/// Sizes of pages that frame slots may live in.
+pub const HUGEPAGE_SIZES_KIB: &[u64] = &[64, 2_048, 32_768, 524_288, 1_048_576];
+
 /// `[memory]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memory {
@@ -27,9 +30,8 @@ words! {
 }
 
 pub fn read(t: &mut Table<'_>) -> Memory {
-    const SIZES_KIB: &[u64] = &[64, 2_048, 32_768, 524_288, 1_048_576];
     Memory {
-        hugepage_kib: t.or("hugepage-kib", one_of(SIZES_KIB, "KiB"), "2048"),
+        hugepage_kib: t.or("hugepage-kib", one_of(HUGEPAGE_SIZES_KIB, "KiB"), "2048"),
         on_shortage: t.or("on-shortage", choice(OnShortage::ALL), "\"fallback\""),
         budget_mib: t.or("budget-mib", whole(1..=1_048_576, "MiB"), "256"),
         malloc_arena_kib: t.or(

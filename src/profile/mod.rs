@@ -18,13 +18,16 @@ mod board;
 mod camera;
 mod capture;
 mod core;
+mod files;
 pub mod geometry;
+mod health;
 mod housekeeping;
 mod line;
 mod memory;
 mod model;
 mod output;
 mod picture;
+mod promises;
 mod reader;
 mod rule;
 mod tracker;
@@ -37,15 +40,17 @@ pub use camera::{
     camera_slots, tap,
 };
 pub use capture::Capture;
+pub use health::Health;
 pub use housekeeping::Housekeeping;
 pub use line::Tripwire;
-pub use memory::{Memory, OnShortage};
+pub use memory::{HUGEPAGE_SIZES_KIB, Memory, OnShortage};
 pub use model::{
     BoxUnit, Channels, ClassThreshold, Decoder, Delegate, Fit, InputRange, Model, OnFailure,
     Plugin, Resample, Scores, Within,
 };
 pub use output::{Delivery, GpioMode, Output};
-pub use reader::{Absent, Fault, Hint, KeyDoc, LoadError, Problem};
+pub use promises::Promises;
+pub use reader::{Absent, Fault, Hint, KeyDoc, KeyPlace, LoadError, Places, Problem};
 pub use rule::{Anchor, Direction, Rule, RuleKind, Span};
 pub use tracker::Tracker;
 pub use worker::{Wait, Worker};

@@ -178,7 +178,7 @@ fn check_level(at: &Place<'_>, output: &Output, rules: &Tables<'_, Rule>) {
             ..
         }
     );
-    if level && !states && at.sound(&["kind", "mode", "rules"]) {
+    if level && !states && rules.all_read() && at.sound(&["kind", "mode", "rules"]) {
         let expected = "\"pulse\", or a rule of kind \"count\", \"presence\" or \"absence\": others have no level";
         at.fault("mode", "\"level\"", expected);
     }

@@ -5,14 +5,16 @@ use super::geometry::{Point, meets};
 use super::reader::text::quoted;
 use super::reader::values::{ValueParser, array, float, name, single};
 use super::reader::{Hint, Located, Place, Table, Tables};
+use crate::limits::MAX_SIDE_PX;
 use toml::de::DeValue;
 
 /// A point of the largest picture that there may be.
 pub fn point() -> ValueParser<Point> {
-    const EXPECTED: &str =
-        "a point [x, y] (pixels from the picture's upper left corner), 0 to 8192";
-    let side = |value: &DeValue<'_>| float(value).filter(|number| (0.0..=8192.0).contains(number));
-    array(EXPECTED, side, |_| true).map(|point: [f64; 2]| point.map(single))
+    let expected =
+        format!("a point [x, y] (pixels from the picture's upper left corner), 0 to {MAX_SIDE_PX}");
+    let range = 0.0..=f64::from(MAX_SIDE_PX);
+    let side = move |value: &DeValue<'_>| float(value).filter(|number| range.contains(number));
+    array(&expected, side, |_| true).map(|point: [f64; 2]| point.map(single))
 }
 
 pub fn shown([x, y]: Point) -> String {

@@ -3,9 +3,9 @@
 use super::camera::Camera;
 use super::line::Tripwire;
 use super::model::{Decoder, Model};
-use super::reader::text::quoted;
+use super::reader::text::{quoted, some_quoted};
 use super::reader::values::{choice, distinct, label, name, share, whole, words};
-use super::reader::{Hint, Located, Place, Table, Tables};
+use super::reader::{Hint, Located, Place, Problem, Table, Tables};
 use super::tracker::Tracker;
 use super::worker::Worker;
 use super::zone::Zone;
@@ -290,7 +290,7 @@ fn find_model<'k, 'a>(
     let model = known.models.refer(at, "model", &rule.model)?;
     rule.model.clone_from(&model.name);
     let mut workers = known.workers.iter();
-    if !workers.all(|worker| worker.at.sound(&["model", "then"])) {
+    if !known.workers.all_read() || !workers.all(|worker| worker.at.sound(&["model", "then"])) {
         return Some(model);
     }
     let runs = |worker: &Worker| worker.models().any(|model| model == rule.model);
@@ -368,12 +368,12 @@ fn class_indices(at: &Place<'_>, classes: &[String], model: &Located<'_, Model>)
             indices.push(index);
             continue;
         }
-        let hint = Hint::similar(class, model.labels.iter().map(String::as_str));
-        let some = model.labels.iter().take(8).map(|label| quoted(label));
-        let some = some.collect::<Vec<_>>().join(", ");
-        let more = if model.labels.len() > 8 { ", …" } else { "" };
-        let expected = format!("a label of model \"{}\": {some}{more}", model.name);
-        at.fault_with("classes", quoted(class), expected, hint);
+        at.fault_by("classes", || {
+            let labels = || model.labels.iter().map(String::as_str);
+            let some = some_quoted(labels());
+            let expected = format!("a label of model \"{}\": {some}", model.name);
+            Problem::value(quoted(class), expected, Hint::similar(class, labels()))
+        });
     }
     indices.sort_unstable();
     indices

@@ -176,7 +176,7 @@ fn check_cameras(workers: &Tables<'_, Worker>, cameras: &Tables<'_, Camera>) {
     if !cameras.all_named() || cameras.is_empty() {
         return;
     }
-    let mut all_known = !workers.is_empty();
+    let mut all_known = !workers.is_empty() && workers.all_read();
     for worker in workers.iter() {
         // A faulty list is empty.
         all_known &= worker.at.sound(&["cameras"]);

@@ -36,6 +36,9 @@ pub struct FileHeader {
     pub capacity: u64,
     /// Bytes of one cell.
     pub record_bytes: u64,
+    /// Each record's `utc_ns` is the time of its capture: where its distance from `capture_ns` changes, a clock was set.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub capture_time: bool,
 }
 
 impl FileHeader {
@@ -52,6 +55,7 @@ impl FileHeader {
     pub(super) fn means_the_same(&self, other: &Self) -> bool {
         let versionless = |header: &Self| Self {
             version: String::new(),
+            capture_time: false,
             ..header.settled()
         };
         versionless(self) == versionless(other)
@@ -88,16 +92,38 @@ pub(super) fn encode_header(header: &FileHeader) -> Result<Vec<u8>, TooLong> {
     Ok(cell)
 }
 
-/// Reads the header from the first bytes of a file.
-pub(super) fn decode_header(bytes: &[u8]) -> Result<FileHeader, &'static str> {
+/// Why there is no header in a header cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HeaderFault {
+    /// The first bytes are those of nothing known.
+    Foreign,
+    /// A recording that this program does not read: what is odd.
+    Other(&'static str),
+    /// A recording that is not whole: what is odd.
+    Damaged(&'static str),
+}
+
+impl HeaderFault {
+    /// What was found, in words.
+    pub(super) const fn found(self) -> &'static str {
+        match self {
+            Self::Foreign => "other first bytes",
+            Self::Other(found) | Self::Damaged(found) => found,
+        }
+    }
+}
+
+/// Reads the header from the bytes of its cell.
+pub(super) fn decode_header(bytes: &[u8]) -> Result<FileHeader, HeaderFault> {
+    use HeaderFault::{Damaged, Foreign, Other};
     let fixed = bytes
         .get(..HEADER_START)
-        .ok_or("a file shorter than a header")?;
+        .ok_or(Damaged("a file shorter than a header"))?;
     if fixed[..KIND.len()] != KIND {
-        return Err("other first bytes");
+        return Err(Foreign);
     }
     if fixed[KIND.len()] != VERSION {
-        return Err("the layout of another version");
+        return Err(Other("the layout of another version"));
     }
     let word =
         |at: usize| u32::from_le_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
@@ -105,17 +131,17 @@ pub(super) fn decode_header(bytes: &[u8]) -> Result<FileHeader, &'static str> {
     let json = bytes
         .get(HEADER_START..HEADER_BYTES)
         .and_then(|rest| rest.get(..length))
-        .ok_or("a header longer than its cell")?;
+        .ok_or(Damaged("a header longer than its cell"))?;
     if crc32c::crc32c(json) != word(12) {
-        return Err("a header whose CRC does not match");
+        return Err(Damaged("a header whose CRC does not match"));
     }
     let header: FileHeader =
-        serde_json::from_slice(json).map_err(|_| "a header of another version")?;
+        serde_json::from_slice(json).map_err(|_| Other("a header of another version"))?;
     if header.record_bytes != RECORD_BYTES as u64 {
-        return Err("records of another size");
+        return Err(Other("records of another size"));
     }
     if header.capacity == 0 {
-        return Err("a header of no records");
+        return Err(Other("a header of no records"));
     }
     Ok(header)
 }
@@ -151,11 +177,12 @@ pub(super) enum CellFault {
     Damaged,
 }
 
-/// The record in cell `index` of `capacity`. The bytes are aligned as a [`Cell`]'s.
+/// The record in cell `index` of `capacity`; without one, any record may be in it. The bytes are aligned as a
+/// [`Cell`]'s.
 pub(super) fn decode_record(
     cell: &[u8],
     index: u64,
-    capacity: u64,
+    capacity: Option<u64>,
 ) -> Result<&ArchivedResultRecord, CellFault> {
     let (crc, body) = cell.split_at_checked(CRC_BYTES).ok_or(CellFault::Damaged)?;
     let stored = u32::from_le_bytes([crc[0], crc[1], crc[2], crc[3]]);
@@ -172,9 +199,10 @@ pub(super) fn decode_record(
         .ok_or(CellFault::Damaged)?;
     let record = rkyv::api::low::access::<ArchivedResultRecord, Failure>(archived)
         .map_err(|_| CellFault::Damaged)?;
-    if record.number.to_native().checked_rem(capacity) == Some(index) {
-        Ok(record)
-    } else {
-        Err(CellFault::Damaged)
+    match capacity {
+        Some(capacity) if record.number.to_native().checked_rem(capacity) != Some(index) => {
+            Err(CellFault::Damaged)
+        }
+        _ => Ok(record),
     }
 }

@@ -31,6 +31,7 @@ pub struct FrameResult {
 
 /// A detection on disk: 14 bytes. Coordinates saturate at the type's ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, rkyv::Archive, rkyv::Serialize)]
+#[rkyv(derive(Clone, Copy, Debug))]
 pub struct RecordedDetection {
     /// Class index into the model's labels in the file's header.
     pub class: u16,
@@ -59,12 +60,14 @@ pub struct Run {
 
 /// What one model made of one frame, on disk.
 #[derive(Clone, Debug, Default, PartialEq, rkyv::Archive, rkyv::Serialize)]
+#[rkyv(derive(Clone, Copy, Debug))]
 pub struct ResultRecord {
     /// Record number since the file was made; newer records are larger.
     pub number: u64,
     /// Frame number since the program started.
     pub sequence: u64,
-    /// CLOCK_REALTIME of the result, in nanoseconds since 1970.
+    /// CLOCK_REALTIME of the capture, in nanoseconds since 1970; of the result in files of earlier versions
+    /// ([`super::FileHeader::capture_time`]).
     pub utc_ns: u64,
     /// CLOCK_MONOTONIC of the driver's capture stamp: to be compared within one boot.
     pub capture_ns: u64,

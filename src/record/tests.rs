@@ -2,7 +2,8 @@
 
 use super::layout::HEADER_BYTES;
 use super::{
-    FileHeader, Origin, RECORD_BYTES, ReadError, Reading, Recording, RecordingError, Summary,
+    Drift, FileHeader, HeaderState, Origin, RECORD_BYTES, ReadError, Reading, Recording,
+    RecordingError, Summary,
 };
 use crate::latency::Stamps;
 use crate::postprocess::Detection;
@@ -21,6 +22,7 @@ fn header(capacity: u64) -> FileHeader {
         labels: vec![vec!["face".into()]],
         capacity,
         record_bytes: RECORD_BYTES as u64,
+        capture_time: true,
     }
 }
 
@@ -106,7 +108,15 @@ fn the_next_run_goes_on_behind_the_newest_record_and_is_told_apart() {
         };
         let (mut recording, origin) = Recording::open(&path, &of_another_version, boot).unwrap();
         let records = expected[3].min(4);
-        assert_eq!(origin, Origin::Continued { records, run });
+        let repaired = false;
+        assert_eq!(
+            origin,
+            Origin::Continued {
+                records,
+                run,
+                repaired
+            }
+        );
         recording.append(&result(7), 0).unwrap();
         assert_eq!(numbers(&path), expected);
     }
@@ -229,15 +239,16 @@ fn a_recording_of_something_else_is_moved_aside_and_a_second_one_too() {
         recording.append(&result(8), 0).unwrap();
         assert_eq!(numbers(&path), [0]);
     }
-    // A header that a disk spoilt, and a file of an earlier layout, are recordings too.
-    for spoilt in [7, 20] {
-        let mut disk = std::fs::read(&path).unwrap();
-        disk[spoilt] ^= 1;
-        std::fs::write(&path, &disk).unwrap();
-        let (_, origin) = Recording::open(&path, &header(6), BOOT).unwrap();
-        assert!(matches!(origin, Origin::Anew { .. }), "{origin}");
-        assert_eq!(std::fs::read(&old).unwrap(), disk);
-    }
+    // A file of an earlier layout is a recording too: both of its headers say so.
+    let mut disk = std::fs::read(&path).unwrap();
+    let second = disk.len() - HEADER_BYTES;
+    disk[7] = b'2';
+    disk[second + 7] = b'2';
+    disk[HEADER_BYTES..second].fill(0);
+    std::fs::write(&path, &disk).unwrap();
+    let (_, origin) = Recording::open(&path, &header(6), BOOT).unwrap();
+    assert!(matches!(&origin, Origin::Anew { old: named, .. } if *named == old));
+    assert_eq!(std::fs::read(&old).unwrap(), disk);
     // What is no recording is not given up for one.
     std::fs::write(&old, "mine").unwrap();
     let refused = Recording::open(&path, &header(4), BOOT).unwrap_err();
@@ -247,6 +258,148 @@ fn a_recording_of_something_else_is_moved_aside_and_a_second_one_too() {
     );
     assert_eq!(Reading::open(&path).unwrap().header.capacity, 6);
     assert_eq!(std::fs::read(&old).unwrap(), b"mine");
+}
+
+/// A recording of 4 cells with 6 records, and its bytes.
+fn sound() -> (tempfile::TempDir, std::path::PathBuf, Vec<u8>) {
+    let (dir, path) = written(4, 6);
+    let disk = std::fs::read(&path).unwrap();
+    (dir, path, disk)
+}
+
+#[test]
+fn one_header_that_a_disk_damaged_costs_nothing_and_is_written_anew() {
+    let (_dir, path, whole) = sound();
+    let second = whole.len() - HEADER_BYTES;
+    assert_eq!(whole[..HEADER_BYTES], whole[second..]);
+    // A bit in each of its parts, a sector at either end, and all of it.
+    let damages = [
+        0..1,
+        7..8,
+        9..10,
+        13..14,
+        40..41,
+        0..512,
+        7680..8192,
+        0..8192,
+    ];
+    for (at, damage) in damages
+        .iter()
+        .flat_map(|damage| [(0, damage), (second, damage)])
+    {
+        let mut disk = whole.clone();
+        for byte in &mut disk[at + damage.start..at + damage.end] {
+            *byte ^= 0x10;
+        }
+        std::fs::write(&path, &disk).unwrap();
+        let reading = Reading::open(&path).unwrap();
+        let is_rest_of_cell = damage.start == 7680;
+        // Behind its JSON, a header cell holds nothing.
+        let expected = if is_rest_of_cell {
+            HeaderState::Whole
+        } else {
+            HeaderState::OneDamaged
+        };
+        assert_eq!(reading.state, expected, "{at} {damage:?}");
+        assert_eq!(reading.header.cameras, ["front"]);
+        assert_eq!(numbers(&path), [2, 3, 4, 5]);
+        let (_, origin) = Recording::open(&path, &header(4), BOOT).unwrap();
+        let Origin::Continued {
+            records, repaired, ..
+        } = origin
+        else {
+            panic!("{origin}");
+        };
+        assert_eq!((records, repaired), (4, !is_rest_of_cell));
+        if repaired {
+            assert!(std::fs::read(&path).unwrap() == whole, "{at} {damage:?}");
+        }
+    }
+}
+
+#[test]
+fn without_a_header_the_records_are_read_and_the_file_is_moved_where_it_replaces_nothing() {
+    let (dir, path, whole) = sound();
+    let second = whole.len() - HEADER_BYTES;
+    std::fs::write(dir.path().join("r.pins.old"), "mine").unwrap();
+    for (spoilt, aside) in [
+        (40, "r.pins.damaged"),
+        (0, "r.pins.damaged.1"),
+        (7, "r.pins.damaged.2"),
+    ] {
+        let mut disk = whole.clone();
+        disk[spoilt] ^= 1;
+        disk[second + spoilt] ^= 1;
+        std::fs::write(&path, &disk).unwrap();
+        let reading = Reading::open(&path).unwrap();
+        let (state, summary) = (reading.state, reading.summary());
+        assert_eq!(state, HeaderState::Damaged);
+        assert_eq!((summary.valid, summary.damaged), (4, 0));
+        assert_eq!(numbers(&path), [2, 3, 4, 5]);
+        let (mut recording, origin) = Recording::open(&path, &header(4), BOOT).unwrap();
+        let aside = dir.path().join(aside);
+        assert!(matches!(&origin, Origin::Anew { old, .. } if *old == aside));
+        assert!(std::fs::read(&aside).unwrap() == disk);
+        recording.append(&result(0), 0).unwrap();
+        assert_eq!(numbers(&path), [0]);
+    }
+}
+
+#[test]
+fn a_recording_with_one_header_is_read_and_gets_its_second_one() {
+    let (_dir, path, whole) = sound();
+    std::fs::write(&path, &whole[..whole.len() - HEADER_BYTES]).unwrap();
+    assert_eq!(Reading::open(&path).unwrap().state, HeaderState::Single);
+    assert_eq!(numbers(&path), [2, 3, 4, 5]);
+    let (_, origin) = Recording::open(&path, &header(4), BOOT).unwrap();
+    assert!(!origin.to_string().contains("damaged"), "{origin}");
+    assert!(std::fs::read(&path).unwrap() == whole);
+}
+
+#[test]
+fn a_recording_that_vanishes_is_replaced_or_cut_short_is_noticed_and_goes_on() {
+    let (dir, path) = written(4, 2);
+    let (mut recording, _) = Recording::open(&path, &header(4), BOOT).unwrap();
+    assert_eq!(recording.drift().unwrap(), None);
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len((HEADER_BYTES + RECORD_BYTES) as u64).unwrap();
+    assert_eq!(recording.drift().unwrap(), Some(Drift::Truncated));
+    recording.mend().unwrap();
+    assert_eq!(recording.drift().unwrap(), None);
+    recording.append(&result(0), 0).unwrap();
+    assert_eq!(numbers(&path), [0, 2]);
+    assert_eq!(Reading::open(&path).unwrap().state, HeaderState::Whole);
+
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(recording.drift().unwrap(), Some(Drift::Vanished));
+    recording.renew().unwrap();
+    recording.append(&result(0), 0).unwrap();
+    assert_eq!(numbers(&path), [0]);
+
+    std::fs::rename(&path, dir.path().join("aside")).unwrap();
+    std::fs::write(&path, "mine").unwrap();
+    assert_eq!(recording.drift().unwrap(), Some(Drift::Replaced));
+    assert!(recording.renew().is_err());
+    recording.append(&result(0), 0).unwrap();
+    assert_eq!(numbers(&dir.path().join("aside")), [0, 1]);
+    assert_eq!(std::fs::read(&path).unwrap(), b"mine");
+}
+
+#[test]
+fn a_capacity_of_which_nothing_is_on_the_disk_costs_neither_memory_nor_reading() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("r.pins");
+    let most = u64::from(crate::limits::MAX_RECORDS);
+    let cell = super::layout::encode_header(&header(most)).unwrap();
+    std::fs::write(&path, cell).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(HEADER_BYTES as u64 + most * RECORD_BYTES as u64)
+        .unwrap();
+    let expected = Summary {
+        empty: most,
+        ..Summary::default()
+    };
+    assert_eq!(Reading::open(&path).unwrap().summary(), expected);
 }
 
 #[test]
@@ -340,7 +493,7 @@ fn the_newest_overwrites_the_oldest_and_the_file_keeps_its_size() {
         .collect();
     assert_eq!(sequences, [7, 8, 9, 10]);
     let bytes = std::fs::metadata(&path).unwrap().len();
-    assert_eq!(bytes, (HEADER_BYTES + 4 * RECORD_BYTES) as u64);
+    assert_eq!(bytes, (2 * HEADER_BYTES + 4 * RECORD_BYTES) as u64);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use crate::sys::io::procfs;
 use crate::units::{NS_PER_MS, NS_PER_S};
 use nix::libc;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::Path;
 
 /// Nanoseconds of CLOCK_MONOTONIC; through the vDSO, without entering the kernel where the machine
@@ -43,6 +43,37 @@ impl fmt::Display for Utc {
             of_day % 60,
             self.0 % NS_PER_S / NS_PER_MS,
         )
+    }
+}
+
+/// A [`Utc`] as text.
+pub type UtcText = heapless::String<24>;
+
+impl Utc {
+    /// As text, without a heap.
+    #[must_use]
+    pub fn text(self) -> UtcText {
+        let mut text = UtcText::new();
+        // It fits up to the year 9999, which is never reached.
+        let _ = write!(text, "{self}");
+        text
+    }
+}
+
+/// The relation of the clocks changes by more than this where one was set: a clock that is steered needs minutes for
+/// it, at 500 us in a second at most (adjtimex(2)).
+pub const CLOCK_SET_NS: u64 = 50 * NS_PER_MS;
+
+/// By how much a clock was set, in nanoseconds: in seconds for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockStep(pub i64);
+
+impl fmt::Display for ClockStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { '-' } else { '+' };
+        let step_ns = self.0.unsigned_abs();
+        let (seconds, ms) = (step_ns / NS_PER_S, step_ns % NS_PER_S / NS_PER_MS);
+        write!(f, "{sign}{seconds}.{ms:03} s")
     }
 }
 
@@ -156,6 +187,9 @@ mod tests {
         // 2100 has no 29 February.
         assert_eq!(at(4_107_542_400), "2100-03-01T00:00:00.000Z");
         assert_eq!(of(u64::MAX), "2554-07-21T23:34:33.709Z");
+        assert_eq!(Utc(u64::MAX).text(), "2554-07-21T23:34:33.709Z");
+        assert_eq!(ClockStep(-3_600_050_999_999).to_string(), "-3600.050 s");
+        assert_eq!(ClockStep(50_000_000).to_string(), "+0.050 s");
     }
 
     #[test]

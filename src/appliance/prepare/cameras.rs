@@ -12,6 +12,7 @@ use crate::capture::synthetic::image_folder::{ImageFolderConfig, UnarmedImageFol
 use crate::capture::synthetic::pattern::{Level, PatternConfig, UnarmedPattern};
 use crate::profile::{AbsentCamera, Board, Camera, Container, Feed, Source};
 use crate::sys::io::stream::{StreamConfig, UnarmedStream};
+use crate::units::NS_PER_S;
 use std::sync::mpsc::Sender;
 
 /// Opens every camera of the board; with a plan of faults, each one behind its own. Those that are not
@@ -26,7 +27,7 @@ pub(crate) fn open_all(
 ) -> Result<Vec<Box<dyn UnarmedSource>>, Failure> {
     let mut sources = Vec::new();
     for (index, camera) in board.cameras.iter().enumerate() {
-        let source = open(camera, options.camera.is_some(), Some(wanted))?;
+        let source = open(camera, Some(options), Some(wanted))?;
         sources.push(match options.faults {
             None => source,
             Some(plan) => Box::new(UnarmedFaults::new(source, plan.of_camera(index))),
@@ -35,10 +36,11 @@ pub(crate) fn open_all(
     Ok(sources)
 }
 
-/// A stream in a camera's place is taken as it comes (`as_it_comes`): with the size and rate that it says.
+/// A stream in a camera's place is taken as it comes: with the size and rate that it says. Its writer gets no more time
+/// than the run.
 fn open(
     camera: &Camera,
-    as_it_comes: bool,
+    options: Option<&Options>,
     wanted: Option<&Sender<Wanted>>,
 ) -> Result<Box<dyn UnarmedSource>, Failure> {
     let refuse = |error: &dyn std::fmt::Display| {
@@ -91,7 +93,10 @@ fn open(
             repeat,
         } => {
             // JPEG pictures do not say their size before they come.
-            let as_it_comes = as_it_comes && *container != Container::Mjpeg;
+            let replaces = options.is_some_and(|options| options.camera.is_some());
+            let as_it_comes = replaces && *container != Container::Mjpeg;
+            let seconds = options.and_then(|options| options.seconds);
+            let patience_ns = seconds.map(|seconds| seconds * NS_PER_S);
             let config = StreamConfig {
                 feed: feed.clone(),
                 container: *container,
@@ -99,6 +104,7 @@ fn open(
                 pixel: camera.format,
                 size_px: (!as_it_comes).then_some((camera.width_px, camera.height_px)),
                 interval_ns: (!as_it_comes).then_some(interval_ns),
+                wait_ns: patience_ns,
             };
             boxed(UnarmedStream::open(&config)).map_err(|error| refuse(&error))
         }
@@ -166,7 +172,7 @@ pub fn open_cameras(board: &Board) -> Result<Vec<String>, Failure> {
         {
             return Ok("not there, and waited for when the board runs".to_owned());
         }
-        let source = open(camera, false, None)?;
+        let source = open(camera, None, None)?;
         let format = describe(&source.format());
         Ok(format!("{format} by {}", source.io()))
     };

@@ -73,25 +73,26 @@ impl Fitted {
         self
     }
 
-    /// What forbids a start, in words; `None` when nothing does.
+    /// What forbids a start, all of it, a line each; `None` when nothing does.
     #[must_use]
     pub fn refusal(&self) -> Option<Failure> {
-        if let Some(refusal) = self.over_budget() {
-            return Some(refusal);
-        }
-        let refusals: Vec<String> = self
+        let refusals = self
             .findings
             .iter()
             .filter(|finding| finding.severity == Severity::Refusal)
-            .map(|finding| finding.shortfall.to_string())
-            .collect();
-        (!refusals.is_empty()).then(|| Failure::new(Exit::Machine, refusals.join("\npinsight: ")))
+            .map(ToString::to_string);
+        let over = self.over_budget().map(|failure| failure.message);
+        let all: Vec<String> = over.into_iter().chain(refusals).collect();
+        (!all.is_empty()).then(|| Failure::new(Exit::Machine, all.join("\n")))
     }
 
     /// The budget's refusal, where the board needs more memory than the profile allows.
     pub(crate) fn over_budget(&self) -> Option<Failure> {
         let error = self.budget.within_limit().err()?;
-        Some(Failure::new(Exit::Machine, error))
+        let place = self.board.places.of("memory", "", "budget-mib");
+        // The message begins with the key.
+        let message = format!("{}:{}: {error}", place.file, place.line);
+        Some(Failure::new(Exit::Machine, message))
     }
 
     /// A finding says why frames do not lie where the profile wants them.
@@ -114,7 +115,7 @@ impl Fitted {
             .findings
             .iter()
             .filter(|finding| finding.severity == Severity::Warning)
-            .map(|finding| finding.shortfall.to_string());
+            .map(ToString::to_string);
         let granted_less = self.granted_less.iter().cloned();
         moved.chain(warned).chain(granted_less).collect()
     }

@@ -1,9 +1,12 @@
 //! Files of JSON lines: of each result that shows something, and of each event. A line is formatted into a
 //! fixed buffer.
 
+use super::look::{Change, Look};
 use crate::latency::{Stage, Stamps};
 use crate::limits::{MAX_DETECTIONS, MAX_OUTPUTS};
 use crate::record::FrameResult;
+use crate::sys::clock::{Utc, UtcText};
+use crate::sys::io::output_file::{Identity, OpenError, Target};
 use crate::sys::io::poll::{PIPE_BUF, is_writable};
 use crate::sys::service::terminal;
 use crate::units::{NS_PER_MS, NS_PER_US};
@@ -12,8 +15,8 @@ use serde::Serialize;
 use std::fs::{File, OpenOptions};
 use std::io::{Error, ErrorKind, IsTerminal as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
 
 /// Longest line: `MAX_DETECTIONS` detections at their widest fit.
 pub(crate) const LINE_BYTES: usize = 16 * 1024;
@@ -22,18 +25,45 @@ pub(crate) const LINE_BYTES: usize = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct LineFile {
     file: File,
+    /// Of a regular file: its name, which may come to lead elsewhere.
+    name: Option<Name>,
     /// A line break, then the line.
     line: Box<[u8; LINE_BYTES]>,
     /// The last line was cut: the next one wants a line break before it.
     torn: bool,
 }
 
+/// The name of a file that is written.
+#[derive(Debug)]
+struct Name {
+    path: PathBuf,
+    /// The file that it led to when it was opened.
+    file: Identity,
+    /// It was made then.
+    is_new: bool,
+}
+
+/// Opens a file for lines.
+fn append_to(path: &Path) -> Result<(File, Option<Name>), OpenError> {
+    let target = Target::of(path)?;
+    let (file, found) = target.open(OpenOptions::new().append(true))?;
+    let name = found.is_file().then(|| Name {
+        file: Identity::of(&found),
+        is_new: target.kind.is_none(),
+        path: target.path,
+    });
+    Ok((file, name))
+}
+
 /// One line of the file of results: what one model found in one frame.
 #[derive(Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(crate) struct ResultLine<'a> {
-    /// When housekeeping had the result: CLOCK_REALTIME, milliseconds since 1970.
+    /// Time of the capture: CLOCK_REALTIME, milliseconds since 1970.
     utc_ms: u64,
+    /// The same in UTC, as RFC 3339 has it, with milliseconds.
+    #[schemars(with = "String")]
+    time: UtcText,
     /// The camera, as the profile names it.
     camera: &'a str,
     /// The model, as the profile names it.
@@ -106,31 +136,58 @@ impl LineFile {
     /// disk left half a line at the end of a file, the first one starts on a line of its own.
     ///
     /// # Errors
-    /// The file cannot be opened for appending. ENXIO: a FIFO that nobody reads.
-    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        let file = if path == Path::new("-") {
+    /// The file cannot be opened for appending, or is none for lines. ENXIO: a FIFO that nobody reads.
+    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
+        let (file, name) = if path == Path::new("-") {
             if std::io::stdout().is_terminal() {
                 // Lines and a live view would write over each other.
                 terminal::close();
             }
             // A plain descriptor: the standard library's own buffer would be one more allocation.
-            File::from(std::io::stdout().as_fd().try_clone_to_owned()?)
+            let stdout = std::io::stdout().as_fd().try_clone_to_owned()?;
+            (File::from(stdout), None)
         } else {
-            OpenOptions::new()
-                .create(true)
-                .append(true)
-                // To open a FIFO would else wait for its reader.
-                .custom_flags(nix::libc::O_NONBLOCK)
-                .open(path)?
+            append_to(path)?
         };
         Ok(Self {
             torn: ends_in_half_a_line(&file),
             file,
+            name,
             line: Box::new([b'\n'; LINE_BYTES]),
         })
     }
 
-    /// Writes one line. Allocates nothing, and waits for no reader.
+    /// Takes a file away that was made here and holds nothing.
+    pub(crate) fn unmake(&self) {
+        if let Some(name) = self.name.as_ref().filter(|name| name.is_new) {
+            let _ = std::fs::remove_file(&name.path);
+        }
+    }
+
+    /// Looks whether its name still leads to it. Where it does not, what the name leads to now is written, as a
+    /// program that turns logs over wants it; a file that vanished is made anew.
+    pub(crate) fn look(&mut self) -> Look {
+        let Some(name) = &self.name else {
+            return Look::Same;
+        };
+        let change = match std::fs::symlink_metadata(&name.path) {
+            Ok(found) if Identity::of(&found) == name.file => return Look::Same,
+            Ok(_) => Change::Replaced,
+            Err(error) if error.kind() == ErrorKind::NotFound => Change::Vanished,
+            Err(error) => return Look::Astray(Change::Vanished, Box::new(error)),
+        };
+        match append_to(&name.path) {
+            Ok((file, name @ Some(_))) => {
+                self.torn = ends_in_half_a_line(&file);
+                (self.file, self.name) = (file, name);
+                Look::Renewed(change)
+            }
+            Ok((_, None)) => Look::Astray(change, "what is there is no regular file".into()),
+            Err(error) => Look::Astray(change, Box::new(error)),
+        }
+    }
+
+    /// Writes one line, of a frame that was captured at `utc_ns`. Allocates nothing, and waits for no reader.
     ///
     /// # Errors
     /// The write's errno, EAGAIN where a reader is too slow; the line is lost, and the next one starts on a
@@ -145,6 +202,7 @@ impl LineFile {
         let us = |stage: Stage| stage.of(stamps) / NS_PER_US;
         let line = ResultLine {
             utc_ms: utc_ns / NS_PER_MS,
+            time: Utc(utc_ns).text(),
             camera: shown.camera,
             model: shown.model,
             sequence: result.sequence,
@@ -238,7 +296,7 @@ fn whole(value: f32) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{LineFile, Shown};
+    use super::{Change, LineFile, Look, Shown};
     use crate::limits::{MAX_DETECTIONS, MAX_OUTPUTS};
     use crate::postprocess::{Detection, Summary};
     use crate::record::FrameResult;
@@ -306,7 +364,7 @@ mod tests {
         let path = dir.path().join("fifo");
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
         let absent = LineFile::open(&path).unwrap_err();
-        assert_eq!(absent.raw_os_error(), Some(nix::libc::ENXIO));
+        assert!(absent.advice().contains("start its reader"), "{absent}");
         let mut reader = std::fs::OpenOptions::new()
             .read(true)
             .write(true)
@@ -342,6 +400,39 @@ mod tests {
             log.write(&FrameResult::default(), front(&[]), 0).unwrap();
         }
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
+    }
+
+    #[test]
+    fn a_file_that_vanished_is_made_anew_and_one_that_was_replaced_is_written_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, aside) = (dir.path().join("lines"), dir.path().join("lines.1"));
+        let mut log = LineFile::open(&path).unwrap();
+        let write = |log: &mut LineFile| {
+            log.write(&FrameResult::default(), front(&[]), 0).unwrap();
+        };
+        let lines = |path| std::fs::read_to_string(path).unwrap().lines().count();
+        write(&mut log);
+        assert!(matches!(log.look(), Look::Same));
+        std::fs::rename(&path, &aside).unwrap();
+        write(&mut log);
+        assert!(matches!(log.look(), Look::Renewed(Change::Vanished)));
+        write(&mut log);
+        assert!(matches!(log.look(), Look::Same));
+        assert_eq!((lines(&aside), lines(&path)), (2, 1));
+        // Another file, which ends in half a line.
+        std::fs::write(&aside, "{").unwrap();
+        std::fs::rename(&aside, &path).unwrap();
+        assert!(matches!(log.look(), Look::Renewed(Change::Replaced)));
+        write(&mut log);
+        assert_eq!(lines(&path), 2);
+        // Nothing is written into what is no file, nor through a link that leads nowhere.
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(matches!(log.look(), Look::Astray(Change::Replaced, _)));
+        std::fs::remove_dir(&path).unwrap();
+        std::os::unix::fs::symlink("nothing", &path).unwrap();
+        assert!(matches!(log.look(), Look::Astray(Change::Replaced, _)));
+        assert!(!dir.path().join("nothing").exists());
     }
 
     #[test]

@@ -8,6 +8,8 @@ pub(crate) mod format;
 pub(crate) mod jpeg;
 pub(crate) mod late_camera;
 pub(crate) mod line_file;
+pub(crate) mod look;
 pub(crate) mod memory;
 pub(crate) mod model;
+pub(crate) mod own_files;
 pub(crate) mod v4l2_camera;

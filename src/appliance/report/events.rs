@@ -1,7 +1,6 @@
 //! Events in the proof: what each rule reported, and who did not get it.
 
 use super::words::write_line;
-use crate::columns::Cell;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::fmt::{self, Formatter};
@@ -56,6 +55,12 @@ pub struct RuleAccount {
     pub suppressed: u64,
     /// Times that an event was reported and not written to the file of events, or not taken by an output.
     pub lost: u64,
+    /// Tracks of its classes, by its model on its camera.
+    pub tracks: u64,
+    /// Of them, those whose anchor was in the zone, or went over the line.
+    pub tracks_in_place: u64,
+    /// Why it reported nothing, in words; nothing where it did.
+    pub reason: Option<String>,
 }
 
 impl Events {
@@ -66,19 +71,11 @@ impl Events {
         }
         writeln!(
             f,
-            "\n  {:<34}{:<10}{:>10}{:>12}{:>10}",
-            "events by rule", "kind", "fired", "suppressed", "lost"
+            "\n  {:<22}{:<10}{:>8}{:>9}{:>7}{:>12}{:>7}",
+            "events by rule", "kind", "tracks", "in place", "fired", "suppressed", "lost"
         )?;
         for rule in &self.rules {
-            writeln!(
-                f,
-                "  {}  {:<10}{:>10}{:>12}{:>10}",
-                Cell(&rule.name, 32),
-                rule.kind,
-                rule.fired,
-                rule.suppressed,
-                rule.lost
-            )?;
+            rule.write(f)?;
         }
         let (tracks, refused, late) = (self.tracks, self.tracks_refused, self.results_late);
         write_line(
@@ -98,5 +95,80 @@ impl Events {
             )?;
         }
         Ok(())
+    }
+}
+
+/// Columns of a terminal.
+const COLUMNS: usize = 80;
+
+impl RuleAccount {
+    fn write(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        const NAME: usize = 22;
+        let mut name = self.name.as_str();
+        if name.len() >= NAME {
+            writeln!(f, "  {name}")?;
+            name = "";
+        }
+        writeln!(
+            f,
+            "  {name:<NAME$}{:<10}{:>8}{:>9}{:>7}{:>12}{:>7}",
+            self.kind, self.tracks, self.tracks_in_place, self.fired, self.suppressed, self.lost
+        )?;
+        let Some(reason) = &self.reason else {
+            return Ok(());
+        };
+        let mut line = "    none fired:".to_owned();
+        for word in reason.split(' ') {
+            if line.chars().count() + 1 + word.chars().count() > COLUMNS {
+                writeln!(f, "{line}")?;
+                line = "     ".to_owned();
+            }
+            line.push(' ');
+            line.push_str(word);
+        }
+        writeln!(f, "{line}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{COLUMNS, Events, RuleAccount};
+    use std::fmt;
+
+    struct Table(Events);
+
+    impl fmt::Display for Table {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.0.write(f)
+        }
+    }
+
+    #[test]
+    fn the_table_says_why_none_fired_within_the_terminals_width() {
+        let rule = |name: &str, reason: Option<&str>| RuleAccount {
+            name: name.into(),
+            kind: "presence",
+            fired: 99_999,
+            suppressed: 99_999,
+            lost: 99_999,
+            tracks: 99_999,
+            tracks_in_place: 99_999,
+            reason: reason.map(Into::into),
+        };
+        let long = "n".repeat(48);
+        let reason = format!("3 tracks, none in zone {long} of some length, which goes on and on");
+        let events = Events {
+            rules: vec![rule("short", None), rule(&long, Some(&reason))],
+            ..Events::default()
+        };
+        let table = Table(events).to_string();
+        for line in table.lines() {
+            assert!(line.chars().count() <= COLUMNS, "{line}");
+        }
+        assert!(
+            table.contains("\n    none fired: 3 tracks, none in zone\n"),
+            "{table}"
+        );
+        assert_eq!(table.matches("none fired").count(), 1);
     }
 }

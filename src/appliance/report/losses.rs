@@ -14,6 +14,10 @@ pub struct File {
     /// What it consists of: `records` or `lines`.
     #[serde(skip)]
     pub parts: &'static str,
+    /// Records or lines that reached the file.
+    pub written: u64,
+    /// Times that the file vanished, was replaced or was cut short while it was written.
+    pub replaced: u64,
     /// Writes and syncs that failed.
     pub failed: u64,
     /// Records or lines that were not written, because the disk stood still or was too slow.
@@ -43,6 +47,13 @@ pub(crate) fn write(
                 format_args!("note: {argument}: writes that failed: {failed}"),
             )?;
         }
+        if file.replaced > 0 {
+            writeln!(
+                f,
+                "  note: {argument}: times that the file vanished, was replaced or was cut short: {}",
+                file.replaced
+            )?;
+        }
         if file.lost > 0 {
             let lost = file.lost;
             write_line(
@@ -68,8 +79,10 @@ mod tests {
         let file = |argument, parts, failed, lost| File {
             argument,
             parts,
+            written: 1,
             failed,
             lost,
+            ..File::default()
         };
         let mut proof = Proof {
             files: vec![file("--record", "records", 0, 0)],
@@ -81,7 +94,10 @@ mod tests {
         proof.files = vec![
             file("--record", "records", 3, 0),
             file("--results", "lines", 0, 17),
-            file("--events", "lines", 0, 0),
+            File {
+                replaced: 2,
+                ..file("--events", "lines", 0, 0)
+            },
         ];
         // A note that is too long goes on, further in.
         let shown = proof.to_string().replace("\n    ", " ");
@@ -94,12 +110,10 @@ mod tests {
             "  note: lines of the log that housekeeping did not take in time: 2",
             "  note: --record: writes that failed: 3",
             "  note: --results: lines lost, because the disk stood still or was too slow for what came at once: 17",
+            "  note: --events: times that the file vanished, was replaced or was cut short: 2",
         ];
         assert_eq!(notes, expected);
         let before = |first: &str, second: &str| shown.find(first) < shown.find(second);
-        assert!(before(
-            "stood still or was too slow: 17",
-            "every frame is accounted for"
-        ));
+        assert!(before("stood still or was too slow: 17", "detections"));
     }
 }

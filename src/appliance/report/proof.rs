@@ -2,7 +2,9 @@
 
 use super::events::Events;
 use super::further::Further;
+use super::gaps::{CameraGaps, Standstills};
 use super::losses::{self, File};
+use super::promises::{self, Promise};
 use super::tail::{self, SlowResult, TailCauses};
 use super::words::{mib, write_line, write_times};
 use crate::columns::Cell;
@@ -21,6 +23,8 @@ pub struct Proof {
     pub board: String,
     /// Version of the program.
     pub version: &'static str,
+    /// The verdict: what was promised, and whether it was kept.
+    pub promises: Vec<Promise>,
     /// What it ran on.
     pub machine: Machine,
     /// Each camera's ledger.
@@ -39,6 +43,8 @@ pub struct Proof {
     pub memory: Memory,
     /// Where each thread ran.
     pub threads: Vec<Thread>,
+    /// Threads that stood still.
+    pub standstills: Vec<Standstills>,
     /// Process start to ready, milliseconds; null where the kernel does not say when the process started.
     pub ready_ms: Option<f64>,
     /// Ready to the end of the run, milliseconds.
@@ -86,6 +92,8 @@ pub struct Machine {
 pub struct Camera {
     /// Its name.
     pub name: String,
+    /// `absent = "wait"`: it need not be there.
+    pub may_be_absent: bool,
     /// How its buffers were exchanged, in one word: `userptr`, `mmap`, `dmabuf`, `dma-heap`, `copy`, or the kind
     /// of source that is no driver.
     pub io: String,
@@ -105,6 +113,10 @@ pub struct Camera {
     pub repeated_sequence: u64,
     /// Every frame is in exactly one column, and the driver's sequence agrees.
     pub identity_holds: bool,
+    /// Its stream has ended within a frame, or with what is no frame.
+    pub stream_broke_off: bool,
+    /// Times in which its age of information was above its bound.
+    pub gaps: CameraGaps,
     /// Times that the stream was started again.
     pub restarts: u64,
     /// Times that the device was opened again.
@@ -165,6 +177,8 @@ pub struct Memory {
     pub locked_bytes: u64,
     /// Frame memory that lies in hugepages, read back, bytes.
     pub hugepage_bytes: u64,
+    /// Frame memory that lies on another node than it was asked for, bytes.
+    pub misplaced_bytes: u64,
     /// Frame memory by node, read back page by page, bytes.
     pub by_node: BTreeMap<String, u64>,
     /// Kind of pages that hold the frames.
@@ -195,6 +209,12 @@ impl Proof {
     pub fn identity_holds(&self) -> bool {
         self.cameras.iter().all(|camera| camera.identity_holds)
     }
+
+    /// The promises that the profile demands and that were not kept.
+    pub fn broken(&self) -> impl Iterator<Item = &Promise> {
+        let promises = self.promises.iter();
+        promises.filter(|promise| promise.demanded && !promise.kept)
+    }
 }
 
 impl Display for Proof {
@@ -213,6 +233,7 @@ impl Display for Proof {
             f.write_str(" ")?;
         }
         writeln!(f, " ran {:.1} s", self.run_ms / 1e3)?;
+        promises::write(f, &self.promises)?;
         self.write_latency(f)?;
         tail::write(f, &self.tail, &self.tail_causes)?;
         self.write_ledger(f)?;
@@ -269,12 +290,7 @@ impl Display for Proof {
             ],
             &self.files,
         )?;
-        let verdict = if self.identity_holds() {
-            "every frame is accounted for"
-        } else {
-            "THE LEDGER DOES NOT CLOSE"
-        };
-        writeln!(f, "\n  {} detections; {verdict}", self.detections)
+        writeln!(f, "\n  {} detections", self.detections)
     }
 }
 

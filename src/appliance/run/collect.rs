@@ -3,8 +3,11 @@
 //! Answers for: which number of the proof comes from where, and that the frames still in the rings are
 //! counted. Does not answer for: the end of the threads (`shutdown`), the proof's words (`report`).
 
+use super::health::Health;
 use crate::appliance::report::events::{Events, OutputAccount};
 use crate::appliance::report::further::Further;
+use crate::appliance::report::gaps::CameraGaps;
+use crate::appliance::report::promises::promises;
 use crate::appliance::report::proof::{AfterReady, Camera, Machine, Memory, Proof, Thread};
 use crate::appliance::report::tail::{SlowResult, TailCauses};
 use crate::appliance::start::started::Started;
@@ -41,6 +44,7 @@ impl Left {
 pub(crate) fn proof(
     run: &Started,
     left: &Left,
+    health: &Health,
     threads: &[ThreadPlaced],
     others: &HeapCounts,
 ) -> Proof {
@@ -51,11 +55,12 @@ pub(crate) fn proof(
     {
         camera.input.refuse_the_rest();
     }
+    let gaps = health.gaps();
     let mut all = Measured::default();
     let cameras = (0..run.cameras.len()).map(|index| {
         let measured = measured(index, run, workers);
         all.add(&measured);
-        camera(index, run, left, &measured)
+        camera(index, run, left, gaps[index].clone(), &measured)
     });
     let cameras = cameras.collect();
     let machine = &run.fitted.topology;
@@ -65,7 +70,9 @@ pub(crate) fn proof(
         .map_or_else(Vec::new, |disk| disk.accounts());
     let notes_lost = workers.iter().map(|left| left.outbox.notes.lost);
     let notes_lost = notes_lost.chain(left.captures.iter().map(|left| left.capture.notes.lost));
-    Proof {
+    let mut proof = Proof {
+        promises: Vec::new(),
+        standstills: health.standstills(),
         board: run.fitted.board.name.clone(),
         version: env!("CARGO_PKG_VERSION"),
         machine: Machine {
@@ -94,7 +101,9 @@ pub(crate) fn proof(
         shortages: run.fitted.warnings().len(),
         after_ready: after_ready(left, others),
         events: events(run, left),
-    }
+    };
+    proof.promises = promises(&proof, &run.fitted.board.promises);
+    proof
 }
 
 #[allow(clippy::cast_precision_loss)] // for reading
@@ -111,7 +120,13 @@ fn warnings(run: &Started, left: &Left) -> Vec<String> {
     run.warnings.iter().cloned().chain(slow).collect()
 }
 
-fn camera(index: usize, run: &Started, left: &Left, measured: &Measured) -> Camera {
+fn camera(
+    index: usize,
+    run: &Started,
+    left: &Left,
+    gaps: CameraGaps,
+    measured: &Measured,
+) -> Camera {
     let account = &run.cameras[index];
     let ledger = run.ledger(index);
     let slot = left.slots().find(|slot| usize::from(slot.camera) == index);
@@ -121,6 +136,9 @@ fn camera(index: usize, run: &Started, left: &Left, measured: &Measured) -> Came
     let latency_ns = measured.summary();
     Camera {
         name: run.common.names.cameras[index].clone(),
+        may_be_absent: slot.is_some_and(|slot| slot.may_be_absent),
+        stream_broke_off: slot.is_some_and(|slot| slot.broke_off),
+        gaps,
         io: account.io.clone(),
         format: account.format.clone(),
         driver_frames: ledger.driver_frames,
@@ -272,6 +290,7 @@ fn events(run: &Started, left: &Left) -> Events {
 
 fn memory(run: &Started) -> Memory {
     let regions = || run.arenas.values().map(SlotArena::region);
+    let arenas = run.arenas.iter();
     let mut by_node = BTreeMap::new();
     for region in regions() {
         let placement = region.placement_now();
@@ -288,6 +307,13 @@ fn memory(run: &Started) -> Memory {
         budget_bytes: run.fitted.budget.total_bytes(),
         locked_bytes: run.locked_bytes,
         hugepage_bytes: regions().map(|region| region.hugepage_bytes()).sum(),
+        misplaced_bytes: arenas
+            .map(|(node, arena)| {
+                let region = arena.region();
+                let there = region.placement_now().bytes_on(*node);
+                (region.len_bytes() as u64).saturating_sub(there)
+            })
+            .sum(),
         by_node,
         pages: pages.join(", "),
         slot_bytes: run.arenas.values().map(SlotArena::slot_bytes).sum(),

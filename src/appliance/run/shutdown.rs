@@ -1,8 +1,9 @@
 //! The order in which the threads of a run end.
 
 use super::collect::{Left, proof};
+use super::health::Health;
 use super::join::Join;
-use crate::appliance::exit::Failure;
+use crate::appliance::exit::{Exit, Failure};
 use crate::appliance::report::proof::Proof;
 use crate::appliance::shared::start_gate::Phase;
 use crate::appliance::start::started::Started;
@@ -45,17 +46,22 @@ pub struct Ended {
 
 /// Stops the streams, joins the threads, and collects what they leave behind. A thread that died or does not end
 /// costs what it measured, and nothing else.
-pub(crate) fn finish(mut run: Started) -> Ended {
+pub(crate) fn finish(mut run: Started, health: &Health) -> Ended {
     run.common.stop.ask();
     let others = run.common.stop.others().since(&run.others_before);
     run.common.gate.advance(Phase::Over);
     let mut join = Join::new(true);
     let mut left = Left::default();
     end_threads(&mut run, &mut join, &mut left);
-    let proof = proof(&run, &left, join.joined(), &others);
+    let proof = proof(&run, &left, health, join.joined(), &others);
     // Sources before the memory that they wrote to.
     drop(left);
-    let failure = join.failure();
+    let mut failure = join.failure();
+    if let Some(thread) = health.hung() {
+        let beside = failure.map_or(String::new(), |failure| format!("; {}", failure.message));
+        let message = format!("thread {thread} stood still for hang-exit-ms{beside}");
+        failure = Some(Failure::new(Exit::Hang, message));
+    }
     let_go(run, &join);
     Ended { proof, failure }
 }

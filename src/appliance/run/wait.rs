@@ -1,7 +1,9 @@
-//! The wait for what ends a run.
+//! The wait for what ends a run. Whoever waits watches: over threads and cameras, and for the service manager.
 
+use super::health::Health;
 use crate::appliance::start::started::Started;
 use crate::sys::clock::now_ns;
+use crate::sys::service::notify::{Notifier, NotifyState};
 use crate::sys::service::signal::StopSignals;
 use crate::sys::thread::Spawned;
 use crate::units::{NS_PER_MS, NS_PER_S};
@@ -9,11 +11,32 @@ use crate::units::{NS_PER_MS, NS_PER_S};
 /// Longest wait between two looks at what ends a run.
 const LOOK_NS: u64 = 50 * NS_PER_MS;
 
-/// Waits until so many seconds of watching are over, a thread asks for the end or ends, or a signal comes.
-pub(crate) fn wait_for_end(run: &Started, signals: &StopSignals, seconds: Option<u64>) {
+/// Waits until so many seconds of watching are over, a thread asks for the end, ends or hangs, or a signal comes.
+pub(crate) fn wait_for_end(
+    run: &Started,
+    health: &mut Health,
+    signals: &StopSignals,
+    notifier: Option<&Notifier>,
+    seconds: Option<u64>,
+) {
     let end_ns = seconds.map(|seconds| run.ready_ns.saturating_add(seconds * NS_PER_S));
+    let mut keep_alive_ns = 0;
     while !is_over(run) {
         let now = now_ns();
+        health.look(now);
+        if health.hung().is_some() {
+            return;
+        }
+        if let Some(notifier) = notifier
+            && let Some(period_ns) = notifier.watchdog_ns()
+            && now >= keep_alive_ns
+            && !health.is_troubled()
+        {
+            // Twice in its time, as sd_watchdog_enabled(3) asks for. One that is not taken is sent again.
+            if notifier.send(&[NotifyState::Watchdog]).is_ok() {
+                keep_alive_ns = now.saturating_add(period_ns / 2);
+            }
+        }
         let left_ns = end_ns.map_or(LOOK_NS, |end_ns| end_ns.saturating_sub(now).min(LOOK_NS));
         if left_ns == 0 {
             return;

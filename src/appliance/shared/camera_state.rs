@@ -1,7 +1,9 @@
 //! What threads share of one camera beside its frames. Hints and stamps: they order nothing.
 
 use super::in_flight::InFlight;
-use crate::sync::{Arc, AtomicU64, Ordering, Padded};
+use crate::capture::SourceError;
+use crate::capture::health::supervisor::{SupervisorCounts, Trouble};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering, Padded};
 
 /// Every camera's state, by its number.
 pub(crate) type CameraStates = Arc<[CameraState]>;
@@ -11,6 +13,7 @@ pub(crate) type CameraStates = Arc<[CameraState]>;
 pub(crate) struct CameraState {
     capture: Padded<FromCapture>,
     workers: Padded<FromWorkers>,
+    health: Padded<FromSupervisor>,
     pub(crate) in_flight: Padded<InFlight>,
 }
 
@@ -29,7 +32,117 @@ struct FromWorkers {
     spoilt: AtomicU64,
 }
 
+/// Written when a camera is in trouble, and when its stream has ended.
+#[derive(Debug, Default)]
+struct FromSupervisor {
+    has_ended: AtomicBool,
+    restarts: AtomicU64,
+    reopens: AtomicU64,
+    resets: AtomicU64,
+    failed_attempts: AtomicU64,
+    /// As `trouble_word` has it.
+    trouble: AtomicU64,
+}
+
+/// What was tried to get frames of a camera, and why it gives none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tried {
+    pub(crate) restarts: u64,
+    pub(crate) reopens: u64,
+    pub(crate) resets: u64,
+    pub(crate) failed_attempts: u64,
+    pub(crate) trouble: Option<Trouble>,
+}
+
+/// For the end of a line; nothing where nothing was tried.
+impl std::fmt::Display for Tried {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            restarts,
+            reopens,
+            resets,
+            failed_attempts,
+            ..
+        } = self;
+        if restarts + reopens + resets + failed_attempts == 0 {
+            return Ok(());
+        }
+        write!(
+            f,
+            "; so far {restarts} restarts, {reopens} reopenings, {resets} port resets, {failed_attempts} attempts that \
+             failed"
+        )
+    }
+}
+
+/// A trouble in one word: its kind, or the errno of a failure that has no kind of its own.
+const fn trouble_word(trouble: Option<Trouble>) -> u64 {
+    match trouble {
+        None => 0,
+        Some(Trouble::Silent) => 1,
+        Some(Trouble::Damaged) => 2,
+        Some(Trouble::Frozen) => 3,
+        Some(Trouble::Gone) => 4,
+        Some(Trouble::Busy) => 5,
+        Some(Trouble::Denied) => 6,
+        Some(Trouble::NoBandwidth) => 7,
+        Some(Trouble::Failed(error)) => (error.errno.unsigned_abs() as u64) << 8 | 8,
+    }
+}
+
+/// The trouble of a word. Which operation failed is not kept.
+fn trouble_of(word: u64) -> Option<Trouble> {
+    Some(match word & 0xff {
+        1 => Trouble::Silent,
+        2 => Trouble::Damaged,
+        3 => Trouble::Frozen,
+        4 => Trouble::Gone,
+        5 => Trouble::Busy,
+        6 => Trouble::Denied,
+        7 => Trouble::NoBandwidth,
+        8 => {
+            let errno = i32::try_from(word >> 8).unwrap_or_default();
+            Trouble::Failed(SourceError::new("the last attempt", errno))
+        }
+        _ => return None,
+    })
+}
+
 impl CameraState {
+    /// What was tried so far. Called by capture where it changed.
+    pub(crate) fn set_tried(&self, counts: &SupervisorCounts, trouble: Option<Trouble>) {
+        let health = &self.health;
+        let store = |to: &AtomicU64, value| to.store(value, Ordering::Relaxed);
+        store(&health.restarts, counts.restarts);
+        store(&health.reopens, counts.reopens);
+        store(&health.resets, counts.resets);
+        store(&health.failed_attempts, counts.failed_attempts);
+        store(&health.trouble, trouble_word(trouble));
+    }
+
+    /// What was tried so far.
+    pub(crate) fn tried(&self) -> Tried {
+        let health = &self.health;
+        let load = |from: &AtomicU64| from.load(Ordering::Relaxed);
+        Tried {
+            restarts: load(&health.restarts),
+            reopens: load(&health.reopens),
+            resets: load(&health.resets),
+            failed_attempts: load(&health.failed_attempts),
+            trouble: trouble_of(load(&health.trouble)),
+        }
+    }
+
+    /// No more frames come.
+    pub(crate) fn set_ended(&self) {
+        self.health.has_ended.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether no more frames come.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.health.has_ended.load(Ordering::Relaxed)
+    }
+
     /// The newest frame was captured at `capture_ns`: for the scheduler.
     pub(crate) fn publish(&self, capture_ns: u64) {
         self.capture.newest_ns.store(capture_ns, Ordering::Relaxed);
@@ -153,6 +266,33 @@ mod tests {
             state.serve(now_ns);
         }
         assert_eq!(state.served_ns(), 90);
+    }
+
+    #[test]
+    fn what_was_tried_is_read_back_with_its_trouble() {
+        let state = CameraState::default();
+        assert_eq!(state.tried(), Tried::default());
+        let failed = Trouble::Failed(SourceError::new("the last attempt", 71));
+        for trouble in [
+            Trouble::Silent,
+            Trouble::Damaged,
+            Trouble::Frozen,
+            Trouble::Gone,
+            Trouble::Busy,
+            Trouble::Denied,
+            Trouble::NoBandwidth,
+            failed,
+        ] {
+            let counts = SupervisorCounts {
+                restarts: 3,
+                reopens: 4,
+                ..SupervisorCounts::default()
+            };
+            state.set_tried(&counts, Some(trouble));
+            let tried = state.tried();
+            assert_eq!((tried.restarts, tried.reopens), (3, 4));
+            assert_eq!(tried.trouble, Some(trouble));
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::invoke_deadline::InvokeDeadlines;
 use super::names::Names;
 use super::start_gate::StartGate;
 use super::stop::Stop;
+use super::worker_state::WorkerStates;
 use crate::profile::{Board, Worker};
 use crate::sync::Arc;
 
@@ -24,6 +25,8 @@ pub(crate) struct Common {
     pub(crate) cameras: CameraStates,
     /// By worker.
     pub(crate) deadlines: InvokeDeadlines,
+    /// By worker.
+    pub(crate) workers: WorkerStates,
 }
 
 impl Common {
@@ -43,6 +46,7 @@ impl Common {
             housekeeping: Arc::new(DrainBell::new()),
             cameras: board.cameras.iter().map(|_| Default::default()).collect(),
             deadlines: board.workers.iter().map(|_| Default::default()).collect(),
+            workers: board.workers.iter().map(|_| Default::default()).collect(),
         })
     }
 }

@@ -37,9 +37,9 @@ impl DrainBell {
         self.finish.load(Ordering::Acquire)
     }
 
-    /// Waits until it is rung, at most until `until_ns`.
-    pub(crate) fn wait(&self, until_ns: u64, now_ns: impl Fn() -> u64) {
+    /// Waits until it is rung, at most until `until_ns`; whether it was.
+    pub(crate) fn wait(&self, until_ns: u64, now_ns: impl Fn() -> u64) -> bool {
         self.bell.wait(Waiting::Park, until_ns, now_ns);
-        self.bell.take();
+        self.bell.take() != 0
     }
 }

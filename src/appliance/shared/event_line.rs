@@ -3,6 +3,7 @@
 use super::names::Names;
 use crate::event::Event;
 use crate::profile::Direction;
+use crate::sys::clock::{Utc, UtcText};
 use crate::units::{NS_PER_MS, NS_PER_US};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -11,8 +12,11 @@ use serde::Serialize;
 #[derive(Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(crate) struct EventLine<'a> {
-    /// When the event was reported: CLOCK_REALTIME, milliseconds since 1970.
+    /// Time of the frame's capture: CLOCK_REALTIME, milliseconds since 1970.
     utc_ms: u64,
+    /// The same in UTC, as RFC 3339 has it, with milliseconds.
+    #[schemars(with = "String")]
+    time: UtcText,
     /// The rule, as the profile names it.
     rule: &'a str,
     /// The rule's kind.
@@ -42,12 +46,13 @@ pub(crate) struct EventLine<'a> {
 }
 
 impl<'a> EventLine<'a> {
-    /// An event as a line; `None` for one of a rule that the board does not have.
+    /// An event of a frame that was captured at `utc_ns` as a line; `None` for one of a rule that the board does not have.
     pub(crate) fn of(event: &Event, names: &'a Names, utc_ns: u64) -> Option<Self> {
         let rule = names.rule(event.rule)?;
         let has_track = event.track != 0;
         Some(Self {
             utc_ms: utc_ns / NS_PER_MS,
+            time: Utc(utc_ns).text(),
             rule: &rule.name,
             kind: rule.kind,
             phase: event.phase.name(),
@@ -71,7 +76,7 @@ impl<'a> EventLine<'a> {
     /// Writes it to the log.
     pub(crate) fn log(&self) {
         let (rule, kind, phase) = (self.rule, self.kind, self.phase);
-        let (camera, sequence) = (self.camera, self.sequence);
+        let (camera, sequence, time) = (self.camera, self.sequence, &self.time);
         let place = self.place.unwrap_or("whole picture");
         let (way, blank) = self.direction.map_or(("", ""), |way| (way, " "));
         #[allow(clippy::cast_precision_loss)] // for reading
@@ -79,10 +84,11 @@ impl<'a> EventLine<'a> {
         match (self.track, self.label) {
             (Some(track), Some(label)) => log::info!(
                 "event {rule}: {label} {track}, {kind} {place}{blank}{way}, camera {camera}, frame {sequence}, \
-                 {age_ms:.1} ms old"
+                 {age_ms:.1} ms old, captured {time}"
             ),
             _ => log::info!(
-                "event {rule}: {kind} {place} {phase}s, {} there, camera {camera}, frame {sequence}, {age_ms:.1} ms old",
+                "event {rule}: {kind} {place} {phase}s, {} there, camera {camera}, frame {sequence}, {age_ms:.1} ms old, \
+                 captured {time}",
                 self.in_zone.unwrap_or(0)
             ),
         }

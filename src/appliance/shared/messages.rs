@@ -67,7 +67,7 @@ pub(crate) enum Note {
     /// A camera delivers fewer frames than agreed on.
     CameraSlow { camera: u16, slow: Slow },
     /// A file or a pipe has no more frames.
-    CameraEnded { camera: u16 },
+    CameraEnded { camera: u16, broke_off: bool },
     /// A header's CRC did not match what was published.
     HeaderTorn { camera: u16, sequence: u64 },
     /// A compressed frame could not be decoded.
@@ -136,7 +136,7 @@ pub(crate) fn queue_of<T>(values: usize) -> (Producer<'static, T>, Consumer<'sta
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reported {
     pub(crate) event: Event,
-    /// When housekeeping reported it.
+    /// When its frame was captured.
     pub(crate) utc_ns: u64,
 }
 

@@ -11,5 +11,7 @@ pub(crate) mod messages;
 pub(crate) mod names;
 pub(crate) mod options;
 pub(crate) mod outbox;
+pub(crate) mod progress;
 pub(crate) mod start_gate;
 pub(crate) mod stop;
+pub(crate) mod worker_state;

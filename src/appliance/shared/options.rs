@@ -13,6 +13,8 @@ pub struct Options {
     pub seconds: Option<u64>,
     /// End after so many results.
     pub frames: Option<u64>,
+    /// Where the proof will go; `-` is standard output. It is not written here, and named so that nothing else is.
+    pub proof: Option<PathBuf>,
     /// Where results go, a JSON line each; `-` is standard output.
     pub results: Option<PathBuf>,
     /// Where the events of rules go, a JSON line each; `-` is standard output.
@@ -23,6 +25,4 @@ pub struct Options {
     pub camera: Option<Feed>,
     /// Faults that every camera is wrapped in.
     pub faults: Option<FaultPlan>,
-    /// Files that will be written at the end: tried before anything starts.
-    pub writable: Vec<PathBuf>,
 }

@@ -11,10 +11,12 @@ use crate::appliance::threads::capture::capture_loop::CaptureLoop;
 use crate::appliance::threads::capture::thread::capture_thread;
 use crate::appliance::threads::disk::disk::{DiskOutbox, disk};
 use crate::appliance::threads::disk::file_sink::FileSink;
+use crate::appliance::threads::housekeeping::camera_trouble::CameraTroubles;
 use crate::appliance::threads::housekeeping::housekeeping::Housekeeping;
 use crate::appliance::threads::housekeeping::live_view::LiveView;
 use crate::appliance::threads::housekeeping::note_words::Frequency;
 use crate::appliance::threads::housekeeping::rules::Rules;
+use crate::appliance::threads::housekeeping::wall_clock::WallClock;
 use crate::appliance::threads::inference::description::Description;
 use crate::appliance::threads::inference::progress::Progress;
 use crate::appliance::threads::inference::thread::inference_thread;
@@ -66,7 +68,9 @@ pub(crate) fn spawn_threads(
         live,
         counters: Arc::clone(&run.counters),
         frequency: Frequency::new(),
+        troubles: CameraTroubles::new(),
         watchdog: wiring.watchdog,
+        wall_clock: WallClock::default(),
     };
     run.threads.housekeeping = Some(beside(run, "housekeeping", move || {
         housekeeping.run(now_ns, realtime_ns)
@@ -125,6 +129,7 @@ fn beside<T: Send + 'static>(
 fn spawn_capture(run: &mut Started, core: usize, capture: CaptureLoop) -> Result<(), Failure> {
     let (ready, started) = mpsc::sync_channel(1);
     let cameras = u32::try_from(capture.slots.len()).unwrap_or(u32::MAX);
+    let progress = Arc::clone(&capture.progress);
     let place = (
         &[core][..],
         run.fitted.board.capture.fifo_priority,
@@ -136,7 +141,9 @@ fn spawn_capture(run: &mut Started, core: usize, capture: CaptureLoop) -> Result
     run.threads.capture.push(CaptureThread {
         thread,
         started,
+        core,
         cameras,
+        progress,
     });
     Ok(())
 }

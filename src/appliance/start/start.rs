@@ -18,7 +18,7 @@ use std::time::Duration;
 /// Time that one camera gets to start its stream. Slow ones, on a bus that is reset first, take some.
 const START_NS: u64 = 10 * NS_PER_S;
 
-/// Starts a board, and begins the watch; it ends by itself after so many results. What was started is given even where
+/// Starts a board up to where the watch can begin; it will end by itself after so many results. What was started is given even where
 /// not everything could be: whoever asked ends it.
 ///
 /// # Errors
@@ -41,12 +41,12 @@ pub(crate) fn start(
     let mut run = Started::new(fitted, common, arenas, warnings);
     let outcome = spawn_threads(&mut run, files, lanes)
         .and_then(|()| spawn_late_cameras(&mut run, wanted))
-        .and_then(|()| begin(&mut run));
+        .and_then(|()| start_streams(&mut run));
     Ok((run, outcome))
 }
 
-/// Locks all memory, starts the streams, turns the heap guard on, and begins the watch.
-fn begin(run: &mut Started) -> Result<(), Failure> {
+/// Locks all memory, and starts the streams.
+fn start_streams(run: &mut Started) -> Result<(), Failure> {
     // All regions are there, with whatever large pages they could have.
     if let Err(errno) = exempt_from_collapse() {
         log::warn!("prctl(PR_SET_THP_DISABLE) failed: {errno}; khugepaged may delay hot threads");
@@ -63,6 +63,11 @@ fn begin(run: &mut Started) -> Result<(), Failure> {
     for capture in &run.threads.capture {
         wait_for_streams(run, capture)?;
     }
+    Ok(())
+}
+
+/// Turns the heap guard on, and begins the watch.
+pub(crate) fn begin(run: &mut Started) {
     run.ready_ns = now_ns();
     match run.ready_after_ns() {
         Some(after_ns) => log::info!("ready after {} ms", after_ns / NS_PER_MS),
@@ -72,7 +77,6 @@ fn begin(run: &mut Started) -> Result<(), Failure> {
     run.others_before = malloc_guard::other_counts();
     run.guard = Some(malloc_guard::guard_on());
     run.common.gate.advance(Phase::Watch);
-    Ok(())
 }
 
 /// Waits until a capture thread has started its streams.

@@ -5,6 +5,7 @@ use crate::appliance::prepare::memory::Arenas;
 use crate::appliance::report::events::Events;
 use crate::appliance::shared::common::Common;
 use crate::appliance::shared::in_flight::INFERENCE_TAP;
+use crate::appliance::shared::progress::ThreadProgress;
 use crate::appliance::threads::capture::thread::{CaptureLeft, NotStarted};
 use crate::appliance::threads::disk::disk::DiskCounters;
 use crate::appliance::threads::housekeeping::housekeeping::Counters;
@@ -22,6 +23,8 @@ use std::sync::mpsc::Receiver;
 pub(crate) struct CameraAccount {
     pub(crate) io: String,
     pub(crate) format: String,
+    /// Time between two of its frames; 0 where that is not known.
+    pub(crate) interval_ns: u64,
     pub(crate) ledger: LedgerView,
     pub(crate) lane: LaneView,
 }
@@ -30,8 +33,12 @@ pub(crate) struct CameraAccount {
 pub(crate) struct CaptureThread {
     pub(crate) thread: Spawned<Option<CaptureLeft>>,
     pub(crate) started: Receiver<Result<(), NotStarted>>,
+    /// As the profile numbers it.
+    pub(crate) core: usize,
     /// Cameras that it serves.
     pub(crate) cameras: u32,
+    /// What it is doing.
+    pub(crate) progress: Arc<ThreadProgress>,
 }
 
 /// The threads of a run that have not been joined.

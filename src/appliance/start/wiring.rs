@@ -90,6 +90,7 @@ impl Wiring {
         self.accounts.push(CameraAccount {
             io: word(&lane.io),
             format: describe(&format),
+            interval_ns: format.interval_ns,
             ledger: ledger_view,
             lane: lane.producer.view(),
         });

@@ -5,11 +5,17 @@
 use super::frame_clock::{Paint, UnarmedPainted};
 use super::paint::{chroma_samples, convert, luma_sample, stream_format};
 use crate::frame::{PixelFormat, StreamFormat};
+use crate::limits::MAX_SCALE;
+use ::image::ImageDecoder as _;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 
-/// Longest side of the enlarged image.
+/// Longest side of an image, enlarged or not.
 const MAX_CANVAS_PX: u32 = 16_384;
+/// Pixels of the largest image: the largest picture of a camera.
+const MAX_IMAGE_PX: u64 = 8192 * 8192;
+/// Bytes of the largest file: an image of that size without compression.
+const MAX_FILE_BYTES: u64 = MAX_IMAGE_PX * 4;
 
 /// What the image source is to deliver.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +63,25 @@ pub enum ImageError {
         #[source]
         error: ::image::ImageError,
     },
+    /// Its header names more pixels than any camera has; they were not read.
+    #[error(
+        "{}: found an image of {}x{}, expected at most {MAX_CANVAS_PX} pixels a side and {MAX_IMAGE_PX} in all; scale it",
+        path.display(), image_px.0, image_px.1
+    )]
+    Large {
+        /// The file.
+        path: PathBuf,
+        /// Width and height of the image.
+        image_px: (u32, u32),
+    },
+    /// The file is larger than any such image.
+    #[error("{}: found a file of {bytes} bytes, expected an image of at most {MAX_FILE_BYTES}", path.display())]
+    LargeFile {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        bytes: u64,
+    },
     /// The window does not fit into the enlarged image, or that is too large.
     #[error(
         "{}: an image of {}x{} at scale {scale} does not serve a window of {}x{}: {}",
@@ -78,7 +103,10 @@ pub enum ImageError {
 
 fn advice(scales: &RangeInclusive<u32>) -> String {
     match (scales.start(), scales.end()) {
-        _ if scales.is_empty() => "no scale does; choose a smaller window".to_owned(),
+        _ if scales.is_empty() => {
+            format!("no scale of 1 to {MAX_SCALE} does; choose a smaller window")
+        }
+        (least, most) if least == most => format!("expected a scale of {least}"),
         (least, most) => format!("expected a scale of {least} to {most}"),
     }
 }
@@ -313,19 +341,21 @@ impl UnarmedPainted<Image> {
     /// # Errors
     /// A file that cannot be read or decoded, or sizes that do not fit together.
     pub fn open(config: &ImageConfig) -> Result<Self, ImageError> {
-        let path = || config.path.clone();
-        let (rgb, width, height) = decode(&config.path)?;
-        let size_error = || ImageError::Size {
-            path: path(),
-            image_px: (width, height),
-            window_px: (config.width_px, config.height_px),
+        let window_px = (config.width_px, config.height_px);
+        let size_of = |image_px: (u32, u32)| ImageError::Size {
+            path: config.path.clone(),
+            image_px,
+            window_px,
             scale: config.scale,
-            scales: scales((width, height), (config.width_px, config.height_px)),
+            scales: scales(image_px, window_px),
         };
-        let canvas_of = |px: u32| px.saturating_mul(config.scale);
-        if canvas_of(width) < config.width_px || canvas_of(height) < config.height_px {
-            return Err(size_error());
-        }
+        let (rgb, width, height) = decode(&config.path, |image_px| {
+            match scales(image_px, window_px).contains(&config.scale) {
+                true => Ok(()),
+                false => Err(size_of(image_px)),
+            }
+        })?;
+        let size_error = || size_of((width, height));
         let canvas = image_to_canvas(&rgb, width, height, config.scale, config.pixel)
             .ok_or_else(size_error)?;
         let interval_ns = config.interval_ns.max(1);
@@ -346,29 +376,46 @@ impl UnarmedPainted<Image> {
 /// The scales at which a window fits into an image.
 fn scales(original: (u32, u32), window: (u32, u32)) -> RangeInclusive<u32> {
     let least = |window: u32, original: u32| window.div_ceil(original.max(1)).max(1);
-    let most = MAX_CANVAS_PX / original.0.max(original.1).max(1);
+    let most = (MAX_CANVAS_PX / original.0.max(original.1).max(1)).min(MAX_SCALE);
     least(window.0, original.0).max(least(window.1, original.1))..=most
 }
 
-/// The image's R'G'B' samples, width and height.
-fn decode(path: &Path) -> Result<(Vec<u8>, u32, u32), ImageError> {
+/// The image's R'G'B' samples, width and height. Its header is enough to refuse it: `serves` is asked with the width and
+/// height that it names before any pixel is read.
+fn decode(
+    path: &Path,
+    serves: impl FnOnce((u32, u32)) -> Result<(), ImageError>,
+) -> Result<(Vec<u8>, u32, u32), ImageError> {
     let open = |error| ImageError::Open {
         path: path.to_owned(),
         error,
     };
     // A device or a FIFO is no image, may never end, and may never open.
-    if !std::fs::metadata(path).map_err(open)?.is_file() {
+    let metadata = std::fs::metadata(path).map_err(open)?;
+    if !metadata.is_file() {
         let path = path.into();
         return Err(ImageError::NoFile { path });
     }
+    let bytes = metadata.len();
+    if bytes > MAX_FILE_BYTES {
+        let path = path.into();
+        return Err(ImageError::LargeFile { path, bytes });
+    }
     let reader = ::image::ImageReader::open(path).map_err(open)?;
     let reader = reader.with_guessed_format().map_err(open)?;
-    let decoded = reader
-        .decode()
-        .map_err(|error| ImageError::Decode {
-            path: path.to_owned(),
-            error,
-        })?
+    let wrong = |error| ImageError::Decode {
+        path: path.to_owned(),
+        error,
+    };
+    let decoder = reader.into_decoder().map_err(wrong)?;
+    let image_px @ (width, height) = decoder.dimensions();
+    if width.max(height) > MAX_CANVAS_PX || u64::from(width) * u64::from(height) > MAX_IMAGE_PX {
+        let path = path.into();
+        return Err(ImageError::Large { path, image_px });
+    }
+    serves(image_px)?;
+    let decoded = ::image::DynamicImage::from_decoder(decoder)
+        .map_err(wrong)?
         .into_rgb8();
     let (width, height) = decoded.dimensions();
     Ok((decoded.into_raw(), width, height))
@@ -396,6 +443,7 @@ impl Paint for Image {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::synthetic::forged::{forged_jpeg, forged_png};
     use crate::capture::synthetic::paint::read;
     use proptest::prelude::*;
 
@@ -543,8 +591,48 @@ mod tests {
         let Err(ImageError::Size { scales, .. }) = UnarmedImage::open(&config) else {
             panic!("a size error");
         };
-        assert_eq!(scales, 4..=163);
+        assert_eq!(scales, 4..=MAX_SCALE);
         assert!(UnarmedImage::open(&ImageConfig { scale: 4, ..config }).is_ok());
+    }
+
+    #[test]
+    fn an_image_of_extreme_size_is_refused_by_its_header() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |bytes: &[u8]| {
+            let path = folder.path().join("photo");
+            std::fs::write(&path, bytes).unwrap();
+            UnarmedImage::open(&ImageConfig {
+                path,
+                scale: 1,
+                pan_px: 2,
+                pixel: PixelFormat::Nv12,
+                width_px: 64,
+                height_px: 64,
+                interval_ns: 1,
+            })
+        };
+        for bytes in [forged_png(65_535, 65_535), forged_jpeg(65_535, 65_535)] {
+            let error = open(&bytes).unwrap_err();
+            let words = "found an image of 65535x65535, expected at most 16384 pixels a side";
+            assert!(error.to_string().contains(words), "{error}");
+        }
+        // Within what there may be, and not what the window wants: the pixels are missing and nobody asks for them.
+        for bytes in [forged_png(32, 16_000), forged_jpeg(32, 16_000)] {
+            let error = open(&bytes).unwrap_err();
+            assert!(matches!(error, ImageError::Size { .. }), "{error}");
+        }
+        assert!(matches!(
+            open(&forged_png(64, 64)),
+            Err(ImageError::Decode { .. })
+        ));
+        // Longer than any image, and of no bytes on the disk.
+        let long = std::fs::File::create(folder.path().join("photo")).unwrap();
+        long.set_len(MAX_FILE_BYTES + 1).unwrap();
+        let path = folder.path().join("photo");
+        assert!(matches!(
+            decode(&path, |_| Ok(())),
+            Err(ImageError::LargeFile { .. })
+        ));
     }
 
     #[test]

@@ -8,7 +8,10 @@ use crate::capture::stream::jpeg_frames::jpeg_format;
 use crate::capture::stream::mjpeg::size_px;
 use crate::frame::StreamFormat;
 use crate::units::MIB;
+use ::image::ImageDecoder as _;
 use ::image::codecs::jpeg::JpegEncoder;
+use ::image::codecs::png::PngDecoder;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 /// Most bytes of a folder's pictures: what is held in memory is locked there.
@@ -63,6 +66,12 @@ pub enum ImageFolderError {
         /// The profile's.
         expected: (u32, u32),
     },
+    /// A picture is no regular file.
+    #[error("{}: found no regular file, expected a JPEG or PNG picture", path.display())]
+    NoFile {
+        /// What has its name.
+        path: PathBuf,
+    },
     /// There is no picture in the folder.
     #[error("{}: found no picture, expected files named *.jpg, *.jpeg or *.png", path.display())]
     Empty {
@@ -102,7 +111,18 @@ impl UnarmedPainted<ImageFolder> {
         let mut pictures = Vec::new();
         let mut bytes = 0;
         for path in names(&config.folder)? {
-            let (jpeg, found) = read(&path)?;
+            let metadata = std::fs::metadata(&path).map_err(|error| ImageFolderError::Open {
+                path: path.clone(),
+                error,
+            })?;
+            // A FIFO may never open, a device may never end.
+            if !metadata.is_file() {
+                return Err(ImageFolderError::NoFile { path });
+            }
+            if bytes + metadata.len() > MOST_BYTES {
+                return Err(ImageFolderError::Large { path: folder() });
+            }
+            let (jpeg, found) = read(&path, expected)?;
             // Without a readable header it is a damaged frame, and shown as such.
             if let Some(found) = found
                 && found != expected
@@ -160,8 +180,9 @@ fn names(folder: &Path) -> Result<Vec<PathBuf>, ImageFolderError> {
 /// A picture's bytes, and its size.
 type Read = (Vec<u8>, Option<(u32, u32)>);
 
-/// A picture as a camera would send it, and its size where that can be read.
-fn read(path: &Path) -> Result<Read, ImageFolderError> {
+/// A picture as a camera would send it, and its size where that can be read. Of a PNG file of another size than `expected`
+/// the header is enough.
+fn read(path: &Path, expected: (u32, u32)) -> Result<Read, ImageFolderError> {
     let bytes = std::fs::read(path).map_err(|error| ImageFolderError::Open {
         path: path.to_owned(),
         error,
@@ -174,7 +195,12 @@ fn read(path: &Path) -> Result<Read, ImageFolderError> {
         path: path.to_owned(),
         error,
     };
-    let picture = ::image::load_from_memory_with_format(&bytes, ::image::ImageFormat::Png)
+    let decoder = PngDecoder::new(Cursor::new(&bytes)).map_err(wrong)?;
+    let size = decoder.dimensions();
+    if size != expected {
+        return Ok((Vec::new(), Some(size)));
+    }
+    let picture = ::image::DynamicImage::from_decoder(decoder)
         .map_err(wrong)?
         .into_rgb8();
     let mut jpeg = Vec::new();
@@ -220,5 +246,37 @@ impl Paint for ImageFolder {
     fn bytes(&self, _: &StreamFormat, number: u64) -> Option<u32> {
         let length = self.shown(number)?.len();
         Some(u32::try_from(length).unwrap_or(u32::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::synthetic::forged::{forged_jpeg, forged_png};
+
+    #[test]
+    fn a_picture_of_extreme_size_is_refused_by_its_header() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = ImageFolderConfig {
+            folder: folder.path().into(),
+            repeat: false,
+            size_px: (64, 64),
+            interval_ns: 1,
+        };
+        for (name, bytes) in [
+            ("a.png", forged_png(65_535, 65_535)),
+            ("a.jpg", forged_jpeg(65_535, 65_535)),
+        ] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            let error = UnarmedImageFolder::open(&config).unwrap_err();
+            let words = "found a picture of 65535x65535, expected 64x64";
+            assert!(error.to_string().contains(words), "{error}");
+            std::fs::remove_file(path).unwrap();
+        }
+        let long = std::fs::File::create(folder.path().join("a.jpg")).unwrap();
+        long.set_len(MOST_BYTES + 1).unwrap();
+        let error = UnarmedImageFolder::open(&config).unwrap_err();
+        assert!(matches!(error, ImageFolderError::Large { .. }), "{error}");
     }
 }

@@ -151,7 +151,7 @@ fn top(text: &mut String, facts: &Facts<'_>, modes: &[(&Camera, Mode)]) -> std::
     writeln!(
         text,
         "# Written by `pinsight probe --write` for the machine that it ran on. Every key, its range and its\n\
-         # default: boards/README.md. Next: pinsight check --board FILE, then pinsight run --board FILE.\n\n\
+         # default: boards/README.md. Next: pinsight check FILE, then pinsight run FILE.\n\n\
          name = \"{name}\"\n\
          # For the field: true. Then what the machine lacks is a refusal, and no warning.\n\
          strict = false\n"

@@ -31,7 +31,7 @@ pub struct Words<'a> {
     pub label: &'a str,
 }
 
-/// Writes the line of an event that was reported at `utc_ns`. Allocates nothing.
+/// Writes the line of an event whose frame was captured at `utc_ns`. Allocates nothing.
 #[must_use]
 pub fn sentence(event: &Event, words: &Words<'_>, utc_ns: u64) -> Sentence {
     let mut line = Sentence::new();

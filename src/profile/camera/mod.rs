@@ -15,7 +15,7 @@ use super::reader::values::{
 };
 use super::reader::{Hint, Located, Place, Table, Tables};
 use crate::frame::PixelFormat;
-use crate::limits::{MAX_NODES, MAX_RING};
+use crate::limits::{MAX_NODES, MAX_RING, MAX_SIDE_PX};
 use crate::ring::{TapNeed, slots_needed};
 use toml::de::DeValue;
 
@@ -66,6 +66,8 @@ pub struct Camera {
     pub max_rate_hz: Option<f64>,
     /// Frames are processed in the first of these milliseconds of every period of the second; always when absent.
     pub duty_cycle_ms: Option<[u64; 2]>,
+    /// Age of the newest inferred frame above which the camera is reported, 10..=86400000; derived when absent.
+    pub max_gap_ms: Option<u64>,
     /// A stream silent for this long is restarted; more than two frame intervals.
     pub time_out_ms: u64,
 }
@@ -94,8 +96,8 @@ pub fn read(t: &mut Table<'_>) -> Camera {
         controls: controls.unwrap_or_default(),
         source,
         format: t.required("format", choice(&PixelFormat::NAMES), "\"NV12\""),
-        width_px: t.required("width-px", even(16..=8192, "pixels"), "1920"),
-        height_px: t.required("height-px", even(16..=8192, "pixels"), "1080"),
+        width_px: t.required("width-px", even(16..=MAX_SIDE_PX, "pixels"), "1920"),
+        height_px: t.required("height-px", even(16..=MAX_SIDE_PX, "pixels"), "1080"),
         view: View::read(t),
         rate_hz: t.required("rate-hz", real(0.1..=1000.0, "Hz"), "30"),
         ring_slots: ring_slots(t.or("ring-slots", power_of_two(1..=MAX_RING, "slots"), "1")),
@@ -110,6 +112,11 @@ pub fn read(t: &mut Table<'_>) -> Camera {
         priority: t.or("priority", whole(0..=9, "greater goes first"), "0"),
         max_rate_hz: t.optional("max-rate-hz", real(0.01..=1000.0, "Hz"), "none"),
         duty_cycle_ms: t.optional("duty-cycle-ms", duty_cycle(), "none"),
+        max_gap_ms: t.optional(
+            "max-gap-ms",
+            whole(10..=86_400_000, "ms"),
+            "derived from its rate and the models' times",
+        ),
         time_out_ms: t.or("time-out-ms", whole(10..=600_000, "ms"), "2000"),
     };
     check(t, &camera);
@@ -118,10 +125,13 @@ pub fn read(t: &mut Table<'_>) -> Camera {
 
 /// A part of a period in which something is done.
 fn duty_cycle() -> ValueParser<[u64; 2]> {
-    const EXPECTED: &str = "two whole numbers (ms judged, ms of the period), 1 to 86400000, the first not above the second";
-    let side =
-        |value: &DeValue<'_>| integer(value).filter(|number| (1..=86_400_000).contains(number));
-    array(EXPECTED, side, |[on, period]| on <= period)
+    /// A day.
+    const MOST_MS: u64 = 86_400_000;
+    let expected = format!(
+        "two whole numbers (ms judged, ms of the period), 1 to {MOST_MS}, the first not above the second"
+    );
+    let side = |value: &DeValue<'_>| integer(value).filter(|number| (1..=MOST_MS).contains(number));
+    array(&expected, side, |[on, period]| on <= period)
 }
 
 fn check(at: &Place<'_>, camera: &Camera) {
@@ -226,8 +236,15 @@ fn check_slots(camera: &Located<'_, Camera>, workers: usize) {
         );
         let expected =
             format!("at most {VIDEO_MAX_FRAME} together, as a driver has no more buffers to map");
-        let advice = "lower ring-slots, or let the driver write into ours with io = \"userptr\"";
-        at.fault_with("ring-slots", found, expected, Hint::Advice(advice.into()));
+        // A ring of one slot cannot be lowered.
+        let key = if ring > 1 {
+            "ring-slots"
+        } else {
+            "driver-slots"
+        };
+        let advice =
+            format!("lower {key}, or let the driver write into ours with io = \"userptr\"");
+        at.fault_with(key, found, expected, Hint::Advice(advice));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where a camera's frames come from.
 
+use crate::limits::MAX_SCALE;
 use crate::profile::reader::Table;
 use crate::profile::reader::values::{
     ValueParser, choice, is_path, path, text, truth, whole, words,
@@ -140,7 +141,7 @@ impl Source {
         let mut of = t.only("source", &["y4m", "raw", "mjpeg"], stream);
         let repeat = of.or("loop", truth(), "false");
         let mut of = t.only("source", &["image"], image);
-        let scale = of.or("scale", whole(1..=16, "times"), "1");
+        let scale = of.or("scale", whole(1..=MAX_SCALE, "times"), "1");
         let pan_px = of.or("pan-px", whole(0..=1024, "pixels a frame"), "8");
         let path = t.join(&file);
         match kind {

@@ -1,5 +1,6 @@
 //! What of a camera's picture is processed, and which way up.
 
+use crate::limits::MAX_SIDE_PX;
 use crate::profile::reader::Table;
 use crate::profile::reader::values::{ValueParser, array, integer, one_of, truth};
 use toml::de::DeValue;
@@ -71,15 +72,21 @@ impl View {
 
 /// A part of a camera's picture: even, because pixels share their colours by two, or are squares of two.
 fn region() -> ValueParser<[u32; 4]> {
-    const EXPECTED: &str = "left, top, width and height in the camera's pixels, even numbers, 0 to 8192, the last two above 0";
-    part(EXPECTED, |side| side.is_multiple_of(2))
+    let expected = format!(
+        "left, top, width and height in the camera's pixels, even numbers, 0 to {MAX_SIDE_PX}, the last two above 0"
+    );
+    part(&expected, |side| {
+        side.is_multiple_of(2) && *side <= MAX_SIDE_PX
+    })
 }
 
 /// A part of a camera's sensor.
 pub(super) fn crop() -> ValueParser<[u32; 4]> {
-    const EXPECTED: &str =
-        "left, top, width and height in the sensor's pixels, each 0 to 65535, the last two above 0";
-    part(EXPECTED, |_| true)
+    let expected = format!(
+        "left, top, width and height in the sensor's pixels, each 0 to {}, the last two above 0",
+        u16::MAX
+    );
+    part(&expected, |_| true)
 }
 
 fn part(expected: &str, test: fn(&u32) -> bool) -> ValueParser<[u32; 4]> {

@@ -11,7 +11,7 @@ use super::reader::values::{
     Refused, ValueParser, choice, distinct, entries, float, label, list, name, path, share, single,
     whole, words,
 };
-use super::reader::{Hint, Located, Place, Table, Tables};
+use super::reader::{Hint, Located, Place, Problem, Table, Tables};
 use crate::limits::{MAX_BOXES, MAX_DETECTIONS, MAX_WORKERS};
 use std::path::PathBuf;
 use toml::Spanned;
@@ -21,6 +21,8 @@ use toml::de::DeValue;
 pub const MAX_MODELS: usize = MAX_WORKERS;
 /// The digest of an empty file stands for any other.
 const EXAMPLE_SHA256: &str = "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"";
+/// Greatest value of black or of white.
+const MAX_END: f32 = 1024.0;
 /// Class names of one model.
 const MAX_LABELS: usize = 1024;
 
@@ -244,7 +246,9 @@ fn sha256() -> ValueParser<[u8; 32]> {
 
 /// The model's value of black and of white.
 fn input_range() -> ValueParser<InputRange> {
-    const EXPECTED: &str = "two different numbers (of black, of white), each -1024 to 1024, or such a pair for each of three channels";
+    let expected = format!(
+        "two different numbers (of black, of white), each -{MAX_END} to {MAX_END}, or such a pair for each of three channels"
+    );
     let pair = |element: &Spanned<DeValue<'_>>| {
         let value = element.get_ref();
         let found = || match value {
@@ -253,7 +257,7 @@ fn input_range() -> ValueParser<InputRange> {
         };
         ends(value).ok_or_else(|| Refused::at(element, found()))
     };
-    ValueParser::new(EXPECTED, move |value| {
+    ValueParser::new(expected, move |value| {
         let array = value.as_array().ok_or_else(Refused::default)?;
         if let [one, two, three] = &array[..] {
             return Ok(InputRange::Each([pair(one)?, pair(two)?, pair(three)?]));
@@ -269,7 +273,7 @@ fn ends(value: &DeValue<'_>) -> Option<[f32; 2]> {
     let end = |value: &Spanned<DeValue<'_>>| {
         float(value.get_ref())
             .map(single)
-            .filter(|end| end.abs() <= 1024.0)
+            .filter(|end| end.abs() <= MAX_END)
     };
     let [black, white] = &value.as_array()?[..] else {
         return None;
@@ -310,8 +314,10 @@ fn known_labels<'c>(
     expected: &str,
 ) {
     for class in classes.filter(|class| !model.labels.contains(class)) {
-        let hint = Hint::similar(class, model.labels.iter().map(String::as_str));
-        at.fault_with(key, quoted(class), expected, hint);
+        at.fault_by(key, || {
+            let hint = Hint::similar(class, model.labels.iter().map(String::as_str));
+            Problem::value(quoted(class), expected, hint)
+        });
     }
 }
 

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 /// One fault of a profile. `Display` gives `file:line: key: found …, expected …`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{file}:{line}{}: {key}: {problem}", column_of(problem, *column))]
+#[error("{file}:{line}{}: {}{problem}", column_of(problem, *column), key_of(problem, key))]
 pub struct Fault {
     /// The profile, as it was named to the reader.
     pub file: String,
@@ -61,10 +61,17 @@ pub enum Problem {
         /// What could be meant.
         hint: Hint,
     },
+    /// Not one fault, but how many there are behind the one before.
+    #[error("and {count} more; mend these first")]
+    More {
+        /// How many.
+        count: usize,
+    },
 }
 
 impl Problem {
-    pub(super) fn value(found: impl Into<String>, expected: impl Into<String>, hint: Hint) -> Self {
+    /// A value that is refused.
+    pub fn value(found: impl Into<String>, expected: impl Into<String>, hint: Hint) -> Self {
         let (found, expected) = (found.into(), expected.into());
         Self::Value {
             found,
@@ -116,10 +123,10 @@ fn column_of(problem: &Problem, column: usize) -> String {
     }
 }
 
-/// Line and column (in characters) of a byte, both from 1.
-pub fn position(text: &str, offset: usize) -> (usize, usize) {
-    let before = &text.as_bytes()[..offset.min(text.len())];
-    let before = String::from_utf8_lossy(before);
-    let line = before.rsplit('\n').next().unwrap_or_default();
-    (before.matches('\n').count() + 1, line.chars().count() + 1)
+/// The key as a message has it: none for what is not about one.
+fn key_of(problem: &Problem, key: &str) -> String {
+    match problem {
+        Problem::More { .. } => String::new(),
+        _ => format!("{key}: "),
+    }
 }

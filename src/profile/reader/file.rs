@@ -3,10 +3,14 @@
 use super::diagnostic::Fault;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use thiserror::Error;
 
 /// The most that is read of a file: profiles are a few KiB, and `/dev/zero` is not one.
 const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Longest time that a profile is waited for which does not come from a regular file.
+const WAIT: Duration = Duration::from_secs(10);
 
 /// A profile could not be had from a file.
 #[derive(Debug, Error)]
@@ -46,7 +50,28 @@ fn by_line(faults: &[Fault]) -> String {
     lines.join("\n")
 }
 
-/// The text of a file.
+/// A file's bytes, one more than a profile may have at most.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path)?;
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The same of what may never come or never end: a FIFO, a pipe, a terminal.
+fn read_in_time(path: &Path, wait: Duration) -> std::io::Result<Vec<u8>> {
+    let (sender, bytes) = std::sync::mpsc::channel();
+    let of_thread = path.to_path_buf();
+    // A thread that waits in open(2) cannot be stopped: it is left to the end of the process.
+    std::thread::spawn(move || sender.send(read(&of_thread)));
+    bytes.recv_timeout(wait).unwrap_or_else(|_| {
+        let waited =
+            format!("waited {wait:?} for somebody to write a profile into it and close it");
+        Err(std::io::Error::new(std::io::ErrorKind::TimedOut, waited))
+    })
+}
+
+/// The text of a file. What is no regular file is waited for, and not for ever.
 ///
 /// # Errors
 /// The file cannot be read, is too large, or is not text.
@@ -55,13 +80,12 @@ pub fn load(path: &Path) -> Result<String, LoadError> {
         path: path.into(),
         error,
     };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    let mut bytes = Vec::new();
-    let read = file
-        .take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    if read as u64 > MAX_FILE_BYTES {
+    let bytes = match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => read_in_time(path, WAIT),
+        _ => read(path),
+    };
+    let bytes = bytes.map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(LoadError::TooLarge {
             path: path.into(),
             limit_bytes: MAX_FILE_BYTES,

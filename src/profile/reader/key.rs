@@ -53,7 +53,7 @@ impl<'k, 'a> Keys<'k, 'a> {
     ) -> T {
         let answer = self.answer(key, &values, Absent::Fault);
         if answer.is_none() && self.belongs == Belongs::Here && self.at.entry(key).is_none() {
-            let expected = format!("{}; for example `{key} = {example}`", values.expected());
+            let expected = format!("{}; for example `{key} = {example}`", values.brief());
             self.at.missing.push((key, Problem::Missing { expected }));
         }
         answer.unwrap_or_else(|| literal(&values, example))
@@ -84,11 +84,10 @@ impl<'k, 'a> Keys<'k, 'a> {
         absent: Absent,
     ) -> Option<T> {
         let at = &mut *self.at;
-        let expected = || values.expected().to_owned();
         at.collector.document(KeyDoc {
             table: at.header,
             name,
-            expected: expected(),
+            expected: values.expected().to_owned(),
             absent,
             belongs_to: self.belongs_to.clone(),
         });
@@ -123,14 +122,14 @@ impl<'k, 'a> Keys<'k, 'a> {
                     start,
                     Problem::Value {
                         found,
-                        expected: expected(),
+                        expected: values.brief().to_owned(),
                         hint,
                     },
                 )
             }
         };
         at.asked.push((name, offset, false));
-        at.report(start, name, problem);
+        at.report(start, name, || problem);
         None
     }
 }

@@ -9,21 +9,26 @@ mod collector;
 mod diagnostic;
 mod file;
 mod key;
+mod lines;
+mod meant;
 mod place;
+mod places;
 mod table;
 mod tables;
 pub mod text;
 pub mod values;
 
-pub use collector::{Absent, KeyDoc};
+pub use collector::{Absent, KeyDoc, MAX_FAULTS};
 pub use diagnostic::{Fault, Hint, Problem};
 pub use file::{LoadError, load};
 pub use place::{Located, Place};
+pub use places::{KeyPlace, Places};
 pub use table::Table;
 pub use tables::Tables;
 
-use collector::Collector;
-use diagnostic::position;
+use collector::{Certain, Collector};
+use lines::Lines;
+use std::ops::Range;
 use text::printable;
 use toml::de::{DeTable, Error};
 
@@ -39,16 +44,24 @@ pub fn read<T>(
     read: impl Fn(&mut Table<'_>) -> T,
 ) -> Result<T, Vec<Fault>> {
     let (document, errors) = DeTable::parse_recoverable(text);
-    let collector = Collector::new(file, text);
+    let lines = Lines::new(text);
+    let collector = match errors.is_empty() {
+        true => Collector::new(file, text),
+        false => Collector::certain(file, text, certain(&lines, text, &errors)),
+    };
     let value = Table::top(&collector, document.get_ref(), &read);
-    let mut faults = collector.into_faults();
-    if !errors.is_empty() {
-        faults = beside_syntax(file, text, &errors, faults);
-    } else if faults.is_empty() {
+    let (mut faults, mut more) = collector.into_faults();
+    if errors.is_empty() && faults.is_empty() {
         return Ok(value);
     }
+    let (syntax, more_syntax) = syntax(file, text, &lines, errors);
+    faults.extend(syntax);
+    more += more_syntax;
+    // A syntax error first where both are at one place.
+    let rank = |fault: &Fault| usize::from(fault.key != "syntax");
+    faults.sort_by_key(|fault| (fault.line, fault.column, rank(fault)));
     name_the_right_table(&mut faults, &keys(read));
-    Err(faults)
+    Err(capped(faults, more))
 }
 
 /// Every key that `read` asks for, in its order.
@@ -58,13 +71,41 @@ pub fn keys<T>(read: impl Fn(&mut Table<'_>) -> T) -> Vec<KeyDoc> {
     collector.into_keys()
 }
 
-/// The syntax errors, and of the other faults those that the errors cannot have caused: not that something is
-/// missing, nothing on the lines of an error, and nothing after a broken table header, where keys are taken for
-/// another table's.
-fn beside_syntax(file: &str, text: &str, errors: &[Error], faults: Vec<Fault>) -> Vec<Fault> {
-    let syntax = |error: &Error| {
+/// What the syntax errors leave certain. One line may have many errors, and they come by place.
+fn certain(lines: &Lines<'_>, text: &str, errors: &[Error]) -> Certain {
+    let mut broken: Vec<Range<usize>> = Vec::new();
+    for error in errors {
+        let line = lines.around(error.span().unwrap_or(0..0).start);
+        if broken.last() != Some(&line) {
+            broken.push(line);
+        }
+    }
+    broken.sort_by_key(|line| line.start);
+    broken.dedup();
+    let is_header = |line: &&Range<usize>| {
+        let line = text.get(line.start..line.end.min(text.len()));
+        line.is_some_and(|line| line.trim_start().starts_with('['))
+    };
+    // What the error's own line has is not certain either.
+    let before = broken
+        .iter()
+        .find(is_header)
+        .map_or(usize::MAX, |line| line.start);
+    Certain { broken, before }
+}
+
+/// The syntax errors, the first ones by place, and how many there are behind them.
+fn syntax(
+    file: &str,
+    text: &str,
+    lines: &Lines<'_>,
+    mut errors: Vec<Error>,
+) -> (Vec<Fault>, usize) {
+    errors.sort_by_key(|error| error.span().map(|span| span.start));
+    let more = errors.len().saturating_sub(MAX_FAULTS);
+    let fault = |error: &Error| {
         let span = error.span().unwrap_or(0..0);
-        let (line, column) = position(text, span.start);
+        let (line, column) = lines.position(span.start);
         let at = text.get(span).map(printable).filter(|at| !at.is_empty());
         let at = at.map(|at| format!("found `{at}`: ")).unwrap_or_default();
         let message = format!("{at}{}", error.message());
@@ -77,29 +118,21 @@ fn beside_syntax(file: &str, text: &str, errors: &[Error], faults: Vec<Fault>) -
             problem: Problem::Syntax { message },
         }
     };
-    let mut out: Vec<Fault> = errors.iter().map(syntax).collect();
-    let broken: Vec<usize> = out.iter().map(|fault| fault.line).collect();
-    let lines: Vec<&str> = text.lines().collect();
-    let is_header = |line: &&usize| {
-        lines
-            .get(**line - 1)
-            .is_some_and(|text| text.trim_start().starts_with('['))
-    };
-    let first_header = broken
-        .iter()
-        .filter(is_header)
-        .min()
-        .copied()
-        .unwrap_or(usize::MAX);
-    out.extend(faults.into_iter().filter(|fault| {
-        let certain = matches!(
-            fault.problem,
-            Problem::Unknown { .. } | Problem::Value { .. }
-        );
-        certain && fault.line < first_header && !broken.contains(&fault.line)
-    }));
-    out.sort_by_key(|fault| (fault.line, fault.column));
-    out
+    (errors.iter().take(MAX_FAULTS).map(fault).collect(), more)
+}
+
+/// No more faults than a person mends at once; behind them, how many there are.
+fn capped(mut faults: Vec<Fault>, more: usize) -> Vec<Fault> {
+    let count = faults.len().saturating_sub(MAX_FAULTS) + more;
+    faults.truncate(MAX_FAULTS);
+    if let Some(last) = faults.last().filter(|_| count > 0) {
+        let last = Fault {
+            problem: Problem::More { count },
+            ..last.clone()
+        };
+        faults.push(last);
+    }
+    faults
 }
 
 /// A key that stands in the wrong table is better explained by the table that has it than by a list.

@@ -95,13 +95,34 @@ impl<'a> Place<'a> {
         expected: impl Into<String>,
         hint: Hint,
     ) {
-        let asked = self.asked.iter().find(|(asked, ..)| *asked == key);
-        let offset = asked.map_or(self.offset, |(_, at, _)| *at);
-        self.report(offset, key, Problem::value(found, expected, hint));
+        self.fault_by(key, || Problem::value(found, expected, hint));
     }
 
-    pub(super) fn report(&self, offset: usize, key: &str, problem: Problem) {
-        let table = self.header.trim_matches(['[', ']']);
+    /// The same, worked out only where it is reported: for what there may be many of.
+    pub fn fault_by(&self, key: &str, problem: impl FnOnce() -> Problem) {
+        let asked = self.asked.iter().find(|(asked, ..)| *asked == key);
+        let offset = asked.map_or(self.offset, |(_, at, _)| *at);
+        self.report(offset, key, problem);
+    }
+
+    /// Name of its table, without brackets.
+    pub(super) fn table(&self) -> &'static str {
+        self.header.trim_matches(['[', ']'])
+    }
+
+    /// Its keys, each with the line of its value, or of the header where it is absent.
+    pub(super) fn lines(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        let asked = self.asked.iter();
+        asked.map(|(key, at, _)| (*key, self.collector.line(*at)))
+    }
+
+    /// The file that it stands in.
+    pub fn file(&self) -> &str {
+        self.collector.file()
+    }
+
+    pub(super) fn report(&self, offset: usize, key: &str, problem: impl FnOnce() -> Problem) {
+        let table = self.table();
         let dot = if table.is_empty() { "" } else { "." };
         self.collector
             .fault(offset, format!("{table}{dot}{key}"), problem);

@@ -3,9 +3,10 @@
 use super::collector::Collector;
 use super::diagnostic::{Hint, Problem};
 use super::key::Keys;
+use super::meant::meant;
 use super::place::{Located, Place, title};
 use super::tables::Tables;
-use super::text::{describe, printable, similar};
+use super::text::{describe, printable};
 use super::values::{ValueParser, name};
 use std::ops::{Deref, RangeInclusive};
 use std::path::PathBuf;
@@ -101,7 +102,7 @@ impl<'a> Table<'a> {
                     false => describe(value.get_ref()),
                 };
                 let expected = format!("one table, `{header}`");
-                self.report(offset, key, Problem::value(found, expected, Hint::None));
+                self.report(offset, key, || Problem::value(found, expected, Hint::None));
             }
         }
         self.at.asked.push((key, offset, true));
@@ -126,6 +127,8 @@ impl<'a> Table<'a> {
             .map(|each| (each.span().start, each.get_ref().as_table()))
             .collect();
         let whole = array.is_none_or(|array| array.len() == tables.len());
+        // What is beyond the limit is not read: it has one fault, that it is there.
+        let (most, too_many) = (*count.end(), tables.len() > *count.end());
         let expected = format!("{} to {} tables `{header}`", count.start(), count.end());
         let problem = match found.map(Spanned::get_ref) {
             None if count.contains(&0) => None,
@@ -144,7 +147,7 @@ impl<'a> Table<'a> {
         };
         self.at.asked.push((key, offset, problem.is_none()));
         if let Some(problem) = problem {
-            self.report(offset, key, problem);
+            self.report(offset, key, || problem);
         }
         let collector = self.at.collector;
         let tables = if collector.of_keys {
@@ -152,11 +155,11 @@ impl<'a> Table<'a> {
         } else {
             tables
         };
-        let tables = tables.into_iter().map(|(start, entries)| {
+        let tables = tables.into_iter().take(most).map(|(start, entries)| {
             let at = Place::new(collector, header, start, entries);
             Table { at }.read(&read)
         });
-        Tables::new(header, tables.collect())
+        Tables::new(header, tables.collect(), !too_many)
     }
 
     /// Reads it; what was not asked for is unknown.
@@ -168,18 +171,21 @@ impl<'a> Table<'a> {
             if names.contains(&word) {
                 continue;
             }
-            let similar = similar(word, names.iter().copied());
-            self.at.missing.retain(|(name, _)| Some(*name) != similar);
-            let hint = match similar {
-                Some(name) => Hint::Similar(name.into()),
-                None => Hint::Choices(names.clone()),
-            };
+            let similar = std::cell::Cell::new(None);
             let table = title(self.header);
-            let problem = Problem::Unknown { table, hint };
-            self.report(key.span().start, &printable(word), problem);
+            self.report(key.span().start, &printable(word), || {
+                similar.set(meant(word, &names));
+                let hint = match similar.get() {
+                    Some(name) => Hint::Similar(name.into()),
+                    None => Hint::Choices(names.clone()),
+                };
+                Problem::Unknown { table, hint }
+            });
+            let similar = similar.get();
+            self.at.missing.retain(|(name, _)| Some(*name) != similar);
         }
         for (name, problem) in std::mem::take(&mut self.at.missing) {
-            self.report(self.offset, name, problem);
+            self.report(self.offset, name, || problem);
         }
         Located { value, at: self.at }
     }

@@ -1,8 +1,8 @@
 //! The tables of one kind, which others name.
 
-use super::diagnostic::Hint;
+use super::diagnostic::{Hint, Problem};
 use super::place::{Located, Place};
-use super::text::quoted;
+use super::text::{quoted, some_quoted};
 use std::ops::Deref;
 
 /// All tables under one header, in the order of the file.
@@ -10,6 +10,8 @@ use std::ops::Deref;
 pub struct Tables<'a, T> {
     header: &'static str,
     tables: Vec<Located<'a, T>>,
+    /// The file has no more of them than were read.
+    whole: bool,
 }
 
 impl<'a, T> Deref for Tables<'a, T> {
@@ -21,11 +23,15 @@ impl<'a, T> Deref for Tables<'a, T> {
 
 impl<'a, T> Tables<'a, T> {
     /// A name that is there twice is a fault.
-    pub(super) fn new(header: &'static str, mut tables: Vec<Located<'a, T>>) -> Self {
+    pub(super) fn new(header: &'static str, mut tables: Vec<Located<'a, T>>, whole: bool) -> Self {
         for (index, table) in tables.iter_mut().enumerate() {
             table.at.index = index;
         }
-        let all = Self { header, tables };
+        let all = Self {
+            header,
+            tables,
+            whole,
+        };
         for (index, Located { at, .. }) in all.iter().enumerate() {
             let again =
                 |other: &Located<'_, T>| other.at.sound(&["name"]) && other.at.name == at.name;
@@ -44,7 +50,12 @@ impl<'a, T> Tables<'a, T> {
 
     /// Whether all names may be relied on: otherwise a reference that finds nothing may be right.
     pub fn all_named(&self) -> bool {
-        self.iter().all(|table| table.at.sound(&["name"]))
+        self.whole && self.iter().all(|table| table.at.sound(&["name"]))
+    }
+
+    /// Whether all were read: there are no more in the file than there may be.
+    pub fn all_read(&self) -> bool {
+        self.whole
     }
 
     /// The table with this name.
@@ -80,14 +91,14 @@ impl<'a, T> Tables<'a, T> {
     /// Reports a name that no table has.
     pub fn unknown(&self, from: &Place<'_>, key: &str, name: Option<&str>, expected: &str) {
         let names = || self.iter().map(|table| table.at.name.as_str());
-        let known: Vec<String> = names().map(quoted).collect();
-        let known = if known.is_empty() {
-            "there is none".into()
-        } else {
-            known.join(", ")
-        };
-        let found = name.map_or("nothing".into(), quoted);
-        let hint = name.map_or(Hint::None, |name| Hint::similar(name, names()));
-        from.fault_with(key, found, format!("{expected}: {known}"), hint);
+        from.fault_by(key, || {
+            let known = match self.is_empty() {
+                true => "there is none".into(),
+                false => some_quoted(names()),
+            };
+            let found = name.map_or("nothing".into(), quoted);
+            let hint = name.map_or(Hint::None, |name| Hint::similar(name, names()));
+            Problem::value(found, format!("{expected}: {known}"), hint)
+        });
     }
 }

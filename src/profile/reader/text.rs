@@ -5,6 +5,8 @@ use toml::de::DeValue;
 
 /// Longest excerpt of a value in a message.
 const MAX_EXCERPT: usize = 40;
+/// Longest word that can be meant for another one: twice the longest name.
+pub const MAX_MEANT_BYTES: usize = 96;
 
 /// A value as it is quoted in a message.
 pub fn describe(value: &DeValue<'_>) -> String {
@@ -40,9 +42,10 @@ pub fn quoted(text: &str) -> String {
     format!("\"{}\"", printable(text))
 }
 
-/// Text without control characters, cut when it is long.
+/// Text without control characters, cut when it is long. Only its beginning is looked at: a value may be a megabyte.
 pub fn printable(text: &str) -> String {
-    excerpt(&text.escape_debug().to_string())
+    let beginning: String = text.chars().take(MAX_EXCERPT + 1).collect();
+    excerpt(&beginning.escape_debug().to_string())
 }
 
 fn excerpt(text: &str) -> String {
@@ -50,6 +53,14 @@ fn excerpt(text: &str) -> String {
         Some((cut, _)) => format!("{}…", &text[..cut]),
         None => text.to_owned(),
     }
+}
+
+/// The first eight of these words in quotes.
+pub fn some_quoted<'a>(words: impl ExactSizeIterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 8;
+    let more = if words.len() > SHOWN { ", …" } else { "" };
+    let shown: Vec<String> = words.take(SHOWN).map(quoted).collect();
+    format!("{}{more}", shown.join(", "))
 }
 
 /// Words of this program's own, in quotes.
@@ -76,6 +87,9 @@ pub fn alternatives(words: &[String]) -> String {
 pub fn similar<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     /// Below this a guess misleads more often than it helps.
     const CLOSE: f64 = 0.82;
+    if word.len() > MAX_MEANT_BYTES {
+        return None;
+    }
     let plain = |text: &str| text.to_lowercase().replace(['_', ' '], "-");
     let word = plain(word);
     let scores = candidates

@@ -75,21 +75,21 @@ impl BudgetLine {
 }
 
 impl Purpose {
-    /// The keys that make it smaller.
+    /// What makes it smaller, as a thing to do.
     #[must_use]
-    pub const fn setting(&self) -> &'static str {
+    pub const fn mend(&self) -> &'static str {
         match self {
             Self::Slots { .. } | Self::DriverBuffers { .. } => {
-                "camera.ring-slots, camera.driver-slots, camera.width-px or camera.height-px"
+                "lower camera.ring-slots, camera.driver-slots, camera.width-px or camera.height-px"
             }
-            Self::Headers { .. } => "camera.ring-slots or camera.driver-slots",
-            Self::Remainder { .. } => "memory.hugepage-kib",
-            Self::Model { .. } => "model.path, or use fewer workers",
-            Self::Decoding { .. } => "camera.width-px or camera.height-px",
-            Self::Results | Self::Files => "housekeeping.queue-results",
-            Self::MallocArenas => "memory.malloc-arena-kib",
-            Self::Events => "the number of [[rule]] tables",
-            Self::Histograms | Self::Stacks => "the number of cameras and workers",
+            Self::Headers { .. } => "lower camera.ring-slots or camera.driver-slots",
+            Self::Remainder { .. } => "lower memory.hugepage-kib",
+            Self::Model { .. } => "take a smaller model, or use fewer workers",
+            Self::Decoding { .. } => "lower camera.width-px or camera.height-px",
+            Self::Results | Self::Files => "lower housekeeping.queue-results",
+            Self::MallocArenas => "lower memory.malloc-arena-kib",
+            Self::Events => "use fewer [[rule]] tables",
+            Self::Histograms | Self::Stacks => "use fewer cameras or workers",
         }
     }
 }

@@ -72,8 +72,8 @@ impl Budget {
 /// The board needs more memory than its profile allows.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "memory.budget-mib: found {limit_mib}, expected at least {} for {total_bytes} bytes, of which {}{} take {alike_bytes}; lower {}, or raise memory.budget-mib",
-    total_bytes.div_ceil(MIB), most.purpose, and_more(*alike), most.purpose.setting()
+    "memory.budget-mib: found {limit_mib}, expected at least {} for {total_bytes} bytes, of which {}{} take {alike_bytes}; {}, or raise memory.budget-mib",
+    total_bytes.div_ceil(MIB), most.purpose, and_more(*alike), most.purpose.mend()
 )]
 pub struct OverBudget {
     /// What it needs.

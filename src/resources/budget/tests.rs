@@ -221,6 +221,16 @@ fn many_small_parts_of_one_purpose_are_named_before_a_larger_single_one() {
         64 * slots.bytes
     );
     assert!(message.contains(&together), "{message}");
+    // What is to be done is a thing that one does.
+    budget.lines = vec![BudgetLine {
+        purpose: Purpose::Model {
+            worker: "detector".into(),
+        },
+        ..slots
+    }];
+    let message = budget.within_limit().unwrap_err().to_string();
+    let mend = "; take a smaller model, or use fewer workers, or raise memory.budget-mib";
+    assert!(message.ends_with(mend), "{message}");
 }
 
 #[test]

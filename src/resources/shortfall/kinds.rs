@@ -20,7 +20,7 @@ pub struct Pages {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Shortfall {
     /// A thread's core is offline, does not exist, or is outside this process's cpuset.
-    #[error("thread {thread}: core {core} {}, expected one of {}; change the profile's core, or set absent-core = \"wrap\"", state(*online), cpu_list(usable))]
+    #[error("thread {thread}: core {core} {}, expected one of {}; change the profile's core{}", state(*online), cpu_list(usable), or_wrap(*strict))]
     CoreAbsent {
         /// The thread.
         thread: String,
@@ -30,6 +30,8 @@ pub enum Shortfall {
         online: bool,
         /// The cores that it may use.
         usable: Vec<usize>,
+        /// The profile lets nothing be replaced.
+        strict: bool,
     },
     /// A worker that never sleeps, under SCHED_FIFO, leaves nothing to another thread of its core.
     #[error(
@@ -156,6 +158,15 @@ fn state(online: bool) -> &'static str {
         "is outside this process's cpuset"
     } else {
         "is offline or does not exist"
+    }
+}
+
+/// With `strict = true` a profile may not say this.
+fn or_wrap(strict: bool) -> &'static str {
+    if strict {
+        ""
+    } else {
+        ", or set absent-core = \"wrap\""
     }
 }
 

@@ -12,17 +12,29 @@ pub use kinds::{Pages, Shortfall};
 
 use super::budget::{Budget, Policy, Role, ThreadPlan};
 use super::machine::Machine;
-use crate::profile::{Board, OnShortage, Wait};
+use crate::profile::{Board, HUGEPAGE_SIZES_KIB, KeyPlace, OnShortage, Wait};
 use crate::units::KIB;
 use std::collections::BTreeSet;
+use std::fmt;
 
 /// One shortfall and what follows from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// What follows.
     pub severity: Severity,
+    /// The key of the profile that asks for it; nothing where the machine alone decides.
+    pub place: Option<KeyPlace>,
     /// What is missing; its `Display` names the setting to change.
     pub shortfall: Shortfall,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Some(place) => write!(f, "{place}: {}", self.shortfall),
+            None => self.shortfall.fmt(f),
+        }
+    }
 }
 
 /// What follows from a shortfall.
@@ -34,7 +46,7 @@ pub enum Severity {
     Warning,
 }
 
-/// Holds a board (placed on this machine) and its budget against the machine. Refusals come first.
+/// Holds a board (placed on this machine) and its budget against the machine. Refusals come first, each kind by line.
 #[must_use]
 pub fn shortfalls(board: &Board, machine: &Machine, budget: &Budget) -> Vec<Finding> {
     let refused_if = |refused| match refused {
@@ -63,11 +75,13 @@ pub fn shortfalls(board: &Board, machine: &Machine, budget: &Budget) -> Vec<Find
     ] {
         let found = |shortfall| Finding {
             severity,
+            place: held.place(&shortfall),
             shortfall,
         };
         findings.extend(shortfalls.into_iter().map(found));
     }
-    findings.sort_by_key(|finding| finding.severity);
+    let line = |finding: &Finding| finding.place.as_ref().map(|place| place.line);
+    findings.sort_by_key(|finding| (finding.severity, line(finding)));
     findings
 }
 
@@ -83,6 +97,51 @@ impl<'h> Held<'h> {
         self.budget.threads.iter()
     }
 
+    /// The key that asks for what is missing.
+    fn place(&self, shortfall: &Shortfall) -> Option<KeyPlace> {
+        let of = |table, name: &str, key| Some(self.board.places.of(table, name, key));
+        match shortfall {
+            Shortfall::CoreAbsent { thread, .. } => self.place_of_thread(thread, "cores"),
+            Shortfall::NoRealTime { thread, .. } => self.place_of_thread(thread, "fifo-priority"),
+            Shortfall::Starved { spinner, .. } | Shortfall::SpinShared { spinner, .. } => {
+                of("worker", spinner, "wait")
+            }
+            Shortfall::Throttled { worker, .. } => of("worker", worker, "wait"),
+            Shortfall::NodeAbsent { camera, .. } => of("camera", camera, "node"),
+            Shortfall::HugepageSize { .. } | Shortfall::Hugepages { .. } => {
+                of("memory", "", "hugepage-kib")
+            }
+            Shortfall::Memory { .. } | Shortfall::Memlock { .. } => of("memory", "", "budget-mib"),
+            Shortfall::FifoShared { core, .. } => {
+                let fifo =
+                    |thread: &&ThreadPlan| thread.core == *core && thread.policy != Policy::Other;
+                let last = self.threads().filter(fifo).last()?;
+                self.place_of_thread(&last.name, "cores")
+            }
+            Shortfall::NotIsolated { .. } => None,
+        }
+    }
+
+    /// The key of a thread's table that has its cores or its priority.
+    fn place_of_thread(&self, thread: &str, key: &'static str) -> Option<KeyPlace> {
+        let of = |table, name: &str, key| Some(self.board.places.of(table, name, key));
+        let thread = self.threads().find(|other| other.name == thread)?;
+        match (thread.role, key) {
+            (Role::Capture, "cores") => {
+                let cameras = &self.board.cameras;
+                let camera = cameras
+                    .iter()
+                    .find(|camera| camera.capture_core == thread.core)?;
+                of("camera", &camera.name, "capture-core")
+            }
+            (Role::Capture, _) => of("capture", "", key),
+            (Role::Worker(index) | Role::Helper(index), _) => {
+                of("worker", &self.board.workers.get(index)?.name, key)
+            }
+            (Role::Housekeeping | Role::Output, _) => of("housekeeping", "", "core"),
+        }
+    }
+
     fn absent_cores(&self) -> Vec<Shortfall> {
         let usable = self.machine.usable_cores();
         let absent = |thread: &&ThreadPlan| !usable.contains(&thread.core);
@@ -91,6 +150,7 @@ impl<'h> Held<'h> {
             core: thread.core,
             online: self.machine.core(thread.core).is_some(),
             usable: usable.clone(),
+            strict: self.board.strict,
         };
         self.threads().filter(absent).map(shortfall).collect()
     }
@@ -194,7 +254,9 @@ impl<'h> Held<'h> {
         let pools = nodes.iter().flat_map(|node| &node.hugepages);
         let sizes: BTreeSet<u64> = pools.map(|pool| pool.kib).collect();
         if !sizes.contains(&kib) {
-            let sizes = sizes.into_iter().collect();
+            // Those that the key takes.
+            let takes = |kib: &u64| HUGEPAGE_SIZES_KIB.contains(kib);
+            let sizes = sizes.into_iter().filter(takes).collect();
             return vec![Shortfall::HugepageSize { kib, sizes }];
         }
         let mut short = self.page_needs();

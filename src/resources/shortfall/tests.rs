@@ -10,6 +10,7 @@ fn findings(board: &Board, machine: &Machine) -> Vec<(Severity, String)> {
     let said = |Finding {
                     severity,
                     shortfall,
+                    ..
                 }: Finding| (severity, shortfall.to_string());
     shortfalls(board, machine, &budget(board, machine))
         .into_iter()
@@ -335,4 +336,39 @@ fn refusals_come_first() {
         "{severities:?}"
     );
     assert_eq!(severities[0], Severity::Refusal);
+}
+
+#[test]
+fn what_is_missing_stands_at_the_key_that_asks_for_it_all_at_once_by_line() {
+    let mut bare = machine(1, 2);
+    bare.fifo_priority_limit = 0;
+    bare.memlock_bytes = Some(1 << 20);
+    bare.available_bytes = 1 << 20;
+    bare.nodes[0].hugepages[0].free = 0;
+    let board = board(
+        STRICT,
+        "capture-core = 7\nnode = 3",
+        "fifo-priority = 50\nwait = \"spin\"",
+        "[memory]\non-shortage = \"refuse\"\nhugepage-kib = 2048\n[housekeeping]\ncore = 9",
+    );
+    let found = shortfalls(&board, &bare, &budget(&board, &bare));
+    let said: Vec<String> = found.iter().map(ToString::to_string).collect();
+    let places = said
+        .iter()
+        .map(|said| said.split(": ").take(2).collect::<Vec<_>>().join(": "));
+    let mut places: Vec<String> = places.collect();
+    places.dedup();
+    assert_eq!(
+        places,
+        [
+            "b.toml:10: camera.capture-core",
+            "b.toml:11: camera.node",
+            "b.toml:22: worker.fifo-priority",
+            "b.toml:23: worker.wait",
+            "b.toml:24: memory.budget-mib",
+            "b.toml:26: memory.hugepage-kib",
+            "b.toml:28: housekeeping.core",
+        ],
+        "{said:#?}"
+    );
 }

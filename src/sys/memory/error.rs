@@ -88,7 +88,7 @@ pub enum MemoryError {
     /// Another call failed: not enough memory as a rule.
     #[error("{operation} of {bytes} bytes failed: {errno}{}", match *.errno {
         Errno::ENOMEM => "; raise the limit of address space (LimitAS of the service, `ulimit -v`) if there is one, or \
-                          lower memory.budget-mib",
+                          lower camera.ring-slots or the size of pictures",
         _ => "",
     })]
     Map {

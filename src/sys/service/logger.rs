@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use super::terminal;
+use crate::shown::ShownLines;
 use crate::sync::{AtomicU8, Ordering};
 use crate::sys::clock::{Utc, realtime_ns};
 use crate::sys::io::poll::{PIPE_BUF, is_writable};
@@ -166,8 +167,9 @@ pub struct LogLine {
 }
 
 impl LogLine {
-    /// Formats a line. What moves a terminal's cursor becomes blanks, line breaks too: journald would take the rest as
-    /// lines of their own. What does not fit is cut at a character's end, and marked.
+    /// Formats a line. Line breaks inside become blanks, since journald would take the rest as lines
+    /// of their own; other characters that act on a terminal stand by their numbers. What does not fit is cut at a
+    /// character's end, and marked.
     #[must_use]
     pub fn new(style: Style, level: Level, utc_ns: u64, args: fmt::Arguments<'_>) -> Self {
         let mut line = Self {
@@ -178,7 +180,7 @@ impl LogLine {
         let _ = style.write_start(level, utc_ns, &mut line.text);
         // The only error is the full buffer, which is marked; an error of the value itself leaves the
         // line as far as it came.
-        let _ = line.write_fmt(args);
+        let _ = write!(line, "{}", ShownLines(args));
         let cut = if line.cut { CUT } else { "" };
         let _ = line.text.push_str(cut);
         let _ = line.text.push('\n');
@@ -287,13 +289,17 @@ mod tests {
     }
 
     #[test]
-    fn a_message_with_what_moves_the_cursor_stays_one_line_of_text() {
-        let line = line(
-            Style::Priority,
-            Level::Info,
-            format_args!("a\nb\r\nc\x1b[2Jd\0"),
-        );
-        assert_eq!(line, "<6>a b  c [2Jd \n");
+    fn a_message_with_line_breaks_stays_one_line() {
+        let line = line(Style::Priority, Level::Info, format_args!("a\nb\n\nc"));
+        assert_eq!(line, "<6>a b  c\n");
+    }
+
+    #[test]
+    fn a_name_from_outside_does_not_act_on_the_terminal() {
+        let name = "\u{1b}]0;mine\u{7}\u{202e}\r";
+        let line = line(Style::Priority, Level::Info, format_args!("card {name}"));
+        let shown = "<6>card \\u{1b}]0;mine\\u{7}\\u{202e}\\u{d}\n";
+        assert_eq!(line, shown);
     }
 
     #[test]

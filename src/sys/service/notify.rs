@@ -4,6 +4,7 @@
 //! does not reach an abstract name (`@...`); it waits for a manager that does not read; and it allocates, while
 //! the heap is guarded by the time the board is ready.
 
+use crate::units::NS_PER_US;
 pub use sd_notify::NotifyState;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -17,7 +18,10 @@ const MESSAGE_BYTES: usize = 512;
 
 /// The way to the service manager, or to nobody when there is none.
 #[derive(Debug)]
-pub struct Notifier(Option<UnixDatagram>);
+pub struct Notifier {
+    socket: Option<UnixDatagram>,
+    watchdog_ns: Option<u64>,
+}
 
 /// The service manager could not be notified.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +43,19 @@ impl Notifier {
     /// # Errors
     /// The socket exists by name but cannot be connected to.
     pub fn from_environment() -> Result<Self, NotifyError> {
-        Self::connect(std::env::var_os("NOTIFY_SOCKET").as_deref())
+        let mut notifier = Self::connect(std::env::var_os("NOTIFY_SOCKET").as_deref())?;
+        let variable = |name| std::env::var(name).ok();
+        notifier.watchdog_ns = watchdog_ns(
+            variable("WATCHDOG_USEC").as_deref(),
+            variable("WATCHDOG_PID").as_deref(),
+        );
+        Ok(notifier)
+    }
+
+    /// `WatchdogSec`: the manager ends the program when it hears nothing for so long; `None` where it does not.
+    #[must_use]
+    pub const fn watchdog_ns(&self) -> Option<u64> {
+        self.watchdog_ns
     }
 
     /// Connects to the datagram socket at `address`; a leading `@` marks an abstract name.
@@ -48,7 +64,10 @@ impl Notifier {
     /// It cannot be connected to.
     pub fn connect(address: Option<&OsStr>) -> Result<Self, NotifyError> {
         let Some(address) = address.filter(|address| !address.is_empty()) else {
-            return Ok(Self(None));
+            return Ok(Self {
+                socket: None,
+                watchdog_ns: None,
+            });
         };
         let open = || {
             let address = match address.as_bytes() {
@@ -59,7 +78,10 @@ impl Notifier {
             socket.connect_addr(&address)?;
             // A manager that does not read must not stall the thread that reports to it.
             socket.set_nonblocking(true)?;
-            Ok(Self(Some(socket)))
+            Ok(Self {
+                socket: Some(socket),
+                watchdog_ns: None,
+            })
         };
         open().map_err(NotifyError::Connect)
     }
@@ -69,7 +91,7 @@ impl Notifier {
     /// # Errors
     /// The message was not taken, or is too long.
     pub fn send(&self, states: &[NotifyState<'_>]) -> Result<(), NotifyError> {
-        let Some(socket) = &self.0 else {
+        let Some(socket) = &self.socket else {
             return Ok(());
         };
         let mut message = heapless::String::<MESSAGE_BYTES>::new();
@@ -81,6 +103,18 @@ impl Notifier {
             .map(drop)
             .map_err(NotifyError::Send)
     }
+}
+
+/// The time of the manager's watchdog, where it is meant for this process.
+///
+/// # Source
+/// sd_watchdog_enabled(3).
+fn watchdog_ns(usec: Option<&str>, pid: Option<&str>) -> Option<u64> {
+    if pid.is_some_and(|pid| pid.parse() != Ok(std::process::id())) {
+        return None;
+    }
+    let usec: u64 = usec?.parse().ok().filter(|usec| *usec > 0)?;
+    usec.checked_mul(NS_PER_US)
 }
 
 #[cfg(test)]
@@ -104,6 +138,21 @@ mod tests {
         assert_eq!(received(&manager), "READY=1\nSTATUS=2 cameras\n");
         notifier.send(&[Stopping, Status("proof")]).unwrap();
         assert_eq!(received(&manager), "STOPPING=1\nSTATUS=proof\n");
+    }
+
+    #[test]
+    fn a_watchdog_is_ours_where_it_names_this_process_or_none() {
+        let me = std::process::id().to_string();
+        assert_eq!(watchdog_ns(Some("3000000"), None), Some(3_000_000_000));
+        assert_eq!(watchdog_ns(Some("3000000"), Some(&me)), Some(3_000_000_000));
+        for (usec, pid) in [
+            (Some("3000000"), Some("1")),
+            (Some("0"), None),
+            (Some("soon"), None),
+            (None, Some(&*me)),
+        ] {
+            assert_eq!(watchdog_ns(usec, pid), None);
+        }
     }
 
     #[test]

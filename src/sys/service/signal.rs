@@ -1,14 +1,16 @@
 //! Signals that ask the program to stop, taken by one thread that waits for them.
 //!
-//! No handler is installed: the signals are blocked before the first thread starts, every thread
-//! inherits that, and the main thread fetches them. So no system call of a hot thread is interrupted.
+//! The signals are blocked before the first thread starts, every thread inherits that, and the main thread fetches
+//! them. So no system call of a hot thread is interrupted. A handler is there once the run is over.
 //! SIGXFSZ is ignored: a file at its size limit is then an error of the write, as a full disk is.
 #![allow(unsafe_code)]
 
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::sys::clock::now_ns;
 use crate::units::NS_PER_S;
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction, signal};
 
 /// SIGTERM, SIGINT and SIGHUP, blocked for this thread and the threads that it starts.
 #[derive(Debug)]
@@ -26,11 +28,24 @@ pub struct SignalError {
     pub errno: Errno,
 }
 
+/// Ignores SIGXFSZ: a file at its size limit is then an error of the write.
+///
+/// # Errors
+/// The errno of sigaction.
+pub fn ignore_size_limit() -> Result<(), SignalError> {
+    // SAFETY: no handler is installed, so none can run anything that a handler may not.
+    let ignored = unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) };
+    ignored.map(drop).map_err(|errno| SignalError {
+        operation: "sigaction",
+        errno,
+    })
+}
+
 impl StopSignals {
-    /// Blocks them, and ignores SIGXFSZ. Call it before the first thread is started.
+    /// Blocks them. Call it before the first thread is started.
     ///
     /// # Errors
-    /// The errno of pthread_sigmask or sigaction.
+    /// The errno of pthread_sigmask.
     pub fn block() -> Result<Self, SignalError> {
         let set: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]
             .into_iter()
@@ -39,16 +54,24 @@ impl StopSignals {
             operation: "pthread_sigmask",
             errno,
         })?;
-        // SAFETY: no handler is installed, so none can run anything that a handler may not.
-        unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) }.map_err(|errno| SignalError {
-            operation: "sigaction",
-            errno,
-        })?;
         Ok(Self { set })
     }
 
-    /// Lets the calling thread have them again: from now on one of them ends the program at once.
+    /// Lets the calling thread have them again while it stops: one more within a second of now is the same wish (a
+    /// service manager sends SIGHUP after SIGTERM, `timeout` sends SIGTERM twice); a third, or one that comes later,
+    /// ends the program at once.
     pub fn release(&self) {
+        STOPPING_NS.store(now_ns(), Ordering::Relaxed);
+        let action = SigAction::new(
+            SigHandler::Handler(while_stopping),
+            SaFlags::SA_RESTART,
+            SigSet::empty(),
+        );
+        for signal in &self.set {
+            // SAFETY: the handler does only what signal-safety(7) allows: it reads a clock, uses atomics, and calls
+            // signal(2) and raise(3).
+            let _ = unsafe { sigaction(signal, &action) };
+        }
         // The only error is an unknown way to change the mask.
         let _ = self.set.thread_unblock();
     }
@@ -80,9 +103,41 @@ impl StopSignals {
     }
 }
 
+/// When the stop began.
+static STOPPING_NS: AtomicU64 = AtomicU64::new(0);
+/// Signals since then.
+static SINCE: AtomicU32 = AtomicU32::new(0);
+/// One more signal within this time is the same wish.
+const SAME_WISH_NS: u64 = NS_PER_S;
+
+/// A signal that comes `after_ns` the stop began, the `nth` since then, ends the program.
+const fn ends_at_once(after_ns: u64, nth: u32) -> bool {
+    nth > 1 || after_ns > SAME_WISH_NS
+}
+
+extern "C" fn while_stopping(signal: libc::c_int) {
+    let nth = SINCE.fetch_add(1, Ordering::Relaxed) + 1;
+    let after_ns = now_ns().saturating_sub(STOPPING_NS.load(Ordering::Relaxed));
+    if ends_at_once(after_ns, nth) {
+        // SAFETY: both calls are allowed in a handler. The signal is blocked until it returns, and then ends the program
+        // as it would have without a handler.
+        unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+            libc::raise(signal);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_more_signal_at_once_is_the_same_wish_and_a_third_or_a_late_one_is_not() {
+        let ms = 1_000_000;
+        assert!(!ends_at_once(5 * ms, 1) && !ends_at_once(NS_PER_S, 1));
+        assert!(ends_at_once(5 * ms, 2) && ends_at_once(1_001 * ms, 1));
+    }
 
     /// Signals are directed at the calling thread (pthread_kill through raise), so that tests which run
     /// at the same time on other threads are not hit.

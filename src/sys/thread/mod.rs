@@ -6,11 +6,13 @@
 // An error here ends the start of the program, and carries two sets of 1024 cores.
 #![allow(clippy::result_large_err)]
 
+mod core_use;
 mod counters;
 #[cfg(test)]
 mod tests;
 mod usage;
 
+pub use core_use::{CoreSample, CoreUse, CoreUser};
 pub use counters::{RunQueue, counters};
 pub use usage::{MigrationSource, ThreadUsage, UsageProbe};
 

@@ -4,6 +4,7 @@ use crate::appliance::prepare::format::image_bytes;
 use crate::appliance::shared::camera_state::{CameraState, CameraStates};
 use crate::appliance::shared::in_flight::INFERENCE_TAP;
 use crate::appliance::shared::messages::{Note, NoteLog};
+use crate::appliance::shared::progress::{Activity, ThreadProgress};
 use crate::appliance::shared::stop::Stop;
 use crate::capture::health::duplicates::Duplicates;
 use crate::capture::health::frame_rate::FrameRateWatch;
@@ -14,6 +15,7 @@ use crate::frame::FrameMeta;
 use crate::latency::{Arrival, Arrivals, Waits};
 use crate::ledger::{CaptureLedger, Outcome, SequenceStep};
 use crate::ring::LaneProducer;
+use crate::sync::Arc;
 use crate::sys::clock::now_ns;
 use crate::sys::thread::counters;
 use crate::units::NS_PER_MS;
@@ -51,6 +53,10 @@ pub(crate) struct CameraSlot {
     /// The last poll named an error of this camera's descriptor.
     pub(crate) poll_failed: bool,
     pub(crate) ending: Ending,
+    /// Its stream has ended within a frame, or with what is no frame.
+    pub(crate) broke_off: bool,
+    /// What the capture thread is doing.
+    pub(crate) progress: Arc<ThreadProgress>,
     /// It need not be there when the run starts.
     pub(crate) may_be_absent: bool,
 }
@@ -90,6 +96,8 @@ impl CameraSlot {
             troubled: false,
             poll_failed: false,
             ending: Ending::Streaming,
+            broke_off: false,
+            progress: Arc::default(),
             may_be_absent: false,
             source,
             producer,
@@ -134,6 +142,7 @@ impl CameraSlot {
                     // The new device's buffers take the place of the old ones: readers first.
                     return (1 << self.camera, now + READERS_NS);
                 }
+                self.begin(Activity::Reopen);
                 let outcome = self.source.reopen(now);
                 if outcome.is_ok() {
                     self.learn();
@@ -144,6 +153,7 @@ impl CameraSlot {
             Action::ResetPort => {
                 self.note_trouble(notes);
                 self.release();
+                self.begin(Activity::ResetPort);
                 let outcome = self.source.reset_port();
                 self.report(outcome);
                 (0, 0)
@@ -177,6 +187,13 @@ impl CameraSlot {
             Err(error) => Event::NotDone(error),
         };
         self.supervisor.observe(event, now_ns());
+        let counts = self.supervisor.counts();
+        self.state().set_tried(counts, self.supervisor.trouble());
+    }
+
+    /// The capture thread begins to do this for this camera.
+    fn begin(&self, activity: Activity) {
+        self.progress.begin(activity, self.camera);
     }
 
     /// Once per trouble, not once per attempt: a camera that stays away for a month is one line.
@@ -195,6 +212,7 @@ impl CameraSlot {
     /// Lends every free slot to the driver.
     pub(crate) fn lend(&mut self, now: u64) {
         while let Some(slot) = self.producer.take_free() {
+            self.begin(Activity::QueueBuffers);
             let index = self.producer.queued(slot);
             if let Err(error) = self.source.queue(index, now) {
                 // It stays ours. The driver that refuses a slot for good shows it by silence.
@@ -211,6 +229,7 @@ impl CameraSlot {
     }
 
     pub(crate) fn start(&mut self, now: u64) -> Result<(), SourceError> {
+        self.begin(Activity::StartStream);
         self.source.start(now)?;
         self.continuity.restarted(now);
         self.repeats.restarted();
@@ -221,6 +240,7 @@ impl CameraSlot {
 
     /// Stops the stream; every lent slot is ours again.
     pub(crate) fn release(&mut self) {
+        self.begin(Activity::StopStream);
         // A device that is gone cannot be stopped, and its slots are ours all the same.
         let _ = self.source.stop();
         self.producer.take_back_all();
@@ -236,6 +256,7 @@ impl CameraSlot {
         let mut bits = 0;
         for taken in 0..BURST {
             let now = now_ns();
+            self.begin(Activity::DequeueBuffer);
             match self.source.dequeue(now) {
                 Ok(Dequeue::Frame(frame)) => {
                     // Read again: a frame may have been captured while the driver handed it over.
@@ -250,11 +271,14 @@ impl CameraSlot {
                     break;
                 }
                 Ok(Dequeue::Ended) => {
+                    self.state().set_ended();
+                    self.broke_off = self.source.broke_off();
                     self.ending = Ending::Draining {
                         until_ns: now.saturating_add(LAST_NS),
                     };
                     notes.note(Note::CameraEnded {
                         camera: self.camera,
+                        broke_off: self.broke_off,
                     });
                     break;
                 }
@@ -341,6 +365,7 @@ impl CameraSlot {
             self.supervisor.observe(Event::Frame, now);
             if self.troubled {
                 self.troubled = false;
+                self.state().set_tried(self.supervisor.counts(), None);
                 notes.note(Note::CameraBack {
                     camera: self.camera,
                 });

@@ -4,9 +4,11 @@
 use super::camera_slot::{CameraSlot, Ending};
 use crate::appliance::shared::common::Common;
 use crate::appliance::shared::messages::NoteLog;
+use crate::appliance::shared::progress::{Activity, ThreadProgress};
 use crate::capture::health::supervisor::{Event, Trouble};
 use crate::capture::{Readiness, SourceError};
 use crate::latency::Waits;
+use crate::sync::Arc;
 use crate::sys::clock::now_ns;
 use crate::sys::io::poll::PollSet;
 use crate::sys::thread::{UsageProbe, counters};
@@ -24,12 +26,19 @@ pub(crate) struct CaptureLoop {
     pub(crate) polled: PollSet,
     /// This thread's counters when it went to wait.
     pub(crate) waits: Waits,
+    /// What this thread is doing.
+    pub(crate) progress: Arc<ThreadProgress>,
 }
 
 impl CaptureLoop {
     /// Of these cameras.
-    pub(crate) fn new(slots: Vec<CameraSlot>, common: Common, notes: NoteLog) -> Self {
+    pub(crate) fn new(mut slots: Vec<CameraSlot>, common: Common, notes: NoteLog) -> Self {
+        let progress: Arc<ThreadProgress> = Arc::default();
+        for slot in &mut slots {
+            slot.progress = Arc::clone(&progress);
+        }
         Self {
+            progress,
             slots,
             common,
             notes,
@@ -124,6 +133,7 @@ impl CaptureLoop {
             }
         }
         let now = now_ns();
+        self.progress.begin(Activity::Waiting, 0);
         self.waits.waiting(counters(now));
         self.polled.wait(wake_ns.saturating_sub(now));
         for (index, slot) in self.slots.iter_mut().enumerate() {

@@ -227,6 +227,7 @@ impl Bench {
             housekeeping: Arc::new(DrainBell::new()),
             cameras: states,
             deadlines: Arc::new([]),
+            workers: Arc::new([]),
         };
         let (notes_in, notes) = NoteLog::new();
         let capture = CaptureLoop::new(cameras, common, notes_in);

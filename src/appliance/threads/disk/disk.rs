@@ -5,9 +5,11 @@
 //! of when the run ends is lost.
 
 use crate::appliance::prepare::line_file::LINE_BYTES;
+use crate::appliance::prepare::look::Look;
 use crate::appliance::report::losses::File;
 use crate::appliance::shared::messages::{EVENT_BYTES, Reported, Times};
 use crate::appliance::shared::outbox::{Deliveries, Inbox, Outbox, outbox};
+use crate::appliance::shared::progress::{Activity, ThreadProgress};
 use crate::event::Event;
 use crate::limits::{MAX_QUEUED, MAX_RULES, queue_room};
 use crate::profile::Board;
@@ -55,7 +57,7 @@ const fn key(rule: usize) -> usize {
 /// A result on its way to the recording and to the file of results.
 pub(crate) struct Kept {
     result: FrameResult,
-    /// When it was taken.
+    /// When its frame was captured.
     utc_ns: u64,
 }
 
@@ -72,6 +74,12 @@ pub(crate) struct DiskCounters {
     pub(crate) deliveries: Arc<Deliveries>,
     /// Writes and syncs that failed.
     failed: [AtomicU64; Written::ALL.len()],
+    /// What the thread is doing.
+    pub(crate) progress: ThreadProgress,
+    /// Records and lines that are in the file.
+    written: [AtomicU64; Written::ALL.len()],
+    /// Times that the file was no longer where its name leads, or not whole.
+    replaced: [AtomicU64; Written::ALL.len()],
 }
 
 impl DiskCounters {
@@ -80,6 +88,9 @@ impl DiskCounters {
             open,
             deliveries: Arc::new(Deliveries::new(key(MAX_RULES))),
             failed: Default::default(),
+            progress: ThreadProgress::default(),
+            written: Default::default(),
+            replaced: Default::default(),
         }
     }
 
@@ -101,6 +112,8 @@ impl DiskCounters {
                 argument,
                 parts,
                 failed,
+                written: self.written[file as usize].load(Ordering::Relaxed),
+                replaced: self.replaced[file as usize].load(Ordering::Relaxed),
                 lost: match file {
                     // Those whose write failed are no less lost, but were tried.
                     Written::Events => lost(key(0)..key(MAX_RULES)).saturating_sub(failed),
@@ -109,6 +122,14 @@ impl DiskCounters {
             }
         };
         files.map(account).collect()
+    }
+
+    /// The same of a record or a line, which is in its file if nothing failed.
+    fn count_part(&self, file: Written, outcome: &Result<(), Error>) {
+        if outcome.is_ok() {
+            self.written[file as usize].fetch_add(1, Ordering::Relaxed);
+        }
+        self.count(file, outcome);
     }
 
     /// A full or broken disk never stops the watch: it is counted, and logged ever more rarely.
@@ -124,6 +145,43 @@ impl DiskCounters {
                 Errno::from_raw(error.raw_os_error().unwrap_or(0)),
                 Times(times)
             );
+        }
+    }
+}
+
+impl DiskCounters {
+    /// What becomes of a file is logged when it begins, ever more rarely while it lasts, and when it ends.
+    fn looked(&self, file: Written, found: &Look, astray: &mut u64) {
+        let (argument, parts) = file.words();
+        let before = std::mem::take(astray);
+        if !matches!(found, Look::Same) && before == 0 {
+            self.replaced[file as usize].fetch_add(1, Ordering::Relaxed);
+        }
+        match found {
+            Look::Same if before == 0 => {}
+            Look::Same => log::info!("{argument}: its file is in its place again"),
+            Look::Renewed(change) => log::warn!(
+                "{argument}: {change}; what is there now is written on, and {parts} of the last moments may be lost"
+            ),
+            Look::Astray(change, error) => {
+                *astray = before + 1;
+                if astray.is_power_of_two() {
+                    log::error!(
+                        "{argument}: {change}, and {parts} written now are lost with it: {error}{}",
+                        Times(*astray)
+                    );
+                }
+            }
+        }
+    }
+
+    /// A file that all writes failed of is named at the end.
+    fn log_what_took_nothing(&self) {
+        for file in self.accounts() {
+            if file.written == 0 && file.failed + file.lost > 0 {
+                let (argument, parts) = (file.argument, file.parts);
+                log::error!("{argument}: took nothing; all {parts} are lost");
+            }
         }
     }
 }
@@ -165,6 +223,7 @@ pub(crate) fn disk<S: Sink>(board: &Board, open: Open, sink: S) -> (DiskOutbox, 
         results: results_inbox,
         events: events_inbox,
         counters,
+        astray: Default::default(),
     };
     (outbox, writer)
 }
@@ -261,6 +320,10 @@ pub(crate) trait Sink {
     fn event_line(&mut self, reported: &Reported) -> Option<Result<(), Error>>;
     /// Brings the recording to the disk.
     fn sync(&self) -> Result<(), Error>;
+    /// Looks whether a file is still what its name leads to, and mends it where that is safe.
+    fn look(&mut self, _: Written) -> Look {
+        Look::Same
+    }
 }
 
 /// The thread's end.
@@ -269,6 +332,8 @@ pub(crate) struct Writer<S> {
     results: Option<Inbox<Kept>>,
     events: Option<Inbox<Reported>>,
     counters: Arc<DiskCounters>,
+    /// Looks in a row that found a file astray.
+    astray: [u64; Written::ALL.len()],
 }
 
 impl<S: Sink> Writer<S> {
@@ -291,9 +356,11 @@ impl<S: Sink> Writer<S> {
             if is_finishing {
                 break;
             }
+            self.counters.progress.begin(Activity::Waiting, 0);
             self.counters.deliveries.drain.wait(next_sync_ns, &now_ns);
         }
         self.sync();
+        self.counters.log_what_took_nothing();
     }
 
     /// Writes the oldest result and the oldest event, if there are such.
@@ -301,29 +368,43 @@ impl<S: Sink> Writer<S> {
         let (counters, deliveries) = (&self.counters, &self.counters.deliveries);
         let kept = self.results.as_mut().and_then(Inbox::next);
         if let Some(Kept { result, utc_ns }) = &kept {
-            for (file, write) in [
-                (Written::Recording, S::record as fn(&mut S, &_, _) -> _),
-                (Written::Results, S::result_line),
+            for (file, activity, write) in [
+                (
+                    Written::Recording,
+                    Activity::WriteRecord,
+                    S::record as fn(&mut S, &_, _) -> _,
+                ),
+                (Written::Results, Activity::WriteResult, S::result_line),
             ] {
+                counters.progress.begin(activity, 0);
                 if let Some(outcome) = write(&mut self.sink, result, *utc_ns) {
                     deliveries.deliver(file as usize, 1);
-                    counters.count(file, &outcome);
+                    counters.count_part(file, &outcome);
                 }
             }
         }
         let reported = self.events.as_mut().and_then(Inbox::next);
+        counters.progress.begin(Activity::WriteEvent, 0);
         if let Some(reported) = &reported
             && let Some(outcome) = self.sink.event_line(reported)
         {
             if outcome.is_ok() {
                 deliveries.deliver(key(reported.event.rule.into()), 1);
             }
-            counters.count(Written::Events, &outcome);
+            counters.count_part(Written::Events, &outcome);
         }
         kept.is_some() || reported.is_some()
     }
 
-    fn sync(&self) {
+    fn sync(&mut self) {
+        self.counters.progress.begin(Activity::Sync, 0);
         self.counters.count(Written::Recording, &self.sink.sync());
+        for file in Written::ALL {
+            if self.counters.open[file as usize] {
+                let found = self.sink.look(file);
+                self.counters
+                    .looked(file, &found, &mut self.astray[file as usize]);
+            }
+        }
     }
 }

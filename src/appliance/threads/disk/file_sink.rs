@@ -1,13 +1,15 @@
 //! The files themselves, with the names that stand in their lines.
 
-use super::disk::{Open, Sink, shows};
+use super::disk::{Open, Sink, Written, shows};
 use crate::appliance::prepare::files::Files;
-use crate::appliance::prepare::line_file::Shown;
+use crate::appliance::prepare::line_file::{LineFile, Shown};
+use crate::appliance::prepare::look::{Change, Look};
 use crate::appliance::shared::event_line::EventLine;
 use crate::appliance::shared::messages::Reported;
 use crate::appliance::shared::names::Names;
-use crate::record::FrameResult;
+use crate::record::{Drift, FrameResult, Recording};
 use crate::sync::Arc;
+use crate::sys::io::output_file::Target;
 use std::io::Error;
 
 /// The files of a run.
@@ -50,8 +52,45 @@ impl Sink for FileSink {
         Some(file.put_line(&line))
     }
 
+    fn look(&mut self, file: Written) -> Look {
+        let files = &mut self.files;
+        let lines = match file {
+            Written::Recording => {
+                let recording = files.recording.as_mut();
+                return recording.map_or(Look::Same, look_at);
+            }
+            Written::Results => &mut files.results,
+            Written::Events => &mut files.events,
+        };
+        lines.as_mut().map_or(Look::Same, LineFile::look)
+    }
+
     fn sync(&self) -> Result<(), Error> {
         let recording = self.files.recording.as_ref();
         recording.map_or(Ok(()), |recording| recording.sync())
+    }
+}
+
+/// Looks at a recording, and mends it or makes it anew.
+fn look_at(recording: &mut Recording) -> Look {
+    let change = match recording.drift() {
+        Ok(None) => return Look::Same,
+        Ok(Some(Drift::Vanished)) => Change::Vanished,
+        Ok(Some(Drift::Replaced)) => Change::Replaced,
+        Ok(Some(Drift::Truncated)) => Change::Truncated,
+        Err(error) => return Look::Astray(Change::Vanished, Box::new(error)),
+    };
+    let mended = if change == Change::Truncated {
+        recording.mend()
+    } else {
+        // A link that somebody put there may lead to what is not to be written.
+        if let Err(error) = Target::of(recording.path()) {
+            return Look::Astray(change, Box::new(error));
+        }
+        recording.renew()
+    };
+    match mended {
+        Ok(()) => Look::Renewed(change),
+        Err(error) => Look::Astray(change, Box::new(error)),
     }
 }

@@ -1,16 +1,20 @@
 //! The thread that is not real-time: rules, log lines and the live view, and who gets results and events: outputs,
 //! and the disk. It formats into fixed buffers and waits for nobody.
 
+use super::camera_trouble::CameraTroubles;
 use super::live_view::LiveView;
 use super::note_words::{Frequency, log_note, log_overdue};
 use super::rules::Rules;
+use super::wall_clock::WallClock;
 use crate::appliance::report::events::Events;
 use crate::appliance::shared::common::Common;
 use crate::appliance::shared::invoke_deadline::Watchdog;
-use crate::appliance::shared::messages::{NoteReceiver, ResultReceiver};
+use crate::appliance::shared::messages::{Note, NoteReceiver, ResultReceiver};
+use crate::appliance::shared::progress::{Activity, ThreadProgress};
 use crate::appliance::threads::disk::disk::DiskOutbox;
 use crate::record::FrameResult;
 use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::sys::clock::{ClockStep, Utc};
 use crate::sys::service::terminal;
 use crate::units::NS_PER_MS;
 
@@ -27,7 +31,10 @@ pub(crate) struct Housekeeping {
     pub(crate) live: Option<LiveView>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) frequency: Frequency,
+    pub(crate) troubles: CameraTroubles,
     pub(crate) watchdog: Watchdog,
+    /// Read when it begins to run.
+    pub(crate) wall_clock: WallClock,
 }
 
 /// What other threads may read while housekeeping runs.
@@ -39,6 +46,8 @@ pub(crate) struct Counters {
     pub(crate) detections: AtomicU64,
     /// Inferences that ran past their deadline.
     pub(crate) overdue: AtomicU64,
+    /// What housekeeping is doing.
+    pub(crate) progress: ThreadProgress,
 }
 
 impl Housekeeping {
@@ -46,17 +55,22 @@ impl Housekeeping {
     pub(crate) fn run(mut self, now_ns: impl Fn() -> u64, utc_ns: impl Fn() -> u64) -> Events {
         let bell = Arc::clone(&self.common.housekeeping);
         let mut next_tick_ns = now_ns() + TICK_NS;
+        self.wall_clock = WallClock::new(&now_ns, &utc_ns);
         loop {
             let is_finishing = bell.is_finishing();
-            self.drain(&now_ns, &utc_ns);
+            self.begin(Activity::TakeResults);
+            self.drain(&now_ns);
             let now = now_ns();
             if now >= next_tick_ns {
                 next_tick_ns = now + TICK_NS;
+                self.begin(Activity::Log);
+                self.look_at_clocks(&now_ns, &utc_ns);
                 self.tick(now);
             }
             if is_finishing {
                 break;
             }
+            self.begin(Activity::Waiting);
             bell.wait(next_tick_ns, &now_ns);
         }
         // What comes behind has the terminal for itself.
@@ -64,17 +78,34 @@ impl Housekeeping {
         self.rules.account(&self.common.names)
     }
 
-    fn drain(&mut self, now_ns: &impl Fn() -> u64, utc_ns: &impl Fn() -> u64) {
+    fn begin(&self, activity: Activity) {
+        self.counters.progress.begin(activity, 0);
+    }
+
+    fn drain(&mut self, now_ns: &impl Fn() -> u64) {
         while let Some(result) = self
             .oldest()
             .and_then(|queue| self.results[queue].dequeue())
         {
-            self.take(&result, now_ns(), utc_ns());
+            self.begin(Activity::TakeResults);
+            self.take(&result, now_ns());
             // At once: its queues are to hold what one result makes.
             self.disk.ring();
         }
         for queue in &mut self.notes {
             while let Some(note) = queue.dequeue() {
+                let names = &self.common.names;
+                match note {
+                    Note::CameraTrouble { camera, trouble } => {
+                        self.troubles.note(names, now_ns(), camera, Some(trouble));
+                        continue;
+                    }
+                    Note::CameraBack { camera } => {
+                        self.troubles.note(names, now_ns(), camera, None);
+                        continue;
+                    }
+                    _ => {}
+                }
                 if let Some(times) = self.frequency.count(&note) {
                     log_note(&self.common.names, note, times);
                 }
@@ -91,7 +122,19 @@ impl Housekeeping {
             .map(|(_, index)| index)
     }
 
-    fn take(&mut self, result: &FrameResult, now_ns: u64, utc_ns: u64) {
+    /// A clock that was set is a line in the log; times of captures from here on are those of the new one.
+    fn look_at_clocks(&mut self, now_ns: &impl Fn() -> u64, utc_ns: &impl Fn() -> u64) {
+        if let Some(step_ns) = self.wall_clock.renew(now_ns, utc_ns) {
+            log::warn!(
+                "the clock was set by {}, or the machine slept: it is {} now",
+                ClockStep(step_ns),
+                Utc(utc_ns())
+            );
+        }
+    }
+
+    fn take(&mut self, result: &FrameResult, now_ns: u64) {
+        let utc_ns = self.wall_clock.utc_ns(result.stamps.capture_ns);
         let detections = result.detections.len() as u64;
         self.counters.results.fetch_add(1, Ordering::Relaxed);
         self.counters
@@ -109,6 +152,7 @@ impl Housekeeping {
 
     fn tick(&mut self, now_ns: u64) {
         let (names, counters) = (&self.common.names, &self.counters);
+        self.troubles.tick(names, now_ns, &self.common.cameras);
         self.watchdog.look(now_ns, |overdue| {
             counters.overdue.fetch_add(1, Ordering::Relaxed);
             log_overdue(names, overdue);
@@ -121,7 +165,7 @@ impl Housekeeping {
 
 #[cfg(test)]
 mod tests {
-    use super::{Counters, Frequency, Housekeeping, Rules, Watchdog};
+    use super::{CameraTroubles, Counters, Frequency, Housekeeping, Rules, WallClock, Watchdog};
     use crate::appliance::shared::common::Common;
     use crate::appliance::shared::messages::{ResultReceiver, queue_of};
     use crate::appliance::shared::names::Names;
@@ -170,7 +214,9 @@ mod tests {
             live: None,
             counters: Arc::new(Counters::default()),
             frequency: Frequency::new(),
+            troubles: CameraTroubles::new(),
             watchdog: Watchdog::default(),
+            wall_clock: WallClock::default(),
         }
     }
 

@@ -33,8 +33,12 @@ pub(crate) fn log_note(names: &Names, note: Note, times: Times) {
 
 const fn level(note: &Note) -> Level {
     match note {
-        Note::CameraBack { .. } | Note::CameraEnded { .. } => Level::Info,
+        Note::CameraBack { .. }
+        | Note::CameraEnded {
+            broke_off: false, ..
+        } => Level::Info,
         Note::CameraTrouble { .. }
+        | Note::CameraEnded { .. }
         | Note::CameraSlow { .. }
         | Note::FrameSpoilt { .. }
         | Note::WorkerBack { .. }
@@ -57,7 +61,7 @@ impl fmt::Display for NoteLine<'_> {
             Note::CameraTrouble { camera, .. }
             | Note::CameraBack { camera }
             | Note::CameraSlow { camera, .. }
-            | Note::CameraEnded { camera }
+            | Note::CameraEnded { camera, .. }
             | Note::HeaderTorn { camera, .. }
             | Note::FrameSpoilt { camera, .. } => write!(f, "camera {}: ", names.camera(camera))?,
             Note::NoResult { of, .. }
@@ -74,7 +78,11 @@ impl fmt::Display for NoteLine<'_> {
             Note::CameraTrouble { trouble, .. } => write!(f, "{trouble}; trying until it is back"),
             Note::CameraBack { .. } => f.write_str("frames arrive again"),
             Note::CameraSlow { slow, .. } => write!(f, "{slow}"),
-            Note::CameraEnded { .. } => f.write_str("its stream has ended"),
+            Note::CameraEnded { broke_off, .. } => f.write_str(if broke_off {
+                "its stream broke off: within a frame, or with what is no frame"
+            } else {
+                "its stream has ended"
+            }),
             Note::HeaderTorn { sequence, .. } => write!(
                 f,
                 "header of frame {sequence} does not match its CRC; the frame counts as damaged{times}"

@@ -10,15 +10,17 @@ use crate::appliance::shared::messages::EVENT_BYTES;
 use crate::appliance::shared::names::Names;
 use crate::appliance::threads::disk::disk::DiskOutbox;
 use crate::appliance::threads::output::output::OutputOutbox;
-use crate::event::{Observation, Watch};
+use crate::event::{Observation, Watch, why_none};
 use crate::limits::queue_room;
-use crate::profile::Board;
+use crate::profile::{self, Board};
 use crate::record::FrameResult;
 
 /// The rules of a board, with who gets their events.
 pub(crate) struct Rules {
     watch: Watch,
     outputs: Vec<OutputOutbox>,
+    /// The profile's, each with the labels of its model: for the account at the end.
+    asked: Vec<(profile::Rule, Vec<String>)>,
 }
 
 impl Rules {
@@ -34,6 +36,11 @@ impl Rules {
         Ok(Self {
             watch: Watch::new(board, sizes_px)?,
             outputs,
+            asked: board
+                .rules
+                .iter()
+                .map(|rule| (rule.clone(), labels(board, &rule.model)))
+                .collect(),
         })
     }
 
@@ -68,19 +75,22 @@ impl Rules {
     /// What became of everything, but for what files and outputs lost.
     pub(crate) fn account(&self, names: &Names) -> Events {
         let counts = self.watch.counts();
-        let rules = names.rules.iter().zip(self.watch.rules());
+        let rules = names.rules.iter().zip(self.watch.rules()).zip(&self.asked);
         Events {
             tracks: counts.tracks.tracks,
             tracks_refused: counts.tracks.refused,
             boxes_unsound: counts.tracks.unsound,
             results_late: counts.late,
             rules: rules
-                .map(|(rule, counts)| RuleAccount {
+                .map(|((rule, counts), (asked, labels))| RuleAccount {
                     name: rule.name.clone(),
                     kind: rule.kind,
                     fired: counts.fired,
                     suppressed: counts.suppressed,
                     lost: 0,
+                    tracks: counts.tracks,
+                    tracks_in_place: counts.in_place,
+                    reason: why_none(asked, &counts, labels),
                 })
                 .collect(),
             outputs: Vec::new(),
@@ -96,4 +106,10 @@ impl Rules {
             .map(|output| queue_room(output.queue_events) as u64 + 1);
         Watch::bytes(board) + queued.sum::<u64>() * EVENT_BYTES
     }
+}
+
+/// The labels of a model.
+fn labels(board: &Board, model: &str) -> Vec<String> {
+    let model = board.models.iter().find(|other| other.name == model);
+    model.map(|model| model.labels.clone()).unwrap_or_default()
 }

@@ -90,6 +90,7 @@ pub(crate) fn build(
         // Of the boxes of a cascade one is taken for granted; how many there are will be learned.
         service_ns += time_of_one(&mut loaded.engine).map_err(|error| refused(model, &error))?;
     }
+    common.workers[usize::from(index)].set_service(service_ns);
     let intervals_ns = made.iter().flatten().map(|camera| camera.input.interval_ns);
     // A worker of other cameras may infer some of these as well: what it gives comes on top.
     let pace = Pace::new(intervals_ns, service_ns / bell.workers.max(1) as u64);

@@ -9,6 +9,7 @@ use crate::appliance::prepare::jpeg::Buffers;
 use crate::appliance::shared::camera_state::CameraState;
 use crate::appliance::shared::in_flight::HeldSlot;
 use crate::appliance::shared::messages::{Inference, InferenceError, Note, NoteLog};
+use crate::appliance::shared::progress::{Activity, ThreadProgress};
 use crate::appliance::shared::stop::Stop;
 use crate::infer::Engine;
 use crate::jpeg::Damage;
@@ -39,6 +40,7 @@ pub(crate) struct Pass<'worker, 'run, E> {
     pub(crate) notes: &'worker mut NoteLog,
     pub(crate) result: &'worker mut FrameResult,
     pub(crate) stop: &'worker Stop,
+    pub(crate) progress: &'worker ThreadProgress,
     pub(crate) hot: &'worker HotThread,
 }
 
@@ -81,6 +83,7 @@ impl<'run, E: Engine> Pass<'_, 'run, E> {
         self.result.driver_sequence = header.driver_sequence;
         self.observer.claimed(header.stamp, lease_ns, wakeup);
         let before = self.hot.counts();
+        self.progress.begin(Activity::Preprocess, of.camera);
         let made = self.tensors(slot, buffers);
         stamps.preprocessed_ns = now_ns();
         self.observe(Stage::Preprocess, &stamps, stamps.preprocessed_ns);
@@ -95,6 +98,7 @@ impl<'run, E: Engine> Pass<'_, 'run, E> {
         })?;
         self.state.sound();
         let deadline = self.claimed.deadline;
+        self.progress.begin(Activity::Invoke, of.camera);
         let invoked = self
             .own
             .invoke(of, deadline, self.hot, &before, stamps.preprocessed_ns);
@@ -106,6 +110,7 @@ impl<'run, E: Engine> Pass<'_, 'run, E> {
             }
         })?;
         self.observe(Stage::Invoke, &stamps, stamps.invoked_ns);
+        self.progress.begin(Activity::Postprocess, of.camera);
         let plan = &self.camera.plans[0];
         let decoded = self.own.decode(plan, &mut self.result.detections);
         let summaries = self.own.decoder.summaries();

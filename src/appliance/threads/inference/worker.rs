@@ -10,6 +10,7 @@ use super::observer::Observer;
 use crate::appliance::prepare::jpeg::Buffers;
 use crate::appliance::shared::common::Common;
 use crate::appliance::shared::messages::{Inference, Note};
+use crate::appliance::shared::progress::Activity;
 use crate::infer::Engine;
 use crate::latency::Wakeup;
 use crate::ledger::Outcome;
@@ -41,6 +42,8 @@ impl<E: Engine> Worker<E> {
         self.observer.start_over(self.inputs.began_ns);
         while !self.common.stop.is_asked() {
             probe.sample();
+            let progress = &self.common.workers[usize::from(self.index)].progress;
+            progress.begin(Activity::Waiting, 0);
             if let Some((camera, wakeup)) = self.inputs.next(&self.common) {
                 self.serve(camera, wakeup, hot);
             }
@@ -56,6 +59,7 @@ impl<E: Engine> Worker<E> {
         ) else {
             return;
         };
+        let progress = &self.common.workers[usize::from(self.index)].progress;
         let Some(lease) = camera.input.claim() else {
             return;
         };
@@ -83,6 +87,7 @@ impl<E: Engine> Worker<E> {
             notes: &mut self.outbox.notes,
             result: &mut self.result,
             stop: &self.common.stop,
+            progress,
             hot,
         };
         let inferred = pass.infer(lease, (lease_ns, wakeup), &mut self.buffers);
@@ -104,6 +109,7 @@ impl<E: Engine> Worker<E> {
             let round = Round {
                 first: &self.result,
                 deadline,
+                progress,
                 hot,
             };
             let plans = camera.plans.get_mut(1..).unwrap_or_default();

@@ -31,6 +31,7 @@ pub(crate) fn switch_on_events<P: SwitchPort>(
                 *count += 1;
             }
         }
+        state.begin_use();
         let holds = state.holding.load(Ordering::Relaxed) != 0;
         let next = driver.step(holds, now);
         if next == Next::Event {

@@ -39,6 +39,7 @@ pub(crate) fn write_lines<P: Port>(
                 unsent_lines.note(rule, bytes);
             }
         };
+        state.begin_use();
         let next = link.step(now, || {
             // Asked for the next one, it has handed the last one over.
             hand_over(&mut held);

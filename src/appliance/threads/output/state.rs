@@ -1,11 +1,16 @@
 //! What the thread of an output shares with housekeeping and with the proof.
 
 use crate::appliance::shared::outbox::Deliveries;
+use crate::appliance::shared::progress::{Activity, ThreadProgress};
 use crate::event::output::Next;
 use crate::limits::MAX_RULES;
 use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::sys::clock::now_ns;
+use crate::units::NS_PER_MS;
 use nix::errno::Errno;
+
+/// Longest wait without a step.
+const LOOK_NS: u64 = 500 * NS_PER_MS;
 
 /// One output's.
 #[derive(Debug)]
@@ -17,6 +22,8 @@ pub(crate) struct OutputState {
     /// Times that the device refused or was lost, and times that it was opened.
     pub(crate) failures: AtomicU64,
     pub(crate) opened: AtomicU64,
+    /// What its thread is doing.
+    pub(crate) progress: ThreadProgress,
 }
 
 const _: () = assert!(MAX_RULES <= 64, "a bit for each rule");
@@ -28,6 +35,7 @@ impl OutputState {
             holding: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             opened: AtomicU64::new(0),
+            progress: ThreadProgress::default(),
         }
     }
 
@@ -43,8 +51,21 @@ impl OutputState {
         self.opened.store(opened, Ordering::Relaxed);
     }
 
+    /// Its device is used from here on.
+    pub(crate) fn begin_use(&self) {
+        self.progress.begin(Activity::UseDevice, 0);
+    }
+
+    /// Waits until something is to be done, at most until `until_ns`; shows in between that it waits and does not hang.
     pub(crate) fn wait(&self, until_ns: u64) {
-        self.deliveries.drain.wait(until_ns, now_ns);
+        loop {
+            self.progress.begin(Activity::Waiting, 0);
+            let now = now_ns();
+            let part_ns = until_ns.min(now.saturating_add(LOOK_NS));
+            if self.deliveries.drain.wait(part_ns, now_ns) || part_ns == until_ns {
+                return;
+            }
+        }
     }
 }
 

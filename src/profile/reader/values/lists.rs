@@ -1,11 +1,15 @@
 //! Arrays, and tables of any names.
 
 use super::parser::{Refused, ValueParser};
+use crate::profile::reader::diagnostic::Hint;
 use crate::profile::reader::text::{describe, elements};
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
 use toml::Spanned;
 use toml::de::DeValue;
+
+/// Entries of a table of any names: more than any device has controls or any model classes.
+const MAX_ENTRIES: usize = 1024;
 
 /// What an array may have as elements.
 pub trait Element: PartialEq + Debug + 'static {}
@@ -82,6 +86,13 @@ pub fn entries<T: 'static>(
 ) -> ValueParser<Vec<T>> {
     ValueParser::new(expected, move |value| {
         let table = value.as_table().ok_or_else(Refused::default)?;
+        if table.len() > MAX_ENTRIES {
+            let advice = format!("there may be {MAX_ENTRIES} at most");
+            return Err(Refused {
+                hint: Some(Hint::Advice(advice)),
+                ..Refused::found(format!("a table of {}", table.len()))
+            });
+        }
         let each = |(name, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
             let name: &str = AsRef::<str>::as_ref(name.get_ref());
             entry(name, value.get_ref()).ok_or_else(|| wrong_entry(&shown(name), value))

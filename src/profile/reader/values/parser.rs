@@ -10,6 +10,8 @@ type Parse<T> = dyn Fn(&DeValue<'_>) -> Result<T, Refused>;
 /// The values of a key.
 pub struct ValueParser<T> {
     expected: String,
+    /// The same in fewer words, where they are many.
+    brief: Option<String>,
     parse: Box<Parse<T>>,
 }
 
@@ -50,8 +52,15 @@ impl<T: 'static> ValueParser<T> {
     ) -> Self {
         Self {
             expected: expected.into(),
+            brief: None,
             parse: Box::new(parse),
         }
+    }
+
+    /// With fewer words for a message than the documentation has.
+    pub fn briefly(self, brief: String) -> Self {
+        let brief = Some(brief);
+        Self { brief, ..self }
     }
 
     /// Of which nothing else is said than that they are others.
@@ -68,6 +77,7 @@ impl<T: 'static> ValueParser<T> {
     pub fn map<U: 'static>(self, map: impl Fn(T) -> U + 'static) -> ValueParser<U> {
         ValueParser {
             expected: self.expected,
+            brief: self.brief,
             parse: Box::new(move |value| (self.parse)(value).map(&map)),
         }
     }
@@ -76,6 +86,11 @@ impl<T: 'static> ValueParser<T> {
 impl<T> ValueParser<T> {
     pub fn expected(&self) -> &str {
         &self.expected
+    }
+
+    /// As a message has them.
+    pub fn brief(&self) -> &str {
+        self.brief.as_deref().unwrap_or(&self.expected)
     }
 
     pub fn parse(&self, value: &DeValue<'_>) -> Result<T, Refused> {

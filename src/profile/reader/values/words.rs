@@ -3,10 +3,14 @@
 use super::parser::{Refused, ValueParser};
 use crate::limits::MAX_NAME;
 use crate::profile::reader::diagnostic::Hint;
+use crate::profile::reader::meant::meant;
 use crate::profile::reader::text::{alternatives, in_quotes};
 
 /// Longest path that is accepted, the kernel's PATH_MAX.
 const MAX_PATH_BYTES: usize = 4096;
+
+/// Words of a choice that a message lists; the documentation has them all.
+const SHOWN_WORDS: usize = 8;
 
 /// An enum whose values are words of a profile.
 macro_rules! words {
@@ -31,16 +35,28 @@ pub(in crate::profile) use words;
 
 /// One of these words.
 pub fn choice<T: Copy>(words: &'static [(&'static str, T)]) -> ValueParser<T> {
-    let names = || words.iter().map(|(word, _)| *word);
-    ValueParser::new(alternatives(&in_quotes(names())), move |value| {
+    let all = in_quotes(words.iter().map(|(word, _)| *word));
+    let (some, more) = (
+        &all[..all.len().min(SHOWN_WORDS)],
+        all.len().saturating_sub(SHOWN_WORDS),
+    );
+    let brief = format!("{} or one of {more} others", some.join(", "));
+    let parser = ValueParser::new(alternatives(&all), move |value| {
         let text = value.as_str().ok_or_else(Refused::default)?;
         let found = words.iter().find(|(word, _)| *word == text);
-        let hint = || Some(Hint::similar(text, words.iter().map(|(word, _)| *word)));
+        let hint = || {
+            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            meant(text, &words).map(|word| Hint::Similar(word.into()))
+        };
         found.map(|(_, out)| *out).ok_or_else(|| Refused {
             hint: hint(),
             ..Refused::default()
         })
-    })
+    });
+    match more {
+        0 => parser,
+        _ => parser.briefly(brief),
+    }
 }
 
 /// `true` or `false`.
@@ -58,7 +74,7 @@ pub fn text(expected: &str, test: fn(&str) -> bool) -> ValueParser<String> {
 /// A name: short, and without anything that a log line, a file name or JSON would have to escape.
 pub fn name() -> ValueParser<String> {
     text(
-        "a name of 1 to 48 letters a-z A-Z, digits, `-`, `_` and `.`",
+        &format!("a name of 1 to {MAX_NAME} letters a-z A-Z, digits, `-`, `_` and `.`"),
         |text| {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
             (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(plain)
@@ -68,7 +84,8 @@ pub fn name() -> ValueParser<String> {
 
 /// What a person reads as a class.
 pub fn label() -> ValueParser<String> {
-    text("text of 1 to 48 bytes without control characters", |text| {
+    let expected = format!("text of 1 to {MAX_NAME} bytes without control characters");
+    text(&expected, |text| {
         (1..=MAX_NAME).contains(&text.len()) && !text.chars().any(char::is_control)
     })
 }

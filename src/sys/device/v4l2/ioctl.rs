@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use crate::capture::SourceError;
+use crate::shown::Shown;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::libc;
@@ -145,10 +146,10 @@ calls! {
     stream_off(libc::c_int) = vidioc::VIDIOC_STREAMOFF;
 }
 
-/// The text of a field that the kernel fills with bytes up to a zero.
+/// The text of a field that the kernel fills with bytes up to a zero. A device's own name is among what comes this way.
 pub(super) fn text(field: &[u8]) -> String {
     let bytes = field.split(|&byte| byte == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(bytes).into_owned()
+    Shown(String::from_utf8_lossy(bytes)).to_string()
 }
 
 /// Item `index` of a menu in words, or as the number that it stands for (`numbers`); `None` where there

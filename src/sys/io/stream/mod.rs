@@ -36,6 +36,8 @@ use std::io::IsTerminal as _;
 
 /// How long a writer may take to send the first line: a camera's pipeline takes seconds to start.
 const HEADER_NS: u64 = 15 * NS_PER_S;
+/// When a wait for the first line is said.
+const SAID_NS: u64 = NS_PER_S;
 /// Bytes of a file in which its first picture is looked for.
 const SEARCHED_BYTES: usize = 16 << 20;
 /// When bytes are looked for again that the disk had not brought.
@@ -60,6 +62,8 @@ pub struct StreamConfig {
     pub size_px: Option<(u32, u32)>,
     /// Time between a file's frames; `None` takes what a Y4M stream says.
     pub interval_ns: Option<u64>,
+    /// Time that a writer gets to send the first line; `None` is [`HEADER_NS`].
+    pub wait_ns: Option<u64>,
 }
 
 /// A stream whose header is read, and that has no slots yet.
@@ -90,7 +94,7 @@ impl UnarmedStream {
         let mut input = opened.map_err(|error| wrong(StreamErrorKind::Open(error)))?;
         let (frames, data_start, word) = match config.container {
             Container::Y4m => {
-                let (header, bytes) = read_header(&mut input).map_err(wrong)?;
+                let (header, bytes) = read_header(&mut input, config).map_err(wrong)?;
                 let layout = y4m_layout(&header, config).map_err(wrong)?;
                 (raw(layout), bytes, "y4m")
             }
@@ -193,9 +197,12 @@ fn mjpeg_frames(
 }
 
 /// The first line, byte by byte: what follows it belongs to the frames.
-fn read_header(input: &mut Input) -> Result<(Header, u64), StreamErrorKind> {
+fn read_header(input: &mut Input, config: &StreamConfig) -> Result<(Header, u64), StreamErrorKind> {
     let mut line = heapless::Vec::<u8, LONGEST_HEADER_BYTES>::new();
-    let until_ns = now_ns().saturating_add(HEADER_NS);
+    let began_ns = now_ns();
+    let wait_ns = config.wait_ns.unwrap_or(HEADER_NS).min(HEADER_NS);
+    let until_ns = began_ns.saturating_add(wait_ns);
+    let mut is_said = false;
     while !line.is_full() && line.last() != Some(&b'\n') {
         let mut byte = [0];
         match input.read(&mut byte).map_err(StreamErrorKind::Read)? {
@@ -205,8 +212,16 @@ fn read_header(input: &mut Input) -> Result<(Header, u64), StreamErrorKind> {
             Read::End => break,
             Read::NotYet if now_ns() >= until_ns => {
                 return Err(StreamErrorKind::Silent {
-                    seconds: HEADER_NS / NS_PER_S,
+                    seconds: wait_ns / NS_PER_S,
                 });
+            }
+            Read::NotYet if !is_said && now_ns() >= began_ns.saturating_add(SAID_NS) => {
+                is_said = true;
+                log::info!(
+                    "{}: nothing has come yet; waiting for its first line, {} s in all",
+                    error::describe(&config.feed),
+                    wait_ns / NS_PER_S
+                );
             }
             Read::NotYet if input.is_file() => {
                 std::thread::sleep(std::time::Duration::from_nanos(DISK_NS));
@@ -251,6 +266,7 @@ impl UnarmedSource for UnarmedStream {
                 origin_ns: None,
                 wake_ns: 0,
                 ended: false,
+                broke_off: false,
             })),
             Err(error) => Err(NotArmed {
                 source: self,
@@ -308,6 +324,8 @@ struct Stream {
     /// When a file is to be looked at again.
     wake_ns: u64,
     ended: bool,
+    /// Within a frame, or with what is no frame.
+    broke_off: bool,
 }
 
 impl Stream {
@@ -380,6 +398,7 @@ impl Stream {
                 Fed::Frame => return Ok(Pumped::Frame),
                 Fed::Broken => {
                     self.ended = true;
+                    self.broke_off = true;
                     return Err(SourceError::new("FRAME line", libc::EBADMSG));
                 }
             }
@@ -402,7 +421,8 @@ impl Stream {
 
     /// The end of the stream, perhaps in the middle of a frame.
     fn end(&mut self, bytes: usize) -> Result<(), SourceError> {
-        if self.frames.is_between() {
+        let is_cut = !self.frames.is_between();
+        if !is_cut {
             // No frame was begun: the slot is the next one's.
             if let Target::Slot(slot) = self.target {
                 let _ = self.queued.push_front(slot);
@@ -417,6 +437,7 @@ impl Stream {
             self.input.rewind(self.data_start)
         } else {
             self.ended = true;
+            self.broke_off |= is_cut;
             Ok(())
         }
     }
@@ -534,6 +555,10 @@ impl FrameSource for Stream {
         }
     }
 
+    fn broke_off(&self) -> bool {
+        self.broke_off
+    }
+
     fn stop(&mut self) -> Result<(), SourceError> {
         self.origin_ns = None;
         self.whole = None;
@@ -557,6 +582,7 @@ impl FrameSource for Stream {
             self.target = Target::None;
             self.since_rewind = 0;
             self.ended = false;
+            self.broke_off = false;
         }
         Ok(())
     }

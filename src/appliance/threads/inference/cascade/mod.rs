@@ -13,6 +13,7 @@ use super::model::{Model, NoResult};
 use crate::appliance::shared::in_flight::HeldSlot;
 use crate::appliance::shared::invoke_deadline::InvokeDeadline;
 use crate::appliance::shared::messages::{Inference, InferenceError, Note};
+use crate::appliance::shared::progress::{Activity, ThreadProgress};
 use crate::infer::Engine;
 use crate::latency::{Histogram, Stamps};
 use crate::limits::MAX_BOXES;
@@ -148,6 +149,7 @@ pub(crate) struct Round<'a> {
     /// What the worker's own model made of the frame.
     pub(crate) first: &'a FrameResult,
     pub(crate) deadline: &'a InvokeDeadline,
+    pub(crate) progress: &'a ThreadProgress,
     pub(crate) hot: &'a HotThread,
 }
 
@@ -341,6 +343,7 @@ impl<E: Engine> CascadeStep<E> {
         outbox: &mut ResultOutbox,
     ) -> Result<u64, NoResult> {
         let (before, began_ns) = (round.hot.counts(), now_ns());
+        round.progress.begin(Activity::Invoke, of.camera);
         let invoked_ns = self
             .model
             .invoke(of, round.deadline, round.hot, &before, began_ns)?;

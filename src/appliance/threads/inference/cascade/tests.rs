@@ -4,6 +4,7 @@ use super::{Boxes, CascadeAccount, CascadeStep, HeldPicture, Round, run_cascade}
 use crate::appliance::shared::in_flight::InFlight;
 use crate::appliance::shared::invoke_deadline::InvokeDeadline;
 use crate::appliance::shared::messages::{InferenceError, Note};
+use crate::appliance::shared::progress::ThreadProgress;
 use crate::appliance::threads::inference::description::ResultOutbox;
 use crate::appliance::threads::inference::model::Model;
 use crate::frame::{Colour, FrameMeta, PixelFormat, SlotTable, StreamFormat};
@@ -148,6 +149,7 @@ fn run(
     let round = Round {
         first,
         deadline: &deadline,
+        progress: &ThreadProgress::default(),
         hot: &hot,
     };
     let (mut steps, mut plans): (Vec<_>, Vec<_>) = all.into_iter().unzip();

@@ -1,6 +1,7 @@
 //! The records of a recording for other programs: as lines of JSON, and as a table of comma-separated values.
 
 use crate::record::{ArchivedResultRecord, FileHeader};
+use crate::shown::{Shown, acts};
 use crate::sys::clock::{Utc, UtcText};
 use crate::units::{NS_PER_MS, NS_PER_US};
 use schemars::JsonSchema;
@@ -17,10 +18,10 @@ pub(super) struct RecordLine<'a> {
     run: u32,
     /// Number of the machine's boot: another number, another boot. 0 where it is not known.
     boot: u64,
-    /// Capture of the frame: CLOCK_REALTIME, milliseconds since 1970. (In recordings of earlier versions: when housekeeping
-    /// had the result.)
+    /// Time of the frame's capture: CLOCK_REALTIME, milliseconds since 1970. Recordings of earlier versions have the
+    /// time of the result.
     utc_ms: u64,
-    /// The same for people: RFC 3339 in UTC, with milliseconds.
+    /// The same in UTC, as RFC 3339 has it, with milliseconds.
     #[schemars(with = "String")]
     time: UtcText,
     /// Capture of the frame: CLOCK_MONOTONIC, nanoseconds; to be compared within one boot.
@@ -111,9 +112,18 @@ impl<'a> RecordLine<'a> {
         }
     }
 
-    /// Adds it as a line of JSON.
+    /// Adds it as a line of JSON. What would act on a terminal stands by its number, as JSON allows.
     pub(super) fn add_json(&self, text: &mut String) -> serde_json::Result<()> {
-        text.push_str(&serde_json::to_string(self)?);
+        for character in serde_json::to_string(self)?.chars() {
+            if acts(character) {
+                let mut units = [0; 2];
+                for unit in character.encode_utf16(&mut units) {
+                    let _ = write!(text, "\\u{unit:04x}");
+                }
+            } else {
+                text.push(character);
+            }
+        }
         text.push('\n');
         Ok(())
     }
@@ -161,28 +171,33 @@ pub(super) const CSV_HEADER: &str = "number,run,boot,utc_ms,time,capture_ns,came
 driver_sequence,age_us,waited_us,preprocess_us,invoke_us,postprocess_us,label,score,x_px,y_px,width_px,height_px,\
 within\r\n";
 
-/// A text as a field: in quotes where it needs them (RFC 4180).
+/// A text as a field: in quotes where it needs them (RFC 4180). What would act on a terminal, line breaks too, stands by
+/// its number.
 struct Field<'a>(&'a str);
 
 impl fmt::Display for Field<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.contains([',', '"', '\n', '\r']) {
-            write!(f, "\"{}\"", self.0.replace('"', "\"\""))
+        let shown = Shown(self.0).to_string();
+        if shown.contains([',', '"']) {
+            write!(f, "\"{}\"", shown.replace('"', "\"\""))
         } else {
-            f.write_str(self.0)
+            f.write_str(&shown)
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{CSV_HEADER, Field, RecordLine, RecordedSeen, Utc};
+    use super::{CSV_HEADER, Field, RecordLine, RecordedSeen};
+    use crate::sys::clock::Utc;
+    use crate::units::NS_PER_MS;
 
     #[test]
     fn a_field_is_quoted_where_it_has_to_be() {
         assert_eq!(Field("cup").to_string(), "cup");
         assert_eq!(Field("cup, red").to_string(), "\"cup, red\"");
         assert_eq!(Field("a \"cup\"").to_string(), "\"a \"\"cup\"\"\"");
+        assert_eq!(Field("cup\u{9b}2J").to_string(), "cup\\u{9b}2J");
     }
 
     #[test]
@@ -198,7 +213,7 @@ mod tests {
             run: 1,
             boot: 2,
             utc_ms: 3,
-            time: Utc(3_000_000).text(),
+            time: Utc(3 * NS_PER_MS).text(),
             capture_ns: 4,
             camera: Some("front"),
             model: None,

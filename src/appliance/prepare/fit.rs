@@ -138,7 +138,7 @@ impl Fitted {
             .findings
             .iter()
             .filter(|finding| finding.severity == Severity::Warning)
-            .map(|finding| finding.shortfall.to_string());
+            .map(ToString::to_string);
         let granted_less = self.granted_less.iter().cloned();
         moved.chain(warned).chain(granted_less).collect()
     }

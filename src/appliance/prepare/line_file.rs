@@ -60,9 +60,9 @@ fn append_to(path: &Path) -> Result<(File, Option<Name>), OpenError> {
 #[derive(Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(crate) struct ResultLine<'a> {
-    /// Capture of the frame: CLOCK_REALTIME, milliseconds since 1970.
+    /// Time of the capture: CLOCK_REALTIME, milliseconds since 1970.
     utc_ms: u64,
-    /// The same for people: RFC 3339 in UTC, with milliseconds.
+    /// The same in UTC, as RFC 3339 has it, with milliseconds.
     #[schemars(with = "String")]
     time: UtcText,
     /// The camera, as the profile names it.

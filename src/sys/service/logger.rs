@@ -167,8 +167,9 @@ pub struct LogLine {
 }
 
 impl LogLine {
-    /// Formats a line. Line breaks become blanks, since journald would take the rest as lines of their own; other
-    /// characters that act on a terminal stand by their numbers. What does not fit is cut at a character's end, and marked.
+    /// Formats a line. Line breaks inside become blanks, since journald would take the rest as lines
+    /// of their own; other characters that act on a terminal stand by their numbers. What does not fit is cut at a
+    /// character's end, and marked.
     #[must_use]
     pub fn new(style: Style, level: Level, utc_ns: u64, args: fmt::Arguments<'_>) -> Self {
         let mut line = Self {

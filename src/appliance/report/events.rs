@@ -157,7 +157,7 @@ mod tests {
             assert!(line.chars().count() <= COLUMNS, "{line}");
         }
         assert!(
-            table.contains("\n    none fired: 3 tracks, none in zone "),
+            table.contains("\n    none fired: 3 tracks, none in zone"),
             "{table}"
         );
         assert_eq!(table.matches("none fired").count(), 1);

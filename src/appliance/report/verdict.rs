@@ -123,7 +123,8 @@ fn gaps(proof: &Proof, demanded: bool) -> Promise {
                 ms(gaps.bound_ns)
             ),
         },
-        mend: (above > 0).then(|| mend_of_a_gap(gaps.longest_cause).to_owned()),
+        mend: (above > 0)
+            .then(|| mend_of_a_gap(gaps.longest_cause.unwrap_or("unknown")).to_owned()),
     }
 }
 

@@ -138,7 +138,7 @@ fn camera(
         name: run.common.names.cameras[index].clone(),
         may_be_absent: slot.is_some_and(|slot| slot.may_be_absent),
         stream_broke_off: slot.is_some_and(|slot| slot.broke_off),
-        gaps,
+        gaps: gaps.with_greatest_age(latency_ns.age_of_knowledge.max),
         io: account.io.clone(),
         format: account.format.clone(),
         driver_frames: ledger.driver_frames,

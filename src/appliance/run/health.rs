@@ -333,7 +333,7 @@ impl Health {
                 bound_ns: camera.watch.bound_ns(),
                 count: camera.watch.times(),
                 longest_ns,
-                longest_cause: cause.name(),
+                longest_cause: (camera.watch.times() > 0).then_some(cause.name()),
                 by_cause: camera
                     .watch
                     .by_cause()

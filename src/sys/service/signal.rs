@@ -119,12 +119,11 @@ extern "C" fn while_stopping(signal: libc::c_int) {
     let nth = SINCE.fetch_add(1, Ordering::Relaxed) + 1;
     let after_ns = now_ns().saturating_sub(STOPPING_NS.load(Ordering::Relaxed));
     if ends_at_once(after_ns, nth) {
-        // SAFETY: both calls are allowed in a handler. The signal is blocked until it returns, and then ends the program
-        // as it would have without a handler.
-        unsafe {
-            libc::signal(signal, libc::SIG_DFL);
-            libc::raise(signal);
-        }
+        // SAFETY: allowed in a handler, signal-safety(7). The signal is blocked until the handler returns, and then ends
+        // the program as it would have without one.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: as above.
+        unsafe { libc::raise(signal) };
     }
 }
 

@@ -101,7 +101,7 @@ impl CoreUse {
                 let mut buffer = [0; STAT_BYTES];
                 let _ = write!(path, "/proc/{pid}/task/{tid}/stat");
                 let stat = procfs::read(Path::new(path.as_str()), &mut buffer);
-                let Some(stat) = stat.ok().and_then(|text| Stat::of(text)) else {
+                let Some(stat) = stat.ok().and_then(Stat::of) else {
                     return;
                 };
                 let is_rival = stat.is_runnable && cores.contains(stat.core);

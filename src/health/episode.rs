@@ -266,7 +266,7 @@ mod tests {
             state = state
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
-            let is = s < 90_000 && (state >> 33) % 7 == 0;
+            let is = s < 90_000 && (state >> 33).is_multiple_of(7);
             begun += u64::from(is && !was);
             was = is;
             match episode.look(s * S, is) {

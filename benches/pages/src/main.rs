@@ -47,7 +47,8 @@ mod tests {
             "{main}"
         );
         let mut commands = 0;
-        for command in program.get_subcommands() {
+        let shown = program.get_subcommands();
+        for command in shown.filter(|command| !command.is_hide_set()) {
             let name = command.get_name();
             let page = read(format!("man/pinsight-{name}.1"));
             for option in command.get_arguments().filter_map(|of| of.get_long()) {

@@ -38,8 +38,10 @@ fn sigterm_and_sigint_end_with_the_proof_and_exit_0() {
 
 #[test]
 #[ignore = "needs the guest: make test"]
-fn sigterm_before_ready_ends_with_exit_0() {
-    scenario("stop_while_arming").ended_with(0);
+fn sigterm_before_ready_ends_the_program_by_the_signal_or_without_a_result() {
+    // Before the first thread is started the signal ends it as a shell shows it; after that it is a run of no frames.
+    let ended = scenario("stop_while_arming").text("exit");
+    assert!(["143", "8"].contains(&ended.trim()), "{ended}");
 }
 
 #[test]

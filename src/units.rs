@@ -43,3 +43,19 @@ impl std::fmt::Display for Span {
         }
     }
 }
+
+/// How often, in words.
+#[derive(Clone, Copy, Debug)]
+pub struct HowOften(
+    /// Times.
+    pub u32,
+);
+
+impl std::fmt::Display for HowOften {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            1 => f.write_str("once"),
+            times => write!(f, "{times} times"),
+        }
+    }
+}

@@ -290,9 +290,8 @@ fn a_camera_that_comes_and_goes_is_summed_up() {
     let faults = ["--faults", "seed=1,loss=0.2,loss-ms=50"];
     let mut run = Running::start(&mut board.command(&faults));
     run.until("the sum", |log| {
-        log.lines().any(|line| {
-            line.contains("camera photo: in trouble ") && line.contains(" times within ")
-        })
+        log.lines()
+            .any(|line| line.contains("camera photo: in trouble ") && line.contains(" within "))
     });
     let proof = {
         run.stop();

@@ -8,6 +8,8 @@
 
 /// Pause after the first line of a trouble before the next one may come.
 pub const FIRST_PAUSE_NS: u64 = 5_000_000_000;
+/// A trouble that lasts for so long has its line, whatever came before it.
+pub const ALWAYS_NS: u64 = 30_000_000_000;
 /// The pause doubles with each line, up to this.
 pub const LONGEST_PAUSE_NS: u64 = 3_600_000_000_000;
 
@@ -130,7 +132,8 @@ impl Episode {
     }
 
     fn lasts(&mut self, now_ns: u64, since_ns: u64) -> Option<Report> {
-        if now_ns < self.quiet_until_ns {
+        let is_long = !self.is_reported && now_ns.saturating_sub(since_ns) >= ALWAYS_NS;
+        if now_ns < self.quiet_until_ns && !is_long {
             return None;
         }
         if self.unreported > 1 {
@@ -242,6 +245,15 @@ mod tests {
             })
             .sum();
         assert!(begun > 1000, "{found:?}");
+    }
+
+    #[test]
+    fn a_long_trouble_has_its_line_though_one_that_comes_and_goes_was_before_it() {
+        let flaps = |s: u64| s < 3600 && s.is_multiple_of(2);
+        let found = lines(4000, |s| flaps(s) || s >= 3700);
+        let before = found.iter().rfind(|(s, _)| *s < 3700).unwrap();
+        let first = found.iter().find(|(s, _)| *s >= 3700).unwrap();
+        assert!(before.0 < 3700 && first.0 <= 3730, "{before:?} {first:?}");
     }
 
     #[test]

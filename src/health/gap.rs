@@ -148,6 +148,8 @@ pub struct GapWatch {
     /// Looks by cause since the age began to grow.
     causes: [u32; CAUSES.len()],
     is_above: bool,
+    /// Of the last gap that is over.
+    last_cause: GapCause,
     /// Gaps by cause.
     by_cause: [u64; CAUSES.len()],
     /// Greatest age of the whole run, and its cause.
@@ -180,6 +182,7 @@ impl GapWatch {
             age_ns: 0,
             causes: [0; CAUSES.len()],
             is_above: false,
+            last_cause: GapCause::Unknown,
             by_cause: [0; CAUSES.len()],
             worst: (0, GapCause::Unknown),
         }
@@ -254,16 +257,22 @@ impl GapWatch {
         let is_above = age_ns > self.bound_ns;
         if self.is_above && !is_above {
             let cause = self.cause();
+            self.last_cause = cause;
             if let Some(place) = CAUSES.iter().position(|each| *each == cause) {
                 self.by_cause[place] += 1;
             }
         }
         self.is_above = is_above;
-        let report = self.episode.look(now_ns, age_ns > self.bound_ns)?;
+        let report = self.episode.look(now_ns, is_above)?;
+        let sums_up = matches!(report, Report::Recurred { .. });
         Some(Gap {
             report,
             age_ns: self.age_ns.max(age_ns),
-            cause: self.cause(),
+            cause: if sums_up && !is_above {
+                self.last_cause
+            } else {
+                self.cause()
+            },
         })
     }
 
@@ -334,6 +343,26 @@ mod tests {
         assert_eq!(
             watch.by_cause().collect::<Vec<_>>(),
             [(GapCause::Starved, 1)]
+        );
+    }
+
+    #[test]
+    fn a_sum_of_gaps_names_the_cause_of_the_last_one() {
+        // A gap each two seconds, and none any more at the end.
+        let stalled = |ms: u64| ms < 60_000 && ms % 2000 >= 1000;
+        let (gaps, _) = run(
+            90_000,
+            |ms, camera| camera.is_starved = stalled(ms),
+            stalled,
+        );
+        let sums = gaps
+            .iter()
+            .filter(|gap| matches!(gap.report, Report::Recurred { .. }));
+        let causes: Vec<_> = sums.map(|gap| gap.cause).collect();
+        assert!(!causes.is_empty());
+        assert!(
+            causes.iter().all(|cause| *cause == GapCause::Starved),
+            "{causes:?}"
         );
     }
 

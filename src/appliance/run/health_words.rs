@@ -4,7 +4,7 @@ use crate::appliance::shared::camera_state::Tried;
 use crate::appliance::shared::progress::Activity;
 use crate::health::{Gap, GapCause, Report};
 use crate::sys::thread::CoreUser;
-use crate::units::Span;
+use crate::units::{HowOften, Span};
 use std::fmt::{self, Display, Formatter};
 
 /// A thread that stands still, or did.
@@ -43,7 +43,8 @@ impl Display for ThreadLine<'_> {
                 within_ns,
             } => write!(
                 f,
-                "it stood still {times} times within {}, {} in all",
+                "it stood still {} within {}, {} in all",
+                HowOften(times),
                 Span(within_ns),
                 Span(sum_ns)
             ),
@@ -78,7 +79,8 @@ impl Display for CameraLine<'_> {
                 within_ns,
             } => write!(
                 f,
-                "{times} gaps above {bound} within {}, {} in all; the last one: ",
+                "without results for more than {bound} {} within {}, {} in all; the last time: ",
+                HowOften(times),
                 Span(within_ns),
                 Span(sum_ns)
             )?,

@@ -6,7 +6,7 @@ use crate::appliance::shared::names::Names;
 use crate::capture::health::supervisor::Trouble;
 use crate::health::{Episode, Report};
 use crate::limits::MAX_CAMERAS;
-use crate::units::Span;
+use crate::units::{HowOften, NS_PER_MS, Span};
 use log::Level;
 use std::fmt::{self, Display, Formatter};
 
@@ -93,7 +93,12 @@ impl Display for Line<'_> {
                 write!(f, "; for {} now{}", Span(for_ns), self.tried)
             }
             Report::Ended { after_ns } => {
-                write!(f, "frames arrive again, {} later", Span(after_ns))
+                f.write_str("frames arrive again")?;
+                match after_ns {
+                    // The two notes came together.
+                    0..NS_PER_MS => Ok(()),
+                    _ => write!(f, ", {} later", Span(after_ns)),
+                }
             }
             Report::Recurred {
                 times,
@@ -102,7 +107,8 @@ impl Display for Line<'_> {
             } => {
                 write!(
                     f,
-                    "in trouble {times} times within {}, {} in all; the last time: ",
+                    "in trouble {} within {}, {} in all; the last time: ",
+                    HowOften(times),
                     Span(within_ns),
                     Span(sum_ns)
                 )?;

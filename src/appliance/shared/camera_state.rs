@@ -159,7 +159,12 @@ impl CameraState {
         self.capture.rung_ns.store(now_ns, Ordering::Relaxed);
     }
 
-    /// When the bell was last rung; 0 before the first time.
+    /// No frame is about to come: whoever has one of this camera before it takes that one, and waits for none.
+    pub(crate) fn expect_none(&self) {
+        self.capture.rung_ns.store(0, Ordering::Relaxed);
+    }
+
+    /// When the bell was last rung for a frame; 0 before the first time, and where none is about to come.
     pub(crate) fn rung_ns(&self) -> u64 {
         self.capture.rung_ns.load(Ordering::Relaxed)
     }

@@ -81,7 +81,7 @@ impl CaptureLoop {
                 rung |= slot.take(&mut self.notes, &self.waits);
             }
             self.ring(rung);
-            let mut rung = 0;
+            let mut called = 0;
             let mut wake_ns = now_ns().saturating_add(LOOK_NS);
             for slot in &mut self.slots {
                 let (bits, next_ns) = match slot.ending {
@@ -89,17 +89,17 @@ impl CaptureLoop {
                     Ending::Draining { until_ns } => (0, slot.drain(until_ns, &self.common.stop)),
                     Ending::Over => (0, u64::MAX),
                 };
-                rung |= bits;
+                called |= bits;
                 wake_ns = wake_ns.min(next_ns);
             }
-            self.ring(rung);
+            self.call_readers(called);
             self.wait(wake_ns);
         }
         self.halt();
     }
 
     /// Wakes the workers that wait for these cameras.
-    fn ring(&self, rung: u64) {
+    pub(crate) fn ring(&self, rung: u64) {
         if rung == 0 {
             return;
         }
@@ -110,6 +110,20 @@ impl CaptureLoop {
             }
         }
         self.common.bells.ring(rung);
+    }
+
+    /// Has the workers take what is left of these cameras' frames: until then their devices cannot be opened again. Nothing
+    /// better is about to come, or a worker would wait for it, and be called again before it came.
+    pub(crate) fn call_readers(&self, called: u64) {
+        if called == 0 {
+            return;
+        }
+        for slot in &self.slots {
+            if called >> slot.camera & 1 == 1 {
+                slot.state().expect_none();
+            }
+        }
+        self.common.bells.ring(called);
     }
 
     pub(crate) fn halt(&mut self) {

@@ -409,3 +409,19 @@ fn a_camera_that_came_late_has_its_port_reset_as_one_that_was_there() {
     // Once when it appeared, three times in vain, and after the reset.
     assert_eq!(bench.seen[0].opened.load(Ordering::Relaxed), 5);
 }
+
+#[test]
+fn readers_that_are_called_for_what_is_left_wait_for_nothing_better() {
+    let bench = Bench::new(vec![vec![Does::Frame(0)], vec![Does::Frame(0)]]);
+    let rung_ns = |camera: usize| bench.capture.common.cameras[camera].rung_ns();
+    bench.capture.ring(0b11);
+    assert!(rung_ns(0) > 0 && rung_ns(1) > 0);
+    // As often as it takes, without a frame that would be worth a wait.
+    for _ in 0..3 {
+        bench.capture.call_readers(0b01);
+        assert_eq!(rung_ns(0), 0);
+        assert!(rung_ns(1) > 0);
+    }
+    let (bell, _) = bench.capture.common.bells.of(u64::MAX).unwrap();
+    assert_eq!(bell.take(), 0b11);
+}

@@ -37,6 +37,7 @@ pub use report::proof::Proof;
 pub use run::shutdown::Ended;
 pub use shared::options::Options;
 
+use crate::sys::clock::now_ns;
 use crate::sys::malloc_guard::{self, HeapError};
 use crate::sys::memory::exempt_from_balancing;
 use crate::sys::service::notify::{Notifier, NotifyState};
@@ -93,13 +94,13 @@ pub fn run(options: &Options) -> Result<Ended, Failure> {
         .ok();
     let fitted = fit(&options.board)?;
     let prepared = prepare(fitted, options)?;
-    // Before the first thread: every one inherits the mask, so the signals come to this one alone. Until
-    // here they end the program at once, whatever file, stream or device it waits for: nothing has been started.
-    let signals = StopSignals::block().map_err(|error| Failure::new(Exit::Internal, error))?;
     let (mut run, started) = start(prepared, options.frames)?;
     if let Err(failure) = started {
         return Err(abandon(run, failure));
     }
+    // Until here they end the program at once, whatever file, device or model it waits for: nothing is watched yet.
+    // No other thread has them (`sys::thread::spawn`).
+    let signals = StopSignals::block().map_err(|error| Failure::new(Exit::Internal, error))?;
     let mut health = Health::new(&run);
     begin(&mut run);
     health.begin(run.ready_ns);
@@ -115,6 +116,7 @@ pub fn run(options: &Options) -> Result<Ended, Failure> {
         notifier.as_ref(),
         options.seconds,
     );
+    health.end(now_ns());
     if let Some(notifier) = &notifier {
         let _ = notifier.send(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
     }

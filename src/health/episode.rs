@@ -98,6 +98,11 @@ impl Episode {
         }
     }
 
+    /// The watch is over: beginnings that had no line are summed up.
+    pub fn end(&mut self, now_ns: u64) -> Option<Report> {
+        (self.unreported > 0).then(|| self.recurred(now_ns))
+    }
+
     /// Since when the trouble lasts.
     #[must_use]
     pub const fn since_ns(&self) -> Option<u64> {

@@ -8,6 +8,8 @@ use super::episode::{Episode, Report};
 /// Why results of a camera do not come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GapCause {
+    /// The whole program did not run: it was stopped, or the machine was.
+    Suspended,
     /// The camera's capture thread stands still.
     CaptureStuck,
     /// The camera's capture thread is runnable and does not get its core.
@@ -37,6 +39,7 @@ impl GapCause {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Suspended => "suspended",
             Self::CaptureStuck => "capture_stuck",
             Self::CaptureStarved => "capture_starved",
             Self::CameraSilent => "camera_silent",
@@ -55,9 +58,10 @@ impl GapCause {
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
+            Self::Suspended => "the whole program did not run: it was stopped, or the machine was",
             Self::CaptureStuck => "its capture thread stands still",
             Self::CaptureStarved => "its capture thread does not get its core",
-            Self::CameraSilent => "the camera delivers no frames",
+            Self::CameraSilent => "the camera delivers no sound frames",
             Self::StreamEnded => "its stream has ended",
             Self::Allowance => "max-rate-hz or duty-cycle-ms",
             Self::Model => "the model runs",
@@ -81,6 +85,8 @@ pub struct CameraView {
     pub has_ended: bool,
     /// Its allowance lets no frame through before this time; 0 without an allowance.
     pub due_ns: u64,
+    /// Looks that were missed since the last one, because the whole program did not run.
+    pub missed_looks: u32,
     /// Its capture thread stands still.
     pub is_capture_stuck: bool,
     /// Its capture thread is runnable and not running.
@@ -156,7 +162,8 @@ pub struct GapWatch {
     worst: (u64, GapCause),
 }
 
-const CAUSES: [GapCause; 11] = [
+const CAUSES: [GapCause; 12] = [
+    GapCause::Suspended,
     GapCause::CaptureStuck,
     GapCause::CaptureStarved,
     GapCause::CameraSilent,
@@ -196,6 +203,8 @@ impl GapWatch {
     /// Looks at the camera at `now_ns`.
     pub fn look(&mut self, now_ns: u64, camera: &CameraView) -> Option<Gap> {
         let age_ns = self.age_ns(now_ns, camera.known_ns);
+        // `Suspended` is the first one.
+        self.causes[0] += camera.missed_looks;
         if camera.known_ns != self.known_ns {
             // A result came: what follows is another gap, once this one is reported.
             let report = self.report(now_ns, age_ns);
@@ -218,6 +227,15 @@ impl GapWatch {
     #[must_use]
     pub fn age_ns(&self, now_ns: u64, known_ns: u64) -> u64 {
         now_ns.saturating_sub(known_ns.max(self.began_ns))
+    }
+
+    /// The watch is over: what was not reported yet.
+    pub fn end(&mut self, now_ns: u64) -> Option<Gap> {
+        Some(Gap {
+            report: self.episode.end(now_ns)?,
+            age_ns: self.worst.0,
+            cause: self.last_cause,
+        })
     }
 
     /// An age above this is a gap.
@@ -364,6 +382,26 @@ mod tests {
             causes.iter().all(|cause| *cause == GapCause::Starved),
             "{causes:?}"
         );
+    }
+
+    #[test]
+    fn a_program_that_was_stopped_blames_no_camera() {
+        let (gaps, _) = run(
+            10_000,
+            |ms, camera| {
+                if ms == 5000 {
+                    camera.missed_looks = 60;
+                } else {
+                    camera.missed_looks = 0;
+                }
+            },
+            |ms| (2000..5500).contains(&ms) && !(2000..4950).contains(&ms),
+        );
+        assert!(
+            gaps.iter().all(|gap| gap.cause == GapCause::Suspended),
+            "{gaps:?}"
+        );
+        assert!(!gaps.is_empty());
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct File {
     pub written: u64,
     /// Times that the file vanished, was replaced or was cut short while it was written.
     pub replaced: u64,
+    /// At the end its name led elsewhere: what it holds is not there.
+    pub is_astray: bool,
     /// Writes and syncs that failed.
     pub failed: u64,
     /// Records or lines that were not written, because the disk stood still or was too slow.

@@ -5,6 +5,7 @@ use super::promises::Promise;
 use super::proof::Proof;
 use super::words::ms;
 use crate::profile::Promises;
+use crate::units::HowOften;
 
 /// Names, shortened where there are many.
 fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
@@ -47,6 +48,9 @@ fn accounted(proof: &Proof, demanded: bool) -> Promise {
     )
 }
 
+/// A run that is shorter is over before a camera can be at fault.
+const SHORT_MS: f64 = 500.0;
+
 fn results(proof: &Proof, demanded: bool) -> Promise {
     let without = || {
         let cameras = proof.cameras.iter();
@@ -63,6 +67,9 @@ fn results(proof: &Proof, demanded: bool) -> Promise {
                 let (name, dropped) = (&camera.name, &camera.dropped);
                 let most = dropped.stale.max(dropped.damaged).max(dropped.failed);
                 match most {
+                    _ if camera.driver_frames == 0 && proof.run_ms < SHORT_MS => {
+                        format!("the run was over after {:.0} ms, before a frame of {name}", proof.run_ms)
+                    }
                     _ if camera.driver_frames == 0 => format!(
                         "{name} gave no frame: its lines in the log say why (absent = \"wait\" where it may be missing)"
                     ),
@@ -118,7 +125,8 @@ fn gaps(proof: &Proof, demanded: bool) -> Promise {
         found: match above {
             0 => longest,
             above => format!(
-                "{above} times without for longer than allowed; {name}: {:.0} ms, allowed {:.0}",
+                "{} without for longer than allowed; {name}: {:.0} ms, allowed {:.0}",
+                HowOften(u32::try_from(above).unwrap_or(u32::MAX)),
                 ms(gaps.longest_ns),
                 ms(gaps.bound_ns)
             ),
@@ -131,7 +139,10 @@ fn gaps(proof: &Proof, demanded: bool) -> Promise {
 /// What mends the cause of a gap.
 fn mend_of_a_gap(cause: &str) -> &'static str {
     match cause {
-        "camera_silent" => "the camera delivered no frames: look at cable, power and bus",
+        "camera_silent" => {
+            "the camera delivered no sound frames: look at cable, power, bus and format"
+        }
+        "suspended" => "the whole program did not run: it was stopped, or the machine was",
         "stream_ended" => "its stream had ended before the others",
         "allowance" => "max-rate-hz or duty-cycle-ms let no frame through: raise max-gap-ms",
         "model" => "the model took so long: a smaller one, more threads, or raise max-gap-ms",
@@ -253,7 +264,7 @@ fn memory(proof: &Proof, demanded: bool) -> Promise {
 fn files(proof: &Proof, demanded: bool) -> Promise {
     let empty = || {
         let files = proof.files.iter();
-        files.filter(|file| file.written == 0 && file.lost + file.failed > 0)
+        files.filter(|file| file.is_astray || file.written == 0 && file.lost + file.failed > 0)
     };
     Promise::none_of(
         ("files", demanded),
@@ -261,7 +272,9 @@ fn files(proof: &Proof, demanded: bool) -> Promise {
         (empty().count() as u64, "lost everything"),
         || {
             let files = names(empty().map(|file| file.argument));
-            format!("{files}: is the disk full, read-only or gone? the log has the error")
+            format!(
+                "{files}: is the disk full, read-only or gone, or another file in its place? the log has the error"
+            )
         },
     )
 }
@@ -381,7 +394,16 @@ mod tests {
         let mut proof = sound();
         proof.files = vec![lost.clone()];
         assert!(kept(&proof).contains(&"files") && !kept(&proof).contains(&"losses"));
-        proof.files = vec![File { written: 0, ..lost }];
+        proof.files = vec![File {
+            written: 0,
+            ..lost.clone()
+        }];
+        assert!(!kept(&proof).contains(&"files"));
+        proof.files = vec![File {
+            is_astray: true,
+            lost: 0,
+            ..lost
+        }];
         assert!(!kept(&proof).contains(&"files"));
     }
 

@@ -27,6 +27,11 @@ const STARVED_SHARE: u64 = 4;
 /// A call that takes longer is what keeps frames from coming.
 const HANGS_NS: u64 = 200 * NS_PER_MS;
 
+/// Longest time between two looks.
+pub(crate) const LOOK_NS: u64 = 50 * NS_PER_MS;
+/// A look that comes so late was kept from coming by what stopped the whole program.
+const SUSPENDED_NS: u64 = 500 * NS_PER_MS;
+
 /// Whose progress it is.
 enum Kind {
     Capture(Arc<ThreadProgress>),
@@ -67,6 +72,7 @@ pub(crate) struct Health {
     threads: Vec<Thread>,
     cameras: Vec<CameraWatch>,
     hang_exit_ns: u64,
+    looked_ns: u64,
     /// The thread that ends the run by standing still.
     hung: Option<String>,
 }
@@ -173,12 +179,14 @@ impl Health {
             cameras: cameras.collect(),
             threads,
             hang_exit_ns: board.health.hang_exit_ms * NS_PER_MS,
+            looked_ns: 0,
             hung: None,
         }
     }
 
     /// The watch begins.
     pub(crate) fn begin(&mut self, now_ns: u64) {
+        self.looked_ns = now_ns;
         for camera in &mut self.cameras {
             camera.watch.begin(now_ns);
         }
@@ -186,8 +194,36 @@ impl Health {
 
     /// Looks at every thread and every camera.
     pub(crate) fn look(&mut self, now_ns: u64) {
+        let since_ns = now_ns.saturating_sub(std::mem::replace(&mut self.looked_ns, now_ns));
+        // This thread waits for nothing but time.
+        let missed = if since_ns > SUSPENDED_NS {
+            u32::try_from(since_ns / LOOK_NS).unwrap_or(u32::MAX)
+        } else {
+            0
+        };
         self.look_at_threads(now_ns);
-        self.look_at_cameras(now_ns);
+        self.look_at_cameras(now_ns, missed);
+    }
+
+    /// The watch is over: what was not said yet is summed up.
+    pub(crate) fn end(&mut self, now_ns: u64) {
+        for (camera, state) in (0_u16..).zip(&mut self.cameras) {
+            let Some(gap) = state.watch.end(now_ns) else {
+                continue;
+            };
+            let line = CameraLine {
+                camera: self.common.names.camera(camera),
+                gap,
+                bound_ns: state.watch.bound_ns(),
+                worker: state
+                    .workers
+                    .first()
+                    .map_or("?", |place| &self.threads[*place].name),
+                rival: state.rival.as_ref(),
+                tried: self.common.cameras[usize::from(camera)].tried(),
+            };
+            log::warn!("{line}");
+        }
     }
 
     /// A thread that no result comes without stands still: the service manager is not told that all is well.
@@ -238,7 +274,7 @@ impl Health {
         }
     }
 
-    fn look_at_cameras(&mut self, now_ns: u64) {
+    fn look_at_cameras(&mut self, now_ns: u64, missed_looks: u32) {
         // Each thread is asked for its core once, whatever cameras it has.
         let (mut asked, mut starved, mut moved) = (0_u64, 0_u64, 0_u64);
         for (place, thread) in self.threads.iter_mut().enumerate() {
@@ -255,6 +291,7 @@ impl Health {
                 newest_ns: state.newest_ns(),
                 has_ended: state.has_ended(),
                 due_ns: state.due_ns(),
+                missed_looks,
                 ..CameraView::default()
             };
             // Where all is well nothing more is asked of the kernel.

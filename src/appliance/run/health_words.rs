@@ -79,7 +79,7 @@ impl Display for CameraLine<'_> {
                 within_ns,
             } => write!(
                 f,
-                "without results for more than {bound} {} within {}, {} in all; the last time: ",
+                "without results for more than {bound} {} within {}, {} beyond it in all; the last time: ",
                 HowOften(times),
                 Span(within_ns),
                 Span(sum_ns)
@@ -145,7 +145,7 @@ mod tests {
         let silent = line(Report::Ended { after_ns: 0 }, GapCause::CameraSilent);
         assert_eq!(
             silent,
-            "camera front: results come again; the gap was 4015 ms: the camera delivers no frames; so far 3 restarts, \
+            "camera front: results come again; the gap was 4015 ms: the camera delivers no sound frames; so far 3 restarts, \
              0 reopenings, 0 port resets, 0 attempts that failed"
         );
     }

@@ -1,15 +1,12 @@
 //! The wait for what ends a run. Whoever waits watches: over threads and cameras, and for the service manager.
 
-use super::health::Health;
+use super::health::{Health, LOOK_NS};
 use crate::appliance::start::started::Started;
 use crate::sys::clock::now_ns;
 use crate::sys::service::notify::{Notifier, NotifyState};
 use crate::sys::service::signal::StopSignals;
 use crate::sys::thread::Spawned;
-use crate::units::{NS_PER_MS, NS_PER_S};
-
-/// Longest wait between two looks at what ends a run.
-const LOOK_NS: u64 = 50 * NS_PER_MS;
+use crate::units::NS_PER_S;
 
 /// Waits until so many seconds of watching are over, a thread asks for the end, ends or hangs, or a signal comes.
 pub(crate) fn wait_for_end(

@@ -1,7 +1,6 @@
 //! Signals that ask the program to stop, taken by one thread that waits for them.
 //!
-//! The signals are blocked before the first thread starts, every thread inherits that, and the main thread fetches
-//! them. So no system call of a hot thread is interrupted. A handler is there once the run is over.
+//! Every other thread starts with them blocked, and the main thread blocks them when all is ready, and fetches them. So no system call of a hot thread is interrupted. A handler is there once the run is over.
 //! SIGXFSZ is ignored: a file at its size limit is then an error of the write, as a full disk is.
 #![allow(unsafe_code)]
 
@@ -10,7 +9,9 @@ use crate::sys::clock::now_ns;
 use crate::units::NS_PER_S;
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction, signal};
+use nix::sys::signal::{
+    SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, signal,
+};
 
 /// SIGTERM, SIGINT and SIGHUP, blocked for this thread and the threads that it starts.
 #[derive(Debug)]
@@ -41,15 +42,40 @@ pub fn ignore_size_limit() -> Result<(), SignalError> {
     })
 }
 
+/// SIGTERM, SIGINT and SIGHUP.
+fn stop_signals() -> SigSet {
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]
+        .into_iter()
+        .collect()
+}
+
+/// The calling thread's mask as it was, until this is dropped.
+#[derive(Debug)]
+pub struct Held(Option<SigSet>);
+
+/// Blocks SIGTERM, SIGINT and SIGHUP for the calling thread while it starts another one: the other one never gets them.
+#[must_use]
+pub fn hold_stop_signals() -> Held {
+    // The only error is an unknown way to change the mask.
+    let before = stop_signals().thread_swap_mask(SigmaskHow::SIG_BLOCK);
+    Held(before.ok())
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = before.thread_set_mask();
+        }
+    }
+}
+
 impl StopSignals {
-    /// Blocks them. Call it before the first thread is started.
+    /// Blocks them.
     ///
     /// # Errors
     /// The errno of pthread_sigmask.
     pub fn block() -> Result<Self, SignalError> {
-        let set: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]
-            .into_iter()
-            .collect();
+        let set = stop_signals();
         set.thread_block().map_err(|errno| SignalError {
             operation: "pthread_sigmask",
             errno,

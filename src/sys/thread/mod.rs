@@ -18,6 +18,7 @@ pub use usage::{MigrationSource, ThreadUsage, UsageProbe};
 
 use crate::sys::cpu::core_set::CoreSet;
 use crate::sys::memory;
+use crate::sys::service::signal::hold_stop_signals;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
@@ -263,6 +264,8 @@ where
 {
     let (report, handshake) = mpsc::sync_channel(1);
     let (alive, ended) = mpsc::channel::<Infallible>();
+    // The thread inherits the mask, and so do those that it starts: what asks the program to stop is the main thread's.
+    let mask = hold_stop_signals();
     let handle = std::thread::Builder::new()
         .name(kernel_name(&spec.name).to_owned())
         .stack_size(spec.stack_bytes)
@@ -275,8 +278,9 @@ where
             let _ = report.send(placed);
             drop(report);
             mine.map(|placed| f(&placed))
-        })
-        .map_err(ThreadError::Spawn)?;
+        });
+    drop(mask);
+    let handle = handle.map_err(ThreadError::Spawn)?;
     match handshake.recv() {
         Ok(Ok(placed)) => {
             // Until its end is dropped there: what it gives back of the handshake is nothing of `f`'s.

@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::limits::{MAX_QUEUED, MAX_RULES, queue_room};
 use crate::profile::Board;
 use crate::record::{FrameResult, RECORD_BYTES};
-use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering};
 use crate::units::NS_PER_MS;
 use nix::errno::Errno;
 use std::io::Error;
@@ -80,6 +80,10 @@ pub(crate) struct DiskCounters {
     written: [AtomicU64; Written::ALL.len()],
     /// Times that the file was no longer where its name leads, or not whole.
     replaced: [AtomicU64; Written::ALL.len()],
+    /// Its name leads elsewhere, and what is written now is lost with it.
+    is_astray: [AtomicBool; Written::ALL.len()],
+    /// Records and lines that were written then.
+    strayed: [AtomicU64; Written::ALL.len()],
 }
 
 impl DiskCounters {
@@ -91,6 +95,8 @@ impl DiskCounters {
             progress: ThreadProgress::default(),
             written: Default::default(),
             replaced: Default::default(),
+            is_astray: Default::default(),
+            strayed: Default::default(),
         }
     }
 
@@ -114,11 +120,13 @@ impl DiskCounters {
                 failed,
                 written: self.written[file as usize].load(Ordering::Relaxed),
                 replaced: self.replaced[file as usize].load(Ordering::Relaxed),
-                lost: match file {
-                    // Those whose write failed are no less lost, but were tried.
-                    Written::Events => lost(key(0)..key(MAX_RULES)).saturating_sub(failed),
-                    file => lost(file as usize..file as usize + 1),
-                },
+                is_astray: self.is_astray[file as usize].load(Ordering::Relaxed),
+                lost: self.strayed[file as usize].load(Ordering::Relaxed)
+                    + match file {
+                        // Those whose write failed are no less lost, but were tried.
+                        Written::Events => lost(key(0)..key(MAX_RULES)).saturating_sub(failed),
+                        file => lost(file as usize..file as usize + 1),
+                    },
             }
         };
         files.map(account).collect()
@@ -127,7 +135,13 @@ impl DiskCounters {
     /// The same of a record or a line, which is in its file if nothing failed.
     fn count_part(&self, file: Written, outcome: &Result<(), Error>) {
         if outcome.is_ok() {
-            self.written[file as usize].fetch_add(1, Ordering::Relaxed);
+            let is_astray = self.is_astray[file as usize].load(Ordering::Relaxed);
+            let counts = if is_astray {
+                &self.strayed
+            } else {
+                &self.written
+            };
+            counts[file as usize].fetch_add(1, Ordering::Relaxed);
         }
         self.count(file, outcome);
     }
@@ -154,6 +168,8 @@ impl DiskCounters {
     fn looked(&self, file: Written, found: &Look, astray: &mut u64) {
         let (argument, parts) = file.words();
         let before = std::mem::take(astray);
+        let is_astray = matches!(found, Look::Astray(..));
+        self.is_astray[file as usize].store(is_astray, Ordering::Relaxed);
         if !matches!(found, Look::Same) && before == 0 {
             self.replaced[file as usize].fetch_add(1, Ordering::Relaxed);
         }

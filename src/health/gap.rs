@@ -206,11 +206,13 @@ impl GapWatch {
         // `Suspended` is the first one.
         self.causes[0] += camera.missed_looks;
         if camera.known_ns != self.known_ns {
-            // A result came: what follows is another gap, once this one is reported.
+            // A result came. What follows is another gap, unless its frame is as old as one.
             let report = self.report(now_ns, age_ns);
             self.known_ns = camera.known_ns;
-            self.age_ns = age_ns;
-            self.causes = [0; CAUSES.len()];
+            if !self.is_above {
+                self.age_ns = age_ns;
+                self.causes = [0; CAUSES.len()];
+            }
             return report;
         }
         self.age_ns = age_ns;
@@ -402,6 +404,27 @@ mod tests {
             "{gaps:?}"
         );
         assert!(!gaps.is_empty());
+    }
+
+    #[test]
+    fn an_old_frame_s_result_does_not_end_a_gap_nor_hide_its_cause() {
+        let mut watch = GapWatch::new(500 * MS);
+        let at = |newest: u64, known: u64, is_starved| CameraView {
+            newest_ns: newest * MS,
+            known_ns: known * MS,
+            is_starved,
+            ..CameraView::default()
+        };
+        assert!(watch.look(1000 * MS, &at(990, 980, false)).is_none());
+        assert!(watch.look(4000 * MS, &at(3990, 980, true)).is_some());
+        // The frame that was held while nothing ran, then a new one.
+        assert!(watch.look(4050 * MS, &at(3990, 1010, false)).is_none());
+        let gap = watch.look(4100 * MS, &at(4090, 4080, false)).unwrap();
+        assert_eq!(gap.cause, GapCause::Starved);
+        assert_eq!(
+            watch.by_cause().collect::<Vec<_>>(),
+            [(GapCause::Starved, 1)]
+        );
     }
 
     #[test]

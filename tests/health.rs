@@ -348,7 +348,7 @@ fn a_stream_that_is_cut_within_a_frame_broke_off_and_one_that_ends_between_two_d
 }
 
 #[test]
-fn two_signals_at_once_are_one_wish_and_the_proof_is_given() {
+fn two_signals_at_once_are_one_request_and_the_proof_is_given() {
     for _ in 0..10 {
         let board = Board::of_stream(60_000);
         let mut run = Running::start(board.command(&[]).stdin(Stdio::piped()));

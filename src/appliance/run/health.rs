@@ -12,7 +12,7 @@ use crate::appliance::start::started::Started;
 use crate::appliance::threads::disk::disk::DiskCounters;
 use crate::appliance::threads::housekeeping::housekeeping::Counters;
 use crate::appliance::threads::output::state::OutputState;
-use crate::health::{CameraView, GapCause, GapWatch, Report, ThreadWatch, gap_bound_ns};
+use crate::health::{CameraView, Gap, GapCause, GapWatch, Report, ThreadWatch, gap_bound_ns};
 use crate::profile::{Board, Camera};
 use crate::sync::Arc;
 use crate::sys::cpu::core_set::CoreSet;
@@ -53,6 +53,10 @@ struct Thread {
     last: Option<(u64, CoreSample)>,
     /// Steps at the last look at the cameras.
     steps: u64,
+    /// It has made a step since the look before.
+    has_moved: bool,
+    /// It is in line for its core, where that was asked for in this look.
+    starved: Option<bool>,
 }
 
 /// One camera.
@@ -88,6 +92,8 @@ impl Thread {
             core_use: CoreUse::open(placed.tid).ok(),
             last: None,
             steps: 0,
+            has_moved: false,
+            starved: None,
         }
     }
 
@@ -125,6 +131,27 @@ impl Thread {
             let ran_ns = sample.ran_ns.saturating_sub(before.ran_ns);
             sample.is_runnable && ran_ns < now_ns.saturating_sub(before_ns) / STARVED_SHARE
         })
+    }
+}
+
+impl CameraWatch {
+    /// The line about a gap of this camera, the `number`-th.
+    fn line<'a>(
+        &'a self,
+        number: u16,
+        gap: Gap,
+        common: &'a Common,
+        threads: &'a [Thread],
+    ) -> CameraLine<'a> {
+        let worker = self.workers.first();
+        CameraLine {
+            camera: common.names.camera(number),
+            gap,
+            bound_ns: self.watch.bound_ns(),
+            worker: worker.map_or("?", |place| &threads[*place].name),
+            rival: self.rival.as_ref(),
+            tried: common.cameras[usize::from(number)].tried(),
+        }
     }
 }
 
@@ -211,17 +238,7 @@ impl Health {
             let Some(gap) = state.watch.end(now_ns) else {
                 continue;
             };
-            let line = CameraLine {
-                camera: self.common.names.camera(camera),
-                gap,
-                bound_ns: state.watch.bound_ns(),
-                worker: state
-                    .workers
-                    .first()
-                    .map_or("?", |place| &self.threads[*place].name),
-                rival: state.rival.as_ref(),
-                tried: self.common.cameras[usize::from(camera)].tried(),
-            };
+            let line = state.line(camera, gap, &self.common, &self.threads);
             log::warn!("{line}");
         }
     }
@@ -275,12 +292,11 @@ impl Health {
     }
 
     fn look_at_cameras(&mut self, now_ns: u64, missed_looks: u32) {
-        // Each thread is asked for its core once, whatever cameras it has.
-        let (mut asked, mut starved, mut moved) = (0_u64, 0_u64, 0_u64);
-        for (place, thread) in self.threads.iter_mut().enumerate() {
+        for thread in &mut self.threads {
             let (steps, ..) = thread.progress(&self.common).seen();
-            moved |= bit(place) * u64::from(steps != thread.steps);
+            thread.has_moved = steps != thread.steps;
             thread.steps = steps;
+            thread.starved = None;
         }
         for (index, camera) in self.cameras.iter_mut().enumerate() {
             let state = &self.common.cameras[index];
@@ -299,12 +315,10 @@ impl Health {
             let its = camera.workers.iter().chain(&camera.capture);
             for place in its.filter(|_| is_near) {
                 let thread = &mut self.threads[*place];
-                let bit = bit(*place);
-                if asked & bit == 0 && thread.is_starved(now_ns) {
-                    starved |= bit;
-                }
-                asked |= bit;
-                let is_starved = starved & bit != 0;
+                // Each is asked for its core once, whatever cameras it has.
+                let known = thread.starved;
+                let is_starved = known.unwrap_or_else(|| thread.is_starved(now_ns));
+                thread.starved = Some(is_starved);
                 let (_, activity, of) = thread.progress(&self.common).seen();
                 if Some(*place) == camera.capture {
                     view.is_capture_starved = is_starved;
@@ -318,7 +332,7 @@ impl Health {
                 view.is_starved |= is_starved;
                 view.is_inferred |= infers && of == number;
                 view.is_stuck |= !infers && thread.hangs(now_ns, activity);
-                view.serves_others |= moved & bit != 0 && infers && of != number;
+                view.serves_others |= thread.has_moved && infers && of != number;
             }
             let Some(gap) = camera.watch.look(now_ns, &view) else {
                 continue;
@@ -327,7 +341,7 @@ impl Health {
                 GapCause::Starved => camera
                     .workers
                     .iter()
-                    .find(|place| starved & bit(**place) != 0),
+                    .find(|place| self.threads[**place].starved == Some(true)),
                 GapCause::CaptureStarved => camera.capture.as_ref(),
                 _ => None,
             };
@@ -336,29 +350,15 @@ impl Health {
                 let of_it = thread.core_use.as_ref();
                 camera.rival = of_it.and_then(|of_it| of_it.rival(&thread.cores));
             }
-            let tried = state.tried();
             // Housekeeping says what was tried for as long as it lasts.
             if matches!(gap.report, Report::Lasts { .. })
                 && gap.cause == GapCause::CameraSilent
-                && tried.trouble.is_some()
+                && state.tried().trouble.is_some()
             {
                 continue;
             }
-            log::log!(
-                level(gap.report, Level::Warn),
-                "{}",
-                CameraLine {
-                    camera: self.common.names.camera(number),
-                    gap,
-                    bound_ns: camera.watch.bound_ns(),
-                    worker: camera
-                        .workers
-                        .first()
-                        .map_or("?", |place| &self.threads[*place].name),
-                    rival: camera.rival.as_ref(),
-                    tried,
-                }
-            );
+            let line = camera.line(number, gap, &self.common, &self.threads);
+            log::log!(level(gap.report, Level::Warn), "{line}");
         }
     }
 
@@ -395,11 +395,6 @@ impl Health {
             })
             .collect()
     }
-}
-
-/// A thread's bit, by its place; of those beyond the 64th nothing is kept.
-const fn bit(place: usize) -> u64 {
-    if place < 64 { 1 << place } else { 0 }
 }
 
 /// What begins, lasts or recurs is a trouble; its end is good news.

@@ -83,7 +83,7 @@ impl StopSignals {
         Ok(Self { set })
     }
 
-    /// Lets the calling thread have them again while it stops: one more within a second of now is the same wish (a
+    /// Lets the calling thread have them again while it stops: one more within a second of now is the same request (a
     /// service manager sends SIGHUP after SIGTERM, `timeout` sends SIGTERM twice); a third, or one that comes later,
     /// ends the program at once.
     pub fn release(&self) {
@@ -133,12 +133,12 @@ impl StopSignals {
 static STOPPING_NS: AtomicU64 = AtomicU64::new(0);
 /// Signals since then.
 static SINCE: AtomicU32 = AtomicU32::new(0);
-/// One more signal within this time is the same wish.
-const SAME_WISH_NS: u64 = NS_PER_S;
+/// One more signal within this time is the same request.
+const SAME_REQUEST_NS: u64 = NS_PER_S;
 
 /// A signal that comes `after_ns` the stop began, the `nth` since then, ends the program.
 const fn ends_at_once(after_ns: u64, nth: u32) -> bool {
-    nth > 1 || after_ns > SAME_WISH_NS
+    nth > 1 || after_ns > SAME_REQUEST_NS
 }
 
 extern "C" fn while_stopping(signal: libc::c_int) {
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_more_signal_at_once_is_the_same_wish_and_a_third_or_a_late_one_is_not() {
+    fn one_more_signal_at_once_is_the_same_request_and_a_third_or_a_late_one_is_not() {
         let ms = 1_000_000;
         assert!(!ends_at_once(5 * ms, 1) && !ends_at_once(NS_PER_S, 1));
         assert!(ends_at_once(5 * ms, 2) && ends_at_once(1_001 * ms, 1));

@@ -48,13 +48,26 @@ impl CameraTroubles {
             state.look(name, now_ns, tried);
         }
     }
+
+    /// The watch is over: what had no line of its own is summed up.
+    pub(crate) fn end(&mut self, names: &Names, now_ns: u64, cameras: &CameraStates) {
+        let cameras = self.0.iter_mut().zip(&names.cameras).zip(cameras.iter());
+        for ((state, name), camera) in cameras {
+            if let Some(report) = state.episode.end(now_ns) {
+                state.say(name, report, camera.tried());
+            }
+        }
+    }
 }
 
 impl Camera {
     fn look(&mut self, name: &str, now_ns: u64, tried: Tried) {
-        let Some(report) = self.episode.look(now_ns, self.is_in_trouble) else {
-            return;
-        };
+        if let Some(report) = self.episode.look(now_ns, self.is_in_trouble) {
+            self.say(name, report, tried);
+        }
+    }
+
+    fn say(&self, name: &str, report: Report, tried: Tried) {
         let level = match report {
             Report::Ended { .. } => Level::Info,
             _ => Level::Warn,

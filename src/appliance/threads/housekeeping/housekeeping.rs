@@ -73,6 +73,8 @@ impl Housekeeping {
             self.begin(Activity::Waiting);
             bell.wait(next_tick_ns, &now_ns);
         }
+        let Common { names, cameras, .. } = &self.common;
+        self.troubles.end(names, now_ns(), cameras);
         // What comes behind has the terminal for itself.
         terminal::close();
         self.rules.account(&self.common.names)

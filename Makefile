@@ -108,7 +108,7 @@ bench: setup ## every claim of the design beside what it replaces; writes benche
 	$(call step,8 cameras before a real model)
 	@.setup/fetch board boards/ssd.toml
 	$(PINSIGHT_BENCH) queue --model .cache/models/ssd_mobilenetv2_oidv4_fp16.tflite \
-		--designs rendezvous,array-queue,ring --json $(BENCH)/queue-model.json
+		--phases in-step --designs rendezvous,array-queue,ring --json $(BENCH)/queue-model.json
 	$(call step,the two designs of the experiment in Go)
 	@rm -f $(BENCH)/queue-go.json
 	@if command -v go > /dev/null; then \

@@ -1,7 +1,7 @@
 //! From the camera's bytes to detections without one heap call, in Rust, C or C++.
 
 use pinsight::frame::{Colour, PixelFormat, StreamFormat};
-use pinsight::infer::{Choice, Engine, FixedEngine, Pace, Scheduler, Seen, Share, outputs_of};
+use pinsight::infer::{Choice, Engine, FixedEngine, Scheduler, Seen, Share, outputs_of};
 use pinsight::postprocess::{Decoder, Detections, Settings};
 use pinsight::preprocess::{Kernel, Plan, Preparation};
 use pinsight::profile::{
@@ -50,7 +50,7 @@ fn run(
     engine: &mut dyn Engine,
     plan: &Plan,
     decoder: &mut Decoder,
-    scheduler: &Scheduler,
+    scheduler: &mut Scheduler,
     frame: &[u8],
 ) -> usize {
     let mut detections = Detections::new();
@@ -59,8 +59,9 @@ fn run(
     for now_ns in 1..=50 {
         // The other camera's frame is about to come, and not worth the wait.
         let known = |camera| Seen {
-            newest_ns: now_ns - camera as u64,
+            arrived_ns: now_ns - camera as u64,
             expected_ns: now_ns + 1,
+            known_ns: served[camera],
             served_ns: served[camera],
         };
         let choice = scheduler.next(0b11, now_ns, known);
@@ -68,6 +69,7 @@ fn run(
             panic!("{choice:?}");
         };
         served[camera] = now_ns;
+        scheduler.learn(camera, 20);
         plan.run(frame, engine.input_bytes()).unwrap();
         engine.invoke().unwrap();
         let stats = decoder
@@ -104,12 +106,11 @@ fn frames_become_detections_without_a_heap_call() {
         .filter_map(|kernel| plan.clone().with_kernel(kernel))
         .collect();
     assert!(kernels.len() >= 2);
-    let pace = Pace::new([10; 2], 1);
     let share = Share {
-        priority: 0,
-        least_gap_ns: 0,
+        interval_ns: 10,
+        ..Share::default()
     };
-    let scheduler = Scheduler::new(&[share; 2], pace).unwrap();
+    let mut scheduler = Scheduler::new(&[Some(share); 2], 20, 1).unwrap();
     let frame: Vec<u8> = (0..FORMAT.size_bytes)
         .map(|i| (i * 7 % 251).to_le_bytes()[0])
         .collect();
@@ -132,12 +133,12 @@ fn frames_become_detections_without_a_heap_call() {
         })
         .collect();
     // The first inferences of the library allocate.
-    run(&mut engine, &plan, &mut faces, &scheduler, &frame);
+    run(&mut engine, &plan, &mut faces, &mut scheduler, &frame);
 
     let hot = malloc_guard::register_hot().unwrap();
     let guard = malloc_guard::guard_on();
-    let seen = run(&mut engine, &plan, &mut faces, &scheduler, &frame);
-    run(&mut fixed, &scalar, &mut none, &scheduler, &frame);
+    let seen = run(&mut engine, &plan, &mut faces, &mut scheduler, &frame);
+    run(&mut fixed, &scalar, &mut none, &mut scheduler, &frame);
     for plan in &kernels {
         plan.run(&frame, fixed.input_bytes()).unwrap();
     }

@@ -33,6 +33,9 @@ type settings struct {
 // Row has the keys of a row of `pinsight-bench queue --json`.
 type Row struct {
 	Design          string  `json:"design"`
+	AoIP50          int64   `json:"aoi_p50_ns"`
+	AoIP99          int64   `json:"aoi_p99_ns"`
+	AoIMean         float64 `json:"aoi_mean_ns"`
 	P50             int64   `json:"p50_ns"`
 	P99             int64   `json:"p99_ns"`
 	P999            int64   `json:"p999_ns"`
@@ -108,10 +111,62 @@ func (r *run) camera(number int, capture func(due time.Duration)) {
 type consumer struct {
 	*run
 	latencies []int64
+	known     []time.Duration
+	rises     []rise
 	last      []time.Duration
 	served    []bool
 	gap       time.Duration
 	damaged   int
+}
+
+// rise: the age of what is known of a camera grows as time does, from one result to the next.
+type rise struct{ from, to time.Duration }
+
+// ages: mean and quantiles over time of all rises within the measured time.
+func ages(rises []rise) (p50, p99 int64, mean float64) {
+	const step = 50 * time.Microsecond
+	var counts []int64
+	total, area := time.Duration(0), 0.0
+	for _, r := range rises {
+		total += r.to - r.from
+		area += (float64(r.to)*float64(r.to) - float64(r.from)*float64(r.from)) / 2
+		for int(r.to/step) >= len(counts) {
+			counts = append(counts, 0)
+		}
+		for at := r.from / step; at < r.to/step; at++ {
+			counts[at]++
+		}
+	}
+	quantile := func(q float64) int64 {
+		wanted, seen := q*float64(total/step), 0.0
+		for at, count := range counts {
+			seen += float64(count)
+			if seen >= wanted {
+				return int64(at) * int64(step)
+			}
+		}
+		return 0
+	}
+	return quantile(0.5), quantile(0.99), area / float64(total)
+}
+
+// know: from result on, the newest judged frame of its camera is the one that was due then.
+func (c *consumer) know(camera int, due, result time.Duration) {
+	known := c.known[camera]
+	if due <= known || result >= c.end {
+		return
+	}
+	if result >= c.begin {
+		c.rises = append(c.rises, rise{max(c.last[camera], c.begin) - known, result - known})
+	}
+	c.known[camera] = due
+}
+
+func max(a, b time.Duration) time.Duration {
+	if a > b {
+		return a
+	}
+	return b
 }
 
 func (c *consumer) judge(f *frame) {
@@ -120,6 +175,7 @@ func (c *consumer) judge(f *frame) {
 	}
 	sleepUntil(now() + c.service)
 	result := now()
+	c.know(f.camera, f.due, result)
 	if !c.measures(result) {
 		return
 	}
@@ -251,11 +307,14 @@ func measure(s settings, name string, design func(*run, *consumer)) Row {
 	c := &consumer{
 		run:       r,
 		latencies: make([]int64, 0, 2*int(s.measured/s.service)+64),
+		known:     make([]time.Duration, s.cameras),
+		rises:     make([]rise, 0, 2*int(s.measured/s.service)+64),
 		last:      make([]time.Duration, s.cameras),
 		served:    make([]bool, s.cameras),
 	}
 	for i := range c.last {
 		c.last[i] = r.begin
+		c.known[i] = first
 	}
 	var before, after runtime.MemStats
 	var switched int64
@@ -288,9 +347,16 @@ func measure(s settings, name string, design func(*run, *consumer)) Row {
 		}
 		return c.latencies[int(q*float64(len(c.latencies)-1)+0.5)]
 	}
+	for camera, known := range c.known {
+		c.rises = append(c.rises, rise{c.last[camera] - known, r.end - known})
+	}
+	p50, p99, mean := ages(c.rises)
 	perS := 1 / s.measured.Seconds()
 	return Row{
 		Design:          name,
+		AoIP50:          p50,
+		AoIP99:          p99,
+		AoIMean:         mean,
 		P50:             quantile(0.5),
 		P99:             quantile(0.99),
 		P999:            quantile(0.999),
@@ -329,12 +395,13 @@ func main() {
 	s.warmUp = time.Second/2 + s.service*time.Duration(s.cameras+2)
 	rows := []Row{measure(s, "go-rendezvous", rendezvous), measure(s, "go-ring", ring)}
 
-	fmt.Printf("%-14s %8s %8s %8s %8s %8s %12s %9s %10s %11s\n", "design (ms)", "P50", "P99", "P99.9", "max",
-		"results", "longest gap", "allocs/s", "MB/s", "switches/s")
+	fmt.Printf("%-14s %8s %8s %12s %8s %8s %8s %8s %8s %9s %10s %11s\n", "design (ms)", "AoI P50", "P99",
+		"longest gap", "age P50", "P99", "P99.9", "max", "results", "allocs/s", "MB/s", "switches/s")
 	ms := func(ns int64) float64 { return float64(ns) / 1e6 }
 	for _, row := range rows {
-		fmt.Printf("%-14s %8.2f %8.2f %8.2f %8.2f %8d %12.2f %9.0f %10.2f %11.0f\n", row.Design, ms(row.P50),
-			ms(row.P99), ms(row.P999), ms(row.Max), row.Results, ms(row.LongestGap), row.AllocationsPerS,
+		fmt.Printf("%-14s %8.2f %8.2f %12.2f %8.2f %8.2f %8.2f %8.2f %8d %9.0f %10.2f %11.0f\n", row.Design,
+			ms(row.AoIP50), ms(row.AoIP99), ms(row.LongestGap), ms(row.P50), ms(row.P99), ms(row.P999),
+			ms(row.Max), row.Results, row.AllocationsPerS,
 			row.BytesPerS/1e6, row.SwitchesPerS)
 	}
 	if *file == "" {

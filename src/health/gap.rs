@@ -308,8 +308,8 @@ impl GapWatch {
 }
 
 /// The bound where the profile has none: three times what a fair scheduler needs, and at least half a second. A fair turn
-/// is the sum of the service times of one worker's cameras, or a frame interval where that is longer; from one result to
-/// the next it takes two turns and an interval at most.
+/// is the time in which one worker serves its cameras by their shares, or a frame interval where that is longer. From one
+/// result to the next it takes a turn and an interval at most, and a result is at most about a turn old when it comes.
 #[must_use]
 pub fn gap_bound_ns(interval_ns: u64, services_ns: u64) -> u64 {
     let turn_ns = services_ns.max(interval_ns);

@@ -5,11 +5,13 @@
 
 mod allowance;
 mod fixed;
+mod forecast;
 mod scheduler;
 
 pub use allowance::Allowance;
 pub use fixed::{FixedEngine, FixedEngineError};
-pub use scheduler::{Choice, Pace, Scheduler, Seen, Share};
+pub use forecast::Forecast;
+pub use scheduler::{Choice, Scheduler, Seen, Share};
 
 use crate::limits::MAX_OUTPUTS;
 

@@ -214,11 +214,11 @@ pub struct StageSummary {
 }
 
 impl StageSummary {
-    /// Name and figures of each stage, in order, then of the whole way without the model, and the age of
-    /// knowledge.
+    /// Name and figures of the age of information, then of each stage in order, and of the whole way without the model.
     #[must_use]
     pub fn rows(&self) -> [(&'static str, Summary); 8] {
         [
+            ("age of information", self.age_of_knowledge),
             ("capture to dequeue", self.capture_to_dequeue),
             ("queue wait", self.dequeue_to_lease),
             ("preprocess", self.preprocess),
@@ -226,7 +226,6 @@ impl StageSummary {
             ("postprocess", self.postprocess),
             ("capture to result", self.capture_to_result),
             ("  pipeline overhead", self.capture_to_result_minus_invoke),
-            ("age of information", self.age_of_knowledge),
         ]
     }
 }

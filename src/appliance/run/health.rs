@@ -420,13 +420,15 @@ fn bound_ns(board: &Board, common: &Common, camera: &Camera, interval_ns: u64) -
     let off_ns = camera
         .duty_cycle_ms
         .map_or(0, |[on_ms, period_ms]| (period_ms - on_ms) * NS_PER_MS);
+    let share = |camera: &Camera| u64::from(camera.priority) + 1;
     let turns = board.workers.iter().zip(&*common.workers);
     let turns = turns
         .filter(|(worker, _)| worker.processes(&camera.name))
         .map(|(worker, state)| {
             let cameras = board.cameras.iter();
             let its = cameras.filter(|camera| worker.processes(&camera.name));
-            state.service_ns() * its.count() as u64
+            let shares: u64 = its.map(share).sum();
+            state.service_ns() * shares / share(camera)
         });
     gap_bound_ns(frame_ns.max(allowed_ns), turns.max().unwrap_or(0)).saturating_add(off_ns)
 }

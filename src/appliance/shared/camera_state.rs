@@ -20,6 +20,8 @@ pub(crate) struct CameraState {
 #[derive(Debug, Default)]
 struct FromCapture {
     newest_ns: AtomicU64,
+    arrived_ns: AtomicU64,
+    expected_ns: AtomicU64,
     rung_ns: AtomicU64,
 }
 
@@ -29,6 +31,7 @@ struct FromWorkers {
     result_ns: AtomicU64,
     due_ns: AtomicU64,
     served_ns: AtomicU64,
+    taken_ns: AtomicU64,
     spoilt: AtomicU64,
 }
 
@@ -143,9 +146,13 @@ impl CameraState {
         self.health.has_ended.load(Ordering::Relaxed)
     }
 
-    /// The newest frame was captured at `capture_ns`: for the scheduler.
-    pub(crate) fn publish(&self, capture_ns: u64) {
-        self.capture.newest_ns.store(capture_ns, Ordering::Relaxed);
+    /// The newest frame was captured at `capture_ns` and is there since `arrived_ns`, the next one should be there at
+    /// `expected_ns`: for the scheduler.
+    pub(crate) fn publish(&self, capture_ns: u64, arrived_ns: u64, expected_ns: u64) {
+        let capture = &self.capture;
+        capture.newest_ns.store(capture_ns, Ordering::Relaxed);
+        capture.arrived_ns.store(arrived_ns, Ordering::Relaxed);
+        capture.expected_ns.store(expected_ns, Ordering::Relaxed);
     }
 
     /// When the newest frame was captured; 0 before the first one.
@@ -159,12 +166,22 @@ impl CameraState {
         self.capture.rung_ns.store(now_ns, Ordering::Relaxed);
     }
 
-    /// No frame is about to come: whoever has one of this camera before it takes that one, and waits for none.
-    pub(crate) fn expect_none(&self) {
-        self.capture.rung_ns.store(0, Ordering::Relaxed);
+    /// When the newest frame came; 0 before the first one.
+    pub(crate) fn arrived_ns(&self) -> u64 {
+        self.capture.arrived_ns.load(Ordering::Relaxed)
     }
 
-    /// When the bell was last rung for a frame; 0 before the first time, and where none is about to come.
+    /// When the next frame should be there; 0 where that is not known.
+    pub(crate) fn expected_ns(&self) -> u64 {
+        self.capture.expected_ns.load(Ordering::Relaxed)
+    }
+
+    /// No frame is about to come: whoever has one of this camera before it takes that one, and waits for none.
+    pub(crate) fn expect_none(&self) {
+        self.capture.expected_ns.store(0, Ordering::Relaxed);
+    }
+
+    /// When the bell was last rung for a frame; 0 before the first time.
     pub(crate) fn rung_ns(&self) -> u64 {
         self.capture.rung_ns.load(Ordering::Relaxed)
     }
@@ -212,9 +229,22 @@ impl CameraState {
         self.workers.spoilt.load(Ordering::Relaxed)
     }
 
-    /// A worker claimed a frame.
-    pub(crate) fn serve(&self, now_ns: u64) {
+    /// A worker claimed a frame that came at `arrived_ns`.
+    pub(crate) fn serve(&self, now_ns: u64, arrived_ns: u64) {
         self.workers.served_ns.fetch_max(now_ns, Ordering::Relaxed);
+        self.taken(arrived_ns);
+    }
+
+    /// No frame that came by `arrived_ns` is left to be claimed.
+    pub(crate) fn taken(&self, arrived_ns: u64) {
+        self.workers
+            .taken_ns
+            .fetch_max(arrived_ns, Ordering::Relaxed);
+    }
+
+    /// When the newest claimed frame came; 0 before the first one.
+    pub(crate) fn taken_ns(&self) -> u64 {
+        self.workers.taken_ns.load(Ordering::Relaxed)
     }
 
     /// When a frame was last claimed; 0 before the first one.
@@ -268,9 +298,9 @@ mod tests {
     fn the_last_claim_counts_whichever_worker_made_it() {
         let state = CameraState::default();
         for now_ns in [50, 90, 70] {
-            state.serve(now_ns);
+            state.serve(now_ns, now_ns - 10);
         }
-        assert_eq!(state.served_ns(), 90);
+        assert_eq!((state.served_ns(), state.taken_ns()), (90, 80));
     }
 
     #[test]

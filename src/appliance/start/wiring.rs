@@ -112,7 +112,6 @@ impl Wiring {
                     interval_ns: format.interval_ns,
                     priority: camera.priority,
                     allowance: allowance(camera, format.interval_ns),
-                    is_shared: board.workers_of(camera) > 1,
                 },
             }));
         }

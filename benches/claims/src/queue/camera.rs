@@ -3,17 +3,48 @@
 use crate::harness::usage::sleep_until;
 use pinsight::sys::clock::now_ns;
 
-/// Cameras of one interval, staggered evenly over it.
+/// When cameras of one interval have their frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Phases {
+    /// Evenly over the interval.
+    #[default]
+    Staggered,
+    /// All at once.
+    InStep,
+    /// At phases that are the same in each run and follow no order.
+    Random,
+}
+
+impl Phases {
+    /// Its name, as an argument gives it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Staggered => "staggered",
+            Self::InStep => "in step",
+            Self::Random => "at random phases",
+        }
+    }
+}
+
+/// Cameras of one interval.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cameras {
     pub(crate) start_ns: u64,
     pub(crate) interval_ns: u64,
     pub(crate) cameras: usize,
+    pub(crate) phases: Phases,
 }
 
 impl Cameras {
     fn offset_ns(self, camera: usize) -> u64 {
-        self.interval_ns * camera as u64 / self.cameras as u64
+        match self.phases {
+            Phases::Staggered => self.interval_ns * camera as u64 / self.cameras as u64,
+            Phases::InStep => 0,
+            // Any fixed number spreads them; this one is that of splitmix64.
+            Phases::Random => {
+                (camera as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) % self.interval_ns
+            }
+        }
     }
 
     /// When frame `number` of `camera` is due.
@@ -71,6 +102,7 @@ mod tests {
             start_ns: 1_000,
             interval_ns: 800,
             cameras: 4,
+            phases: Phases::Staggered,
         };
         let first: Vec<_> = (0..4).map(|camera| cameras.due_ns(camera, 0)).collect();
         assert_eq!(first, [1_000, 1_200, 1_400, 1_600]);
@@ -91,6 +123,7 @@ mod tests {
                 start_ns: now_ns(),
                 interval_ns,
                 cameras: 1,
+                phases: Phases::Staggered,
             };
             let end_ns = cameras.due_ns(0, 20);
             let mut captured = Vec::new();

@@ -3,14 +3,14 @@
 use super::camera::Cameras;
 use super::design::Design;
 use super::ends::{Captured, Sink, Source, is_whole};
-use super::report::{Measured, Row};
+use super::report::{Measured, PLOTTED_NS, POINTS, Row};
 use super::service::Service;
 use super::settings::Settings;
 use crate::error::BenchError;
 use crate::harness::machine::{Cores, pin};
 use crate::harness::meter::{Meter, Spent};
 use crate::harness::usage::sleep_until;
-use pinsight::latency::Histogram;
+use pinsight::latency::{AgeOfInformation, Histogram};
 use pinsight::sys::clock::now_ns;
 use pinsight::units::{NS_PER_MS, NS_PER_S};
 
@@ -26,10 +26,70 @@ struct Losses {
 struct Processed {
     latency: Histogram,
     service: Histogram,
+    aoi: Aoi,
     last_result_ns: Vec<u64>,
     longest_gap_ns: u64,
     results: Vec<u64>,
     damaged: u64,
+}
+
+/// The age of information of all cameras in the measured time, and that of the first one as it rises and falls.
+#[derive(Debug)]
+struct Aoi {
+    window: Window,
+    has_begun: bool,
+    /// When each camera's newest processed frame was due.
+    known_ns: Vec<u64>,
+    ages: AgeOfInformation,
+    /// Time in the window and age, both in nanoseconds.
+    first_camera: Vec<(u64, u64)>,
+}
+
+impl Aoi {
+    fn new(window: Window, start_ns: u64, cameras: usize) -> Self {
+        Self {
+            window,
+            has_begun: false,
+            known_ns: vec![start_ns; cameras],
+            ages: AgeOfInformation::new(),
+            first_camera: Vec::with_capacity(POINTS),
+        }
+    }
+
+    /// The measured time begins with what was known by then.
+    fn begin(&mut self) {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            let begin_ns = self.window.begin_ns;
+            for &known_ns in &self.known_ns {
+                self.ages.learned(begin_ns, known_ns, begin_ns);
+            }
+        }
+    }
+
+    fn result(&mut self, camera: usize, due_ns: u64, result_ns: u64) {
+        let begin_ns = self.window.begin_ns;
+        let known_ns = self.known_ns[camera];
+        if due_ns <= known_ns || result_ns >= self.window.end_ns {
+            return;
+        }
+        if result_ns >= begin_ns {
+            self.begin();
+            self.ages.learned(known_ns, due_ns, result_ns);
+            let at_ns = result_ns - begin_ns;
+            if camera == 0 && at_ns < PLOTTED_NS && self.first_camera.len() + 2 <= POINTS {
+                self.first_camera.push((at_ns, result_ns - known_ns));
+                self.first_camera.push((at_ns, result_ns - due_ns));
+            }
+        }
+        self.known_ns[camera] = due_ns;
+    }
+
+    fn end(&mut self) {
+        self.begin();
+        for &known_ns in &self.known_ns {
+            self.ages.ended(known_ns, self.window.end_ns);
+        }
+    }
 }
 
 /// The run of one design: when it is measured.
@@ -63,6 +123,7 @@ pub(super) fn drive<S: Source, K: Sink + Send>(
         start_ns,
         interval_ns: settings.interval_ns,
         cameras: settings.cameras,
+        phases: settings.phases,
     };
     let meter = Meter::new();
     let refused = |_| BenchError::Machine("no thread to be had".into());
@@ -95,7 +156,7 @@ pub(super) fn drive<S: Source, K: Sink + Send>(
         let run = move || {
             pin(core)?;
             let mut service = Service::new(settings)?;
-            Ok::<_, BenchError>(consume(settings, window, sink, &mut service))
+            Ok::<_, BenchError>(consume(settings, (start_ns, window), sink, &mut service))
         };
         let consumer = thread.spawn_scoped(scope, run).map_err(refused)?;
 
@@ -120,13 +181,14 @@ pub(super) fn drive<S: Source, K: Sink + Send>(
 /// Processes frames until the window ends.
 fn consume(
     settings: &Settings,
-    window: Window,
+    (start_ns, window): (u64, Window),
     mut sink: impl Sink,
     service: &mut Service,
 ) -> Processed {
     let mut processed = Processed {
         latency: Histogram::new(),
         service: Histogram::new(),
+        aoi: Aoi::new(window, start_ns, settings.cameras),
         last_result_ns: vec![window.begin_ns; settings.cameras],
         longest_gap_ns: 0,
         results: vec![0; settings.cameras],
@@ -138,6 +200,7 @@ fn consume(
             let begun_ns = now_ns();
             service.serve();
             let result_ns = now_ns();
+            processed.aoi.result(camera, due_ns, result_ns);
             if window.contains(result_ns) {
                 processed.service.record(result_ns - begun_ns);
                 processed.latency.record(result_ns.saturating_sub(due_ns));
@@ -148,6 +211,7 @@ fn consume(
             }
         });
     }
+    processed.aoi.end();
     // A camera that was served no more has waited until the end.
     for last_ns in &processed.last_result_ns {
         processed.longest_gap_ns = processed.longest_gap_ns.max(window.end_ns - last_ns);
@@ -165,8 +229,12 @@ fn figures(
 ) -> Measured {
     let summary = processed.latency.summary();
     let service = processed.service.summary();
+    let aoi = processed.aoi.ages.summary();
     let row = Row {
         design: design.name(),
+        aoi_p50_ns: aoi.p50,
+        aoi_p99_ns: aoi.p99,
+        aoi_mean_ns: aoi.mean,
         p50_ns: summary.p50,
         p99_ns: summary.p99,
         p999_ns: summary.p999,
@@ -191,5 +259,8 @@ fn figures(
         evicted: losses.evicted,
         damaged: processed.damaged,
     };
-    (row, processed.latency)
+    Measured {
+        row,
+        first_camera: processed.aoi.first_camera,
+    }
 }

@@ -4,7 +4,7 @@ use super::ends::{Captured, Sink, Source, expose};
 use crate::error::BenchError;
 use crate::harness::memory::{NEWEST, describe, lane_of, slots_of, tables};
 use pinsight::frame::FrameMeta;
-use pinsight::infer::{Choice, Pace, Scheduler, Seen, Share};
+use pinsight::infer::{Choice, Forecast, Scheduler, Seen, Share};
 use pinsight::ring::{Doorbell, LaneProducer, LaneTap, Waiting, Woken};
 use pinsight::sync::Padded;
 use pinsight::sys::clock::now_ns;
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Turn {
     /// The product's scheduler.
-    Freshest,
+    Scheduler,
     /// The next camera with a frame, whatever its age.
     RoundRobin,
 }
@@ -24,11 +24,10 @@ pub(crate) enum Turn {
 #[derive(Debug)]
 struct Board {
     bell: Doorbell,
-    /// Capture time of each camera's newest frame. A hint for the scheduler: the lane decides what is
-    /// claimed.
-    newest_ns: Vec<Padded<AtomicU64>>,
-    /// When its bell was rung.
-    rung_ns: Vec<Padded<AtomicU64>>,
+    /// When each camera's newest frame came. A hint for the scheduler: the lane decides what is claimed.
+    arrived_ns: Vec<Padded<AtomicU64>>,
+    /// When its next one should come.
+    expected_ns: Vec<Padded<AtomicU64>>,
 }
 
 /// The cameras' ends, the consumer's, and what the slots are made of.
@@ -36,7 +35,11 @@ type Ends = (Vec<LaneSource>, Lanes, String);
 
 /// # Errors
 /// The slots' memory cannot be had.
-pub(crate) fn lanes(cameras: usize, frame_bytes: usize) -> Result<Ends, BenchError> {
+pub(crate) fn lanes(
+    cameras: usize,
+    frame_bytes: usize,
+    interval_ns: u64,
+) -> Result<Ends, BenchError> {
     let bytes = u32::try_from(frame_bytes).map_err(|_| {
         BenchError::Setting(format!(
             "frames of {frame_bytes} bytes, expected below 4 GiB"
@@ -45,8 +48,8 @@ pub(crate) fn lanes(cameras: usize, frame_bytes: usize) -> Result<Ends, BenchErr
     let (arena, tables) = tables(cameras, slots_of(NEWEST), bytes.into(), None)?;
     let board = Arc::new(Board {
         bell: Doorbell::new(),
-        newest_ns: stamps(cameras),
-        rung_ns: stamps(cameras),
+        arrived_ns: stamps(cameras),
+        expected_ns: stamps(cameras),
     });
     let mut sources = Vec::with_capacity(cameras);
     let mut taps = Vec::with_capacity(cameras);
@@ -57,6 +60,7 @@ pub(crate) fn lanes(cameras: usize, frame_bytes: usize) -> Result<Ends, BenchErr
             camera,
             bytes,
             producer,
+            forecast: Forecast::new(interval_ns),
             board: Arc::clone(&board),
         });
     }
@@ -71,6 +75,7 @@ pub(crate) struct LaneSource {
     camera: usize,
     bytes: u32,
     producer: LaneProducer,
+    forecast: Forecast,
     board: Arc<Board>,
 }
 
@@ -80,19 +85,21 @@ impl Source for LaneSource {
             return Captured::Evicted;
         };
         expose(self.producer.payload_mut(&mut slot), due_ns);
+        let arrived_ns = now_ns();
         let meta = FrameMeta {
             capture_ns: due_ns,
-            dequeue_ns: now_ns(),
+            dequeue_ns: arrived_ns,
             bytes_used: self.bytes,
             ..FrameMeta::default()
         };
         let mut captured = Captured::Sent;
         if let Ok(filled) = self.producer.fill(slot, &meta) {
-            self.board.newest_ns[self.camera].store(due_ns, Ordering::Relaxed);
+            let expected_ns = self.forecast.arrived(due_ns, arrived_ns);
+            self.board.arrived_ns[self.camera].store(arrived_ns, Ordering::Relaxed);
+            self.board.expected_ns[self.camera].store(expected_ns, Ordering::Relaxed);
             if self.producer.publish(filled).evicted(0) {
                 captured = Captured::Evicted;
             }
-            self.board.rung_ns[self.camera].store(now_ns(), Ordering::Relaxed);
             self.board.bell.ring(1 << self.camera);
         }
         captured
@@ -115,15 +122,18 @@ impl Lanes {
         turn: Turn,
     ) -> Result<LaneSink, BenchError> {
         let cameras = self.taps.len();
-        let pace = Pace::new(vec![interval_ns; cameras], service_ns);
-        let scheduler = Scheduler::new(&vec![Share::default(); cameras], pace)
+        let share = Share {
+            interval_ns,
+            ..Share::default()
+        };
+        let scheduler = Scheduler::new(&vec![Some(share); cameras], service_ns, 1)
             .ok_or_else(|| BenchError::Setting(format!("{cameras} cameras, expected 1 to 64")))?;
         Ok(LaneSink {
             lanes: self,
             ready: 0,
             scheduler,
             turn,
-            interval_ns,
+            known_ns: vec![now_ns(); cameras],
             served_ns: vec![now_ns(); cameras],
         })
     }
@@ -134,19 +144,22 @@ pub(crate) struct LaneSink {
     ready: u64,
     scheduler: Scheduler,
     turn: Turn,
-    interval_ns: u64,
+    known_ns: Vec<u64>,
     served_ns: Vec<u64>,
 }
 
 impl LaneSink {
     fn choose(&self, now_ns: u64) -> Option<Choice> {
         let Board {
-            newest_ns, rung_ns, ..
+            arrived_ns,
+            expected_ns,
+            ..
         } = &*self.lanes.board;
         let seen = |camera: usize| match self.turn {
-            Turn::Freshest => Seen {
-                newest_ns: newest_ns[camera].load(Ordering::Relaxed),
-                expected_ns: rung_ns[camera].load(Ordering::Relaxed) + self.interval_ns,
+            Turn::Scheduler => Seen {
+                arrived_ns: arrived_ns[camera].load(Ordering::Relaxed),
+                expected_ns: expected_ns[camera].load(Ordering::Relaxed),
+                known_ns: self.known_ns[camera],
                 served_ns: self.served_ns[camera],
             },
             // Where no stamps are known, the scheduler takes the cameras in turn.
@@ -184,9 +197,10 @@ impl Sink for LaneSink {
                 // A torn header shows as a damaged frame.
                 let payload = lease.verify().map_or(&[][..], |()| lease.payload());
                 self.served_ns[camera] = begun_ns;
+                self.known_ns[camera] = lease.header().dequeue_ns;
                 process(camera, lease.header().capture_ns, payload);
                 // As a worker does.
-                self.scheduler.learn(now_ns() - begun_ns);
+                self.scheduler.learn(camera, now_ns() - begun_ns);
                 return true;
             }
         }

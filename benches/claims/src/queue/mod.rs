@@ -1,9 +1,8 @@
-//! `pinsight-bench queue`: what happens to a frame's age between cameras that are faster than the model and the
-//! model.
+//! `pinsight-bench queue`: how soon after something happens it is known, where cameras are faster than the model.
 //!
 //! Every design gets the same cameras, the same consumer and the same cores; only the way between them
-//! differs. A frame is due when its camera's clock says so, whatever the program does; its latency runs
-//! from that moment to the end of its inference. A camera whose thread is blocked when a frame is due
+//! differs. A frame is due when its camera's clock says so, whatever the program does; its age counts
+//! from that moment. The age of information of a camera is the age of its newest inferred frame, at every moment. A camera whose thread is blocked when a frame is due
 //! never captures it: that frame is lost in the source.
 
 mod baseline;
@@ -24,6 +23,8 @@ use crate::report::Report;
 use design::Design;
 use drive::drive;
 use pinsight::units::{NS_PER_MS, NS_PER_S};
+#[cfg(test)]
+use report::POINTS;
 use report::{Measured, report};
 use settings::Settings;
 
@@ -80,9 +81,10 @@ fn measure(settings: &Settings, cores: &Cores, design: Design) -> Result<Measure
             (measured, "the heap, frames go round".to_owned())
         }
         Design::RingRoundRobin | Design::Ring => {
-            let (sources, lanes, memory) = lane::lanes(settings.cameras, settings.frame_bytes)?;
+            let (sources, lanes, memory) =
+                lane::lanes(settings.cameras, settings.frame_bytes, settings.interval_ns)?;
             let turn = match design {
-                Design::Ring => lane::Turn::Freshest,
+                Design::Ring => lane::Turn::Scheduler,
                 _ => lane::Turn::RoundRobin,
             };
             let sink = lanes.consumer(settings.interval_ns, settings.service_ns, turn)?;
@@ -90,13 +92,14 @@ fn measure(settings: &Settings, cores: &Cores, design: Design) -> Result<Measure
             (measured, memory)
         }
     };
-    let (mut row, latency) = measured?;
-    row.memory = memory;
-    Ok((row, latency))
+    let mut measured = measured?;
+    measured.row.memory = memory;
+    Ok(measured)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::camera::Phases;
     use super::report::Row;
     use super::*;
     use std::path::Path;
@@ -105,14 +108,17 @@ mod tests {
         let settings = Settings {
             cameras: 3,
             interval_ns: 6 * NS_PER_MS,
+            phases: Phases::Staggered,
             frame_bytes: 4096,
             service_ns: 4 * NS_PER_MS,
             model: None,
             seconds: 1,
             designs: vec![design],
         };
-        let (row, latency) = measure(&settings, &Cores::allowed().unwrap(), design).unwrap();
-        assert_eq!(latency.count(), row.results);
+        let Measured { row, first_camera } =
+            measure(&settings, &Cores::allowed().unwrap(), design).unwrap();
+        assert!(row.aoi_p50_ns >= row.p50_ns.min(row.aoi_p99_ns), "{row:?}");
+        assert!(first_camera.len() <= POINTS, "{design}");
         row
     }
 

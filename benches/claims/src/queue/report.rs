@@ -6,7 +6,7 @@ use crate::harness::machine::Cores;
 use crate::harness::meter::Meter;
 use crate::report::figures::{milliseconds, ms, ratio, short};
 use crate::report::{Curve, Plot, Report, Table};
-use pinsight::latency::Histogram;
+use pinsight::units::NS_PER_S;
 use serde::Serialize;
 
 /// The figures of one design.
@@ -14,6 +14,10 @@ use serde::Serialize;
 pub(super) struct Row {
     /// The design's name.
     pub(super) design: &'static str,
+    /// Age of information of all cameras, over time: median, 99th percentile, mean.
+    pub(super) aoi_p50_ns: u64,
+    pub(super) aoi_p99_ns: u64,
+    pub(super) aoi_mean_ns: f64,
     /// Capture to result, median.
     pub(super) p50_ns: u64,
     /// Capture to result, 99th percentile.
@@ -54,24 +58,35 @@ pub(super) struct Row {
     pub(super) damaged: u64,
 }
 
-/// One design's figures and its latencies.
-pub(super) type Measured = (Row, Histogram);
+/// So much of the measured time is plotted.
+pub(super) const PLOTTED_NS: u64 = 2 * NS_PER_S;
+/// Points of the plot at most.
+pub(super) const POINTS: usize = 4096;
+
+/// One design's figures, and the age of information of its first camera: time and age in nanoseconds.
+#[derive(Debug)]
+pub(super) struct Measured {
+    pub(super) row: Row,
+    pub(super) first_camera: Vec<(u64, u64)>,
+}
 
 pub(super) fn report(settings: &Settings, cores: &Cores, measured: &[Measured]) -> Report {
-    let base_ns = measured.first().map_or(0, |(row, _)| row.p99_ns);
-    let base = measured.first().map_or("", |(row, _)| row.design);
+    let base_ns = measured.first().map_or(0, |one| one.row.aoi_p99_ns);
+    let base = measured.first().map_or("", |one| one.row.design);
     let optional = |value: Option<f64>| value.map_or_else(|| "-".into(), short);
-    let rows = measured.iter().map(|(row, _)| {
+    let rows = measured.iter().map(|Measured { row, .. }| {
         vec![
             row.design.into(),
+            ms(row.aoi_p50_ns),
+            ms(row.aoi_p99_ns),
+            ratio(milliseconds(row.aoi_p99_ns), milliseconds(base_ns)),
+            ms(row.longest_gap_ns),
             ms(row.p50_ns),
             ms(row.p99_ns),
             ms(row.p999_ns),
             ms(row.max_ns),
-            ratio(milliseconds(row.p99_ns), milliseconds(base_ns)),
             format!("{} {}", ms(row.service_p50_ns), ms(row.service_p99_ns)),
             row.results.to_string(),
-            ms(row.longest_gap_ns),
             format!("{}/{}", row.cameras_served, settings.cameras),
             row.lost_in_source.to_string(),
             row.evicted.to_string(),
@@ -82,8 +97,9 @@ pub(super) fn report(settings: &Settings, cores: &Cores, measured: &[Measured]) 
     });
     let mut notes = vec![
         format!(
-            "times in ms from when the frame was due to the end of its inference; ratio of P99 to {base}'s"
+            "times in ms; AoI: age of the newest inferred frame of a camera, at every moment; ratio of its P99 to {base}'s"
         ),
+        "age: of a result when it comes, from when its frame was due".into(),
         "service: what the consumer needed for a frame beside this design; no P99 can be below its P99"
             .into(),
         format!(
@@ -95,13 +111,13 @@ pub(super) fn report(settings: &Settings, cores: &Cores, measured: &[Measured]) 
     notes.extend(
         measured
             .iter()
-            .map(|(row, _)| format!("{}: frames in {}", row.design, row.memory)),
+            .map(|Measured { row, .. }| format!("{}: frames in {}", row.design, row.memory)),
     );
     notes.extend(Meter::remark());
     Report {
         bench: "queue",
         question: format!(
-            "{} cameras into a consumer of {} ms: how old is a result?",
+            "{} cameras into a consumer of {} ms: how soon is it known?",
             settings.cameras,
             ms(settings.service_ns)
         ),
@@ -109,8 +125,9 @@ pub(super) fn report(settings: &Settings, cores: &Cores, measured: &[Measured]) 
             (
                 "cameras",
                 format!(
-                    "{} staggered, one frame of {} bytes each {} ms, every byte written",
+                    "{} {}, one frame of {} bytes each {} ms, every byte written",
                     settings.cameras,
+                    settings.phases.name(),
                     settings.frame_bytes,
                     ms(settings.interval_ns)
                 ),
@@ -136,14 +153,16 @@ pub(super) fn report(settings: &Settings, cores: &Cores, measured: &[Measured]) 
             title: String::new(),
             columns: vec![
                 "design",
-                "P50",
+                "AoI P50",
+                "P99",
+                "ratio",
+                "longest gap",
+                "age P50",
                 "P99",
                 "P99.9",
                 "max",
-                "ratio",
                 "service P50 P99",
                 "results",
-                "longest gap",
                 "served",
                 "lost",
                 "evicted",
@@ -154,22 +173,21 @@ pub(super) fn report(settings: &Settings, cores: &Cores, measured: &[Measured]) 
             rows: rows.collect(),
         }],
         notes,
-        rows: serde_json::to_value(measured.iter().map(|(row, _)| row).collect::<Vec<_>>())
+        rows: serde_json::to_value(measured.iter().map(|one| &one.row).collect::<Vec<_>>())
             .unwrap_or_default(),
         plot: Plot::Curves {
-            x_axis: "share of results, %".into(),
-            y_axis: "capture to result, ms".into(),
+            x_axis: "time, s".into(),
+            y_axis: "AoI of the first camera, ms".into(),
             logarithmic: true,
             curves: measured
                 .iter()
-                .map(|(row, latency)| {
-                    let point = |percent: u32| {
-                        let ns = latency.quantile_ns(f64::from(percent) / 100.0);
-                        (f64::from(percent), milliseconds(ns))
+                .map(|Measured { row, first_camera }| {
+                    let point = |&(at_ns, age_ns): &(u64, u64)| {
+                        (milliseconds(at_ns) / 1e3, milliseconds(age_ns))
                     };
                     Curve {
                         name: row.design.to_owned(),
-                        points: (0..=100).map(point).collect(),
+                        points: first_camera.iter().map(point).collect(),
                         ours: row.design == Design::Ring.name(),
                     }
                 })

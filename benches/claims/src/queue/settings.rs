@@ -1,5 +1,6 @@
 //! What is measured, and the arguments that say so.
 
+use super::camera::Phases;
 use super::design::Design;
 use crate::error::BenchError;
 use pinsight::units::NS_PER_S;
@@ -14,6 +15,9 @@ pub(crate) struct Arguments {
     /// Frames a second of each camera
     #[arg(long, default_value_t = 30.0)]
     fps: f64,
+    /// When the cameras have their frames
+    #[arg(long, value_enum, default_value_t)]
+    phases: Phases,
     /// Bytes of one frame; the default is 1080p NV12
     #[arg(long, default_value_t = 1920 * 1080 * 3 / 2)]
     frame_bytes: usize,
@@ -38,6 +42,7 @@ impl Arguments {
         Ok(Settings {
             cameras: usize::try_from(self.cameras).unwrap_or(usize::MAX),
             interval_ns: time_ns("fps", self.fps, 1e9 / self.fps)?,
+            phases: self.phases,
             frame_bytes: self.frame_bytes,
             service_ns: time_ns("service-ms", self.service_ms, self.service_ms * 1e6)?,
             model: self.model.clone(),
@@ -74,6 +79,8 @@ pub(crate) struct Settings {
     pub(super) cameras: usize,
     /// Time between two frames of one camera.
     pub(super) interval_ns: u64,
+    /// When they have their frames.
+    pub(super) phases: Phases,
     /// Bytes of one frame.
     pub(super) frame_bytes: usize,
     /// Time that the consumer needs for one frame: it sleeps so long where no model is named.
@@ -91,6 +98,7 @@ impl Default for Settings {
         Self {
             cameras: 8,
             interval_ns: NS_PER_S / 30,
+            phases: Phases::default(),
             frame_bytes: 1920 * 1080 * 3 / 2,
             service_ns: 28_570_000,
             model: None,

@@ -12,6 +12,7 @@ use crate::capture::health::supervisor::{Action, Event, Limits, Supervisor};
 use crate::capture::health::timestamps::Timestamps;
 use crate::capture::{Dequeue, Dequeued, FrameSource, Readiness, SourceError};
 use crate::frame::FrameMeta;
+use crate::infer::Forecast;
 use crate::latency::{Arrival, Arrivals, Waits};
 use crate::ledger::{CaptureLedger, Outcome, SequenceStep};
 use crate::ring::LaneProducer;
@@ -45,6 +46,7 @@ pub(crate) struct CameraSlot {
     /// Shared with the workers.
     pub(crate) states: CameraStates,
     pub(crate) arrivals: Arrivals,
+    pub(crate) forecast: Forecast,
     pub(crate) pace: FrameRateWatch,
     /// Pictures in a row that workers could not decode, as far as the supervisor has heard.
     pub(crate) spoilt: u64,
@@ -92,6 +94,7 @@ impl CameraSlot {
             continuity: Timestamps::new(format.interval_ns),
             repeats: Duplicates::new(),
             arrivals: Arrivals::new(format.interval_ns),
+            forecast: Forecast::new(format.interval_ns),
             spoilt: 0,
             troubled: false,
             poll_failed: false,
@@ -234,6 +237,7 @@ impl CameraSlot {
         self.continuity.restarted(now);
         self.repeats.restarted();
         self.arrivals.restarted();
+        self.forecast.restart();
         self.pace.restarted();
         Ok(())
     }
@@ -341,7 +345,8 @@ impl CameraSlot {
         };
         match self.producer.fill(slot, &meta) {
             Ok(slot) => {
-                self.state().publish(verdict.capture_ns);
+                let expected_ns = self.forecast.arrived(verdict.capture_ns, now);
+                self.state().publish(verdict.capture_ns, now, expected_ns);
                 if self.producer.publish(slot).evicted(INFERENCE_TAP) {
                     self.ledger.count(Outcome::Evicted, 1);
                 }

@@ -11,7 +11,7 @@ use super::worker::Worker;
 use crate::appliance::exit::{Exit, Failure};
 use crate::appliance::prepare::jpeg::rehearse;
 use crate::appliance::prepare::model::{LoadedModel, plan_of, refused, samples};
-use crate::infer::{Engine, Pace, Scheduler, Share, outputs_of};
+use crate::infer::{Engine, Scheduler, Share, outputs_of};
 use crate::jpeg::Jpeg;
 use crate::latency::Baseline;
 use crate::postprocess::Detections;
@@ -91,11 +91,9 @@ pub(crate) fn build(
         service_ns += time_of_one(&mut loaded.engine).map_err(|error| refused(model, &error))?;
     }
     common.workers[usize::from(index)].set_service(service_ns);
-    let intervals_ns = made.iter().flatten().map(|camera| camera.input.interval_ns);
     // A worker of other cameras may infer some of these as well: what it gives comes on top.
-    let pace = Pace::new(intervals_ns, service_ns / bell.workers.max(1) as u64);
-    let shares: Vec<Share> = made.iter().map(share).collect();
-    let scheduler = Scheduler::new(&shares, pace)
+    let shares: Vec<Option<Share>> = made.iter().map(|made| made.as_ref().map(share)).collect();
+    let scheduler = Scheduler::new(&shares, service_ns, bell.workers)
         .ok_or_else(|| Failure::new(Exit::Internal, "more cameras than a scheduler takes"))?;
     let mut models = loaded
         .into_iter()
@@ -169,18 +167,12 @@ fn cascade_step(
     })
 }
 
-fn share(camera: &Option<Camera>) -> Share {
-    match camera {
-        Some(Camera { input, .. }) => Share {
-            priority: input.priority,
-            // A camera of few frames a second misses no deadline between them.
-            least_gap_ns: input.interval_ns.max(2 * input.allowance.gap_ns),
-        },
-        // Its bit never comes.
-        None => Share {
-            priority: 0,
-            least_gap_ns: u64::MAX,
-        },
+const fn share(camera: &Camera) -> Share {
+    let input = &camera.input;
+    Share {
+        priority: input.priority,
+        interval_ns: input.interval_ns,
+        least_gap_ns: input.allowance.gap_ns,
     }
 }
 

@@ -56,8 +56,6 @@ pub(crate) struct CameraInput {
     pub(crate) interval_ns: u64,
     pub(crate) priority: u8,
     pub(crate) allowance: Allowance,
-    /// Other workers infer its frames as well.
-    pub(crate) is_shared: bool,
 }
 
 impl CameraInput {

@@ -53,6 +53,10 @@ impl Inputs {
                 awake_ns = Some(now_ns());
             }
             self.pending |= self.bell.bell.take();
+            if self.bell.workers > 1 {
+                // Others may have taken frames of these cameras, or wait with the bits of frames that they have not.
+                self.pending = self.untaken(&common.cameras);
+            }
             let now = awake_ns.unwrap_or(free_ns);
             self.pending = self.allowed(&common.cameras, now);
             let seen = |camera| self.seen(camera, &common.cameras);
@@ -87,24 +91,29 @@ impl Inputs {
         }
     }
 
-    /// What the scheduler knows of a camera's frames. Where several workers infer them, the next one is another's
-    /// as likely, and none is waited for.
+    /// The cameras of which a frame came that no worker has taken.
+    fn untaken(&self, states: &[CameraState]) -> u64 {
+        let cameras = self.cameras.iter().zip(states).enumerate();
+        cameras.fold(0, |bits, (index, (camera, state))| {
+            let is_untaken = camera.is_some() && state.arrived_ns() > state.taken_ns();
+            bits | u64::from(is_untaken) << index
+        })
+    }
+
+    /// What the scheduler knows of a camera's frames.
     fn seen(&self, camera: usize, states: &[CameraState]) -> Seen {
         let (Some(state), Some(Some(Camera { input, .. }))) =
             (states.get(camera), self.cameras.get(camera))
         else {
             return Seen::default();
         };
-        let expected_ns = match state.rung_ns() {
-            0 => 0,
-            _ if input.is_shared => 0,
-            rung_ns => rung_ns.saturating_add(input.interval_ns),
-        };
+        let expected_ns = state.expected_ns();
         let may_be_taken = input.allowance.allows(expected_ns, state.due_ns());
         Seen {
-            newest_ns: state.newest_ns(),
+            arrived_ns: state.arrived_ns(),
             expected_ns: if may_be_taken { expected_ns } else { 0 },
             // Before the first one, nobody has waited yet.
+            known_ns: state.taken_ns().max(self.began_ns),
             served_ns: state.served_ns().max(self.began_ns),
         }
     }

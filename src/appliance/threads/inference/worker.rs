@@ -51,20 +51,23 @@ impl<E: Engine> Worker<E> {
         self.inputs.ended_ns = now_ns();
     }
 
-    fn serve(&mut self, camera: usize, wakeup: Wakeup, hot: &HotThread) {
+    fn serve(&mut self, index: usize, wakeup: Wakeup, hot: &HotThread) {
         let began_ns = self.inputs.began_ns;
         let (Some(Some(camera)), Some(state)) = (
-            self.inputs.cameras.get_mut(camera),
-            self.common.cameras.get(camera),
+            self.inputs.cameras.get_mut(index),
+            self.common.cameras.get(index),
         ) else {
             return;
         };
         let progress = &self.common.workers[usize::from(self.index)].progress;
+        let arrived_ns = state.arrived_ns();
         let Some(lease) = camera.input.claim() else {
+            // Another worker has it, or its camera was lost. One that came meanwhile rings.
+            state.taken(arrived_ns);
             return;
         };
         let lease_ns = now_ns();
-        state.serve(lease_ns);
+        state.serve(lease_ns, lease.header().dequeue_ns);
         if lease_ns.saturating_sub(lease.header().capture_ns) <= camera.input.max_age_ns {
             let allowance = &camera.input.allowance;
             state.next_due(allowance.next_due_ns(lease_ns, state.due_ns()));
@@ -118,7 +121,6 @@ impl<E: Engine> Worker<E> {
             self.observer.cascade_done();
         }
         let took_ns = now_ns().saturating_sub(lease_ns);
-        let workers = self.inputs.bell.workers.max(1) as u64;
-        self.inputs.scheduler.learn(took_ns / workers);
+        self.inputs.scheduler.learn(index, took_ns);
     }
 }

@@ -84,13 +84,35 @@ struct Camera {
 
 /// A camera at the moment of a choice, that has a frame or expects one.
 #[derive(Clone, Copy, Debug)]
-struct Candidate {
-    index: usize,
-    weight: u64,
-    service_ns: u64,
+struct Candidate<'a> {
+    camera: &'a Camera,
     is_pending: bool,
     deadline_ns: u64,
     seen: Seen,
+}
+
+impl<'a> Candidate<'a> {
+    /// `None` where it has no frame and expects none.
+    fn new(camera: &'a Camera, is_pending: bool, now_ns: u64, seen: Seen) -> Option<Self> {
+        let deadline_ns = seen.served_ns.saturating_add(camera.max_gap_ns);
+        let deadline_ns = if is_pending {
+            deadline_ns
+        } else if seen.expected_ns > now_ns {
+            deadline_ns.max(seen.expected_ns)
+        } else {
+            return None;
+        };
+        Some(Self {
+            camera,
+            is_pending,
+            deadline_ns,
+            seen,
+        })
+    }
+
+    fn weight(&self) -> i64 {
+        signed(self.camera.share.weight())
+    }
 }
 
 /// Decides which camera's frame a free worker takes. Allocates nothing; time, and what was seen of each camera, are
@@ -146,31 +168,34 @@ impl Scheduler {
     /// better one; bits of other cameras are ignored, and `None` says that no other is set.
     #[must_use]
     pub fn next(&self, pending: u64, now_ns: u64, seen: impl Fn(usize) -> Seen) -> Option<Choice> {
-        let mut candidates: heapless::Vec<Candidate, MAX_CAMERAS> = self
+        let candidates: heapless::Vec<Candidate<'_>, MAX_CAMERAS> = self
             .cameras
             .iter()
             .filter_map(|camera| {
                 let is_pending = pending >> camera.index & 1 == 1;
-                candidate(camera, is_pending, now_ns, seen(camera.index))
+                Candidate::new(camera, is_pending, now_ns, seen(camera.index))
             })
             .collect();
-        candidates.sort_unstable_by_key(|candidate| (candidate.deadline_ns, candidate.index));
-        let first = candidates.iter().find(|candidate| candidate.is_pending)?;
-        let latest_ns = latest_starts(&candidates, self.workers);
-        let options = candidates.iter().zip(&latest_ns);
+        let mut order: heapless::Vec<(u64, usize), MAX_CAMERAS> = candidates
+            .iter()
+            .enumerate()
+            .map(|(place, candidate)| (candidate.deadline_ns, place))
+            .collect();
+        order.sort_unstable();
+        let in_order = || order.iter().map(|&(_, place)| &candidates[place]);
+        let first = in_order().find(|candidate| candidate.is_pending)?;
+        let latest_ns = latest_starts(in_order(), self.workers);
+        let options = in_order().zip(&latest_ns);
         let options = options.flat_map(|(candidate, &latest_ns)| {
-            let take = (candidate.is_pending && now_ns <= latest_ns).then(|| {
-                (
-                    self.index_of(candidate, now_ns),
-                    Choice::Take(candidate.index),
-                )
-            });
+            let index = candidate.camera.index;
+            let take = (candidate.is_pending && now_ns <= latest_ns)
+                .then(|| (self.index_of(candidate, now_ns), Choice::Take(index)));
             take.into_iter()
                 .chain(self.wait_for(candidate, latest_ns, now_ns))
         });
         // Of equal ones the first, which has the earlier deadline.
         let best = options.reduce(|best, other| if other.0 > best.0 { other } else { best });
-        Some(best.map_or(Choice::Take(first.index), |(_, choice)| choice))
+        Some(best.map_or(Choice::Take(first.camera.index), |(_, choice)| choice))
     }
 
     /// A frame of this camera took a worker so long: taken for the usual time by and by.
@@ -189,7 +214,7 @@ impl Scheduler {
     }
 
     /// The index of a frame that is there, twice.
-    fn index_of(&self, candidate: &Candidate, now_ns: u64) -> i64 {
+    fn index_of(&self, candidate: &Candidate<'_>, now_ns: u64) -> i64 {
         let Seen {
             arrived_ns,
             known_ns,
@@ -206,7 +231,7 @@ impl Scheduler {
         };
         let charged_ns = if self.is_overloaded { 2 * age_ns } else { 0 };
         let worth_ns = signed(gain_ns).saturating_sub(signed(charged_ns));
-        signed(candidate.weight).saturating_mul(worth_ns)
+        candidate.weight().saturating_mul(worth_ns)
     }
 
     /// The index, twice, of waiting for the candidate's next frame, and until when.
@@ -215,12 +240,12 @@ impl Scheduler {
     /// cost.
     fn wait_for(
         &self,
-        candidate: &Candidate,
+        candidate: &Candidate<'_>,
         latest_ns: u64,
         now_ns: u64,
     ) -> Option<(i64, Choice)> {
+        let service_ns = candidate.camera.service_ns;
         let Candidate {
-            service_ns,
             deadline_ns,
             seen:
                 Seen {
@@ -236,7 +261,7 @@ impl Scheduler {
             return None;
         }
         let gain_ns = signed(expected_ns.saturating_sub(known_ns));
-        let gain = signed(candidate.weight).saturating_mul(gain_ns);
+        let gain = candidate.weight().saturating_mul(gain_ns);
         let cost = signed(self.weights + 3).saturating_mul(signed(wait_ns / self.workers));
         Some((gain.saturating_sub(cost), Choice::WaitUntil(expected_ns)))
     }
@@ -291,50 +316,43 @@ fn signed(ns: u64) -> i64 {
     i64::try_from(ns).unwrap_or(i64::MAX)
 }
 
-/// The camera, where it has a frame or expects one.
-fn candidate(camera: &Camera, is_pending: bool, now_ns: u64, seen: Seen) -> Option<Candidate> {
-    let deadline_ns = seen.served_ns.saturating_add(camera.max_gap_ns);
-    let deadline_ns = if is_pending {
-        deadline_ns
-    } else if seen.expected_ns > now_ns {
-        deadline_ns.max(seen.expected_ns)
-    } else {
-        return None;
-    };
-    Some(Candidate {
-        index: camera.index,
-        weight: camera.share.weight(),
-        service_ns: camera.service_ns,
-        is_pending,
-        deadline_ns,
-        seen,
-    })
-}
-
 /// For each of the candidates, in the order of their deadlines: when it has to begin at the latest, if it is served before all
 /// others, so that these are served by their deadlines one after the other. Several workers are taken for one that is so
 /// much faster.
-fn latest_starts(candidates: &[Candidate], workers: u64) -> heapless::Vec<u64, MAX_CAMERAS> {
-    // When the candidates before each, and it, have to begin.
+fn latest_starts<'a>(
+    candidates: impl Iterator<Item = &'a Candidate<'a>> + Clone,
+    workers: u64,
+) -> heapless::Vec<u64, MAX_CAMERAS> {
+    // When it has to begin with those before it, which are served first.
     let mut before_ns = 0_u64;
-    let starts: heapless::Vec<u64, MAX_CAMERAS> = candidates
-        .iter()
+    let mut latest: heapless::Vec<u64, MAX_CAMERAS> = candidates
+        .clone()
         .map(|candidate| {
             let start_ns = candidate.deadline_ns.saturating_sub(before_ns);
-            before_ns = before_ns.saturating_add(candidate.service_ns / workers);
+            before_ns = before_ns.saturating_add(candidate.camera.service_ns / workers);
             start_ns
         })
         .collect();
-    let mut latest = starts.clone();
-    let mut after_ns = u64::MAX;
-    for (latest_ns, start_ns) in latest.iter_mut().zip(&starts).rev() {
-        *latest_ns = after_ns;
-        after_ns = after_ns.min(*start_ns);
-    }
-    let mut earlier_ns = u64::MAX;
-    for ((latest_ns, start_ns), candidate) in latest.iter_mut().zip(&starts).zip(candidates) {
-        *latest_ns = (*latest_ns).min(earlier_ns.saturating_sub(candidate.service_ns / workers));
-        earlier_ns = earlier_ns.min(*start_ns);
+    // Those before it begin after it, those behind it as they would anyway.
+    let mut behind_ns = u64::MAX;
+    let mut behind: heapless::Vec<u64, MAX_CAMERAS> = latest
+        .iter()
+        .rev()
+        .map(|start_ns| {
+            let of_this_ns = behind_ns;
+            behind_ns = behind_ns.min(*start_ns);
+            of_this_ns
+        })
+        .collect();
+    behind.reverse();
+    let mut before_ns = u64::MAX;
+    for ((latest_ns, behind_ns), candidate) in latest.iter_mut().zip(behind).zip(candidates) {
+        let service_ns = candidate.camera.service_ns / workers;
+        let start_ns = std::mem::replace(
+            latest_ns,
+            behind_ns.min(before_ns.saturating_sub(service_ns)),
+        );
+        before_ns = before_ns.min(start_ns);
     }
     latest
 }

@@ -109,11 +109,7 @@ pub fn read(t: &mut Table<'_>) -> Camera {
             "the node of `capture-core`",
         ),
         max_age_ms: t.or("max-age-ms", whole(1..=600_000, "ms"), "250"),
-        priority: t.or(
-            "priority",
-            whole(0..=9, "shares of the results beside the first one"),
-            "0",
-        ),
+        priority: t.or("priority", whole(0..=9, "greater goes first"), "0"),
         max_rate_hz: t.optional("max-rate-hz", real(0.01..=1000.0, "Hz"), "none"),
         duty_cycle_ms: t.optional("duty-cycle-ms", duty_cycle(), "none"),
         max_gap_ms: t.optional(

@@ -17,6 +17,7 @@ BOARD ?= boards/demo.toml
 SECONDS_TO_RUN ?= 10
 PROOF := $(basename $(notdir $(BOARD)))-proof.json
 SECONDS_PER_TARGET ?= 60
+SECONDS_TO_MEASURE ?= 10
 BENCH := $(TARGET)/bench
 CLAIMS := queue channel sharing header leak numa stages
 
@@ -34,7 +35,7 @@ step = @printf '\n== %s\n' "$(1)"
 # A filter that matches nothing passes, so what ran is counted: $(call counted,LOG,WHAT)
 counted = grep -qE '^running [1-9][0-9]* tests?$$' $(1) || { echo "make: no $(2) ran" >&2; exit 1; }
 
-.PHONY: help setup setup-test run test test-arm64 fuzz lint bench bench-preprocess bench-arm64 pages clean
+.PHONY: help setup setup-test run test test-arm64 fuzz lint bench bench-preprocess bench-peers bench-arm64 pages clean
 
 help: ## this list
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -133,6 +134,26 @@ bench-preprocess: setup ## camera buffer to tensor beside OpenCV, yuv and fast_i
 	$(call step,ours and the peers take turns)
 	.cache/bench-venv/bin/python benches/preprocess_peers.py --ours $(PINSIGHT_BENCH) \
 		--rust $(TARGET)/peers/release/preprocess-peers --folder $(BENCH)
+
+# Debian's own Python: its GStreamer is there for no other.
+PEERS_PYTHON := .cache/peers-venv/bin/python
+bench-peers: setup ## the whole way from cameras to results beside GStreamer, OpenCV and LiteRT; SECONDS_TO_MEASURE=2 to try it
+	@.setup/packages peers
+	@.setup/fetch board boards/ssd.toml
+	$(call step,building (release); the peers take some minutes once)
+	cargo build --release
+	cargo build --release --locked --manifest-path benches/peers/gstreamer/Cargo.toml --target-dir $(TARGET)/peers
+	@mkdir -p $(BENCH)
+	cc -O2 -Wall -shared -fPIC -o $(BENCH)/peers-count.so benches/peers/count.c
+	@test -x $(PEERS_PYTHON) || /usr/bin/python3 -m venv --system-site-packages .cache/peers-venv
+	@$(PEERS_PYTHON) -c 'import cv2, numpy, ai_edge_litert.interpreter' 2> /dev/null \
+		|| $(PEERS_PYTHON) -m pip install -q --disable-pip-version-check \
+			opencv-python-headless==5.0.0.93 numpy==2.4.6 ai-edge-litert==2.3.0
+	$(call step,ours and the peers$(,) one after the other)
+	@BENCH_CONDITIONS="$$(date -u +%F), commit $$(git rev-parse --short HEAD)$$(git diff --quiet HEAD -- src benches || echo ' and changes'), $$(rustc --version)" \
+		$(PEERS_PYTHON) benches/peers/bench.py --pinsight $(PINSIGHT) \
+		--gstreamer-rs $(TARGET)/peers/release/peer-gstreamer --counter $(BENCH)/peers-count.so --folder $(BENCH) \
+		--seconds $(SECONDS_TO_MEASURE) --readme benches/README.md
 
 # Instructions do not depend on what else the machine does, nor on what machine it is.
 bench-arm64: ## a tensor's instructions on 64-bit ARM beside the peers', counted under qemu-user; no such machine is needed

@@ -59,6 +59,7 @@ fn panned(path: &Path, pixel: PixelFormat) -> Box<UnarmedImage> {
         width_px: 161,
         height_px: 99,
         interval_ns: INTERVAL,
+        phase_ns: None,
     };
     Box::new(UnarmedImage::open(&config).unwrap())
 }
@@ -78,6 +79,80 @@ fn the_photograph_keeps_the_contract() {
         contract::check(pixel.name(), || {
             arm(panned(&path, pixel), SLOTS, simulated())
         });
+    }
+}
+
+/// A still camera with a phase, armed at whatever time.
+fn phased(path: &Path, phase_ns: Option<u64>, pan_px: u32, start_ns: u64) -> Stage {
+    let config = ImageConfig {
+        path: path.to_owned(),
+        scale: 2,
+        pan_px,
+        pixel: PixelFormat::Nv12,
+        width_px: 160,
+        height_px: 98,
+        interval_ns: INTERVAL,
+        phase_ns,
+    };
+    let unarmed = Box::new(UnarmedImage::open(&config).unwrap());
+    arm(unarmed, SLOTS, Clock::Simulated(start_ns))
+}
+
+#[test]
+fn frames_of_a_camera_with_a_phase_are_due_at_that_phase_whenever_it_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = photograph(folder.path());
+    for phase in [0, 1, INTERVAL / 3, INTERVAL - 1] {
+        for start in [
+            5 * NS_PER_S,
+            5 * NS_PER_S + 12_345_678,
+            7 * INTERVAL + phase,
+        ] {
+            let mut stage = phased(&path, Some(phase), 3, start);
+            stage.queue_all();
+            stage.start().unwrap();
+            let mut last = start;
+            for number in 0..20 {
+                let frame = stage.next_frame();
+                assert_eq!(frame.sequence, number);
+                assert_eq!((frame.capture_ns - phase) % INTERVAL, 0, "{phase} {start}");
+                assert!(frame.capture_ns > last && frame.capture_ns <= last + INTERVAL);
+                last = frame.capture_ns;
+                stage.queue(frame.slot).unwrap();
+            }
+        }
+    }
+    let start = 5 * NS_PER_S + 7;
+    let mut stage = phased(&path, None, 3, start);
+    stage.queue_all();
+    stage.start().unwrap();
+    let first = stage.next_frame();
+    assert_eq!(
+        first.capture_ns,
+        start + INTERVAL,
+        "without one it counts from the start"
+    );
+}
+
+#[test]
+fn a_picture_that_does_not_move_is_painted_once_into_each_slot() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = photograph(folder.path());
+    for (pan_px, painted_again) in [(0, false), (4, true)] {
+        let mut stage = phased(&path, None, pan_px, 5 * NS_PER_S);
+        stage.queue_all();
+        stage.start().unwrap();
+        let first = stage.next_frame();
+        let before = stage.picture(&first).to_vec();
+        stage.mark(first.slot);
+        stage.queue(first.slot).unwrap();
+        let again = std::iter::repeat_with(|| stage.next_frame())
+            .take(SLOTS)
+            .last()
+            .unwrap();
+        assert_eq!(again.slot, first.slot);
+        let after = stage.picture(&again);
+        assert_eq!(after[0] == !before[0], !painted_again, "pan-px = {pan_px}");
     }
 }
 

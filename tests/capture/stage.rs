@@ -255,4 +255,13 @@ impl<S: FrameSource> Stage<S> {
         let start = frame.offset_bytes as usize;
         &bytes[start..start + frame.bytes_used as usize]
     }
+
+    /// Changes the first byte of a slot, to see whether the source writes there again. The slot must not be lent.
+    #[track_caller]
+    pub fn mark(&mut self, slot: u16) {
+        assert!(!self.lent[usize::from(slot)], "the slot is this side's");
+        let start = self.source.slots()[usize::from(slot)].start();
+        // SAFETY: mapped, of at least a byte, and this side's until it is lent again.
+        unsafe { *start.as_ptr() ^= 0xff };
+    }
 }

@@ -1,6 +1,6 @@
 //! What keys stand for: defaults, paths, numbers.
 
-use crate::{SMALL, small};
+use crate::{SMALL, messages, small};
 use pinsight::frame::PixelFormat;
 use pinsight::profile::{
     self, AbsentCore, Decoder, Delegate, Fit, InputRange, Io, OnShortage, Source, Wait,
@@ -98,8 +98,37 @@ fn a_relative_path_starts_at_the_profiles_directory_and_an_absolute_one_does_not
         Source::Image {
             path: "boards/a/b.png".into(),
             pan_px: 8,
-            scale: 1
+            scale: 1,
+            phase_ns: None
         }
+    );
+}
+
+#[test]
+fn a_phase_is_a_part_of_the_frame_interval() {
+    let with = |phase: &str| {
+        SMALL.replace(
+            "\"v4l2\"\ndevice = \"/dev/video0\"",
+            &format!("\"image\"\npath = \"b.png\"\nphase-ms = {phase}"),
+        )
+    };
+    let board = profile::read("b.toml", &with("4.25")).expect("sound");
+    assert!(matches!(
+        board.cameras[0].source,
+        Source::Image {
+            phase_ns: Some(4_250_000),
+            ..
+        }
+    ));
+    assert!(profile::read("b.toml", &with("33.333")).is_ok());
+    let found = messages("b.toml", &with("33.334"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    let expected = "camera.phase-ms: found 33.334, expected less than the frame interval, 33.3 ms at rate-hz = 30";
+    assert!(found[0].ends_with(expected), "{}", found[0]);
+    let v4l2 = SMALL.replace("source = \"v4l2\"", "source = \"v4l2\"\nphase-ms = 1");
+    assert!(
+        profile::read("b.toml", &v4l2).is_err(),
+        "only an image has one"
     );
 }
 

@@ -7,7 +7,7 @@ use crate::appliance::exit::{Exit, Failure};
 use crate::appliance::shared::options::Options;
 use crate::capture::UnarmedSource;
 use crate::capture::faults::UnarmedFaults;
-use crate::capture::synthetic::image::{ImageConfig, UnarmedImage};
+use crate::capture::synthetic::image::{ImageConfig, Images};
 use crate::capture::synthetic::image_folder::{ImageFolderConfig, UnarmedImageFolder};
 use crate::capture::synthetic::pattern::{Level, PatternConfig, UnarmedPattern};
 use crate::profile::{AbsentCamera, Board, Camera, Container, Feed, Source};
@@ -26,8 +26,9 @@ pub(crate) fn open_all(
     wanted: &Sender<Wanted>,
 ) -> Result<Vec<Box<dyn UnarmedSource>>, Failure> {
     let mut sources = Vec::new();
+    let mut images = Images::default();
     for (index, camera) in board.cameras.iter().enumerate() {
-        let source = open(camera, Some(options), Some(wanted))?;
+        let source = open(camera, &mut images, Some(options), Some(wanted))?;
         sources.push(match options.faults {
             None => source,
             Some(plan) => Box::new(UnarmedFaults::new(source, plan.of_camera(index))),
@@ -40,6 +41,7 @@ pub(crate) fn open_all(
 /// than the run.
 fn open(
     camera: &Camera,
+    images: &mut Images,
     options: Option<&Options>,
     wanted: Option<&Sender<Wanted>>,
 ) -> Result<Box<dyn UnarmedSource>, Failure> {
@@ -52,6 +54,7 @@ fn open(
             path,
             pan_px,
             scale,
+            phase_ns,
         } => {
             let config = ImageConfig {
                 path: path.clone(),
@@ -61,8 +64,9 @@ fn open(
                 width_px: camera.width_px,
                 height_px: camera.height_px,
                 interval_ns,
+                phase_ns: *phase_ns,
             };
-            boxed(UnarmedImage::open(&config)).map_err(|error| refuse(&error))
+            boxed(images.open(&config)).map_err(|error| refuse(&error))
         }
         Source::Pattern => {
             let config = PatternConfig {
@@ -158,7 +162,8 @@ pub(crate) fn replace_by_stream(board: &mut Board, feed: Feed) -> Result<(), Fai
 /// # Errors
 /// The first one that cannot be had, with its name.
 pub fn open_cameras(board: &Board) -> Result<Vec<String>, Failure> {
-    let described = |camera: &Camera| {
+    let mut images = Images::default();
+    let mut described = |camera: &Camera| {
         // What is read of it now would be missing when it runs.
         if let Source::Stream {
             feed: Feed::Stdin, ..
@@ -172,9 +177,9 @@ pub fn open_cameras(board: &Board) -> Result<Vec<String>, Failure> {
         {
             return Ok("not there, and waited for when the board runs".to_owned());
         }
-        let source = open(camera, None, None)?;
+        let source = open(camera, &mut images, None, None)?;
         let format = describe(&source.format());
         Ok(format!("{format} by {}", source.io()))
     };
-    board.cameras.iter().map(described).collect()
+    board.cameras.iter().map(&mut described).collect()
 }

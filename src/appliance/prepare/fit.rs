@@ -2,8 +2,9 @@
 
 use super::trial::try_models;
 use crate::appliance::exit::{Exit, Failure};
+use crate::capture::synthetic::image::bytes_in_memory;
 use crate::frame::Decoding;
-use crate::profile::{self, Board, LoadError};
+use crate::profile::{self, Board, Camera, LoadError, Source};
 use crate::resources;
 use crate::resources::budget::{self, Budget, Fixed, FrameNeed};
 use crate::resources::{Finding, Moved, Severity};
@@ -50,7 +51,7 @@ pub(crate) fn fit(path: &Path, fixed: Sizes) -> Result<Fitted, Failure> {
     let topology =
         topology::read(Path::new("/")).map_err(|error| Failure::new(Exit::Machine, error))?;
     let (board, moved) = resources::place(board, &topology.machine);
-    let needs: Vec<_> = board.cameras.iter().map(FrameNeed::from_profile).collect();
+    let needs = frame_needs(&board);
     let mut fitted = Fitted {
         budget: resources::plan(&board, &topology.machine, &needs, &fixed(&board, &[])),
         decoding: budget::decoding(&board, &needs),
@@ -67,6 +68,24 @@ pub(crate) fn fit(path: &Path, fixed: Sizes) -> Result<Fitted, Failure> {
     Ok(fitted)
 }
 
+/// What the profile says of each camera's frames, and the headers of the images that cameras show. An image that cannot
+/// be shown counts as nothing: it refuses the board when cameras are opened.
+fn frame_needs(board: &Board) -> Vec<FrameNeed> {
+    let mut shown = Vec::new();
+    let need = |camera: &Camera| {
+        let mut need = FrameNeed::from_profile(camera);
+        if let Source::Image { path, scale, .. } = &camera.source {
+            let image = (path.clone(), *scale, camera.format);
+            if !shown.contains(&image) {
+                need.own_bytes = bytes_in_memory(path, *scale, camera.format).unwrap_or(0);
+                shown.push(image);
+            }
+        }
+        need
+    };
+    board.cameras.iter().map(need).collect()
+}
+
 impl Fitted {
     /// The same with what each model takes, found by making it once in a process of its own. A board that is refused
     /// as it is stays as it is.
@@ -78,8 +97,7 @@ impl Fitted {
             return Ok(self);
         }
         self.tried = try_models(&self.board, self.budget.left_for_models())?;
-        let cameras = self.board.cameras.iter();
-        let needs: Vec<_> = cameras.map(FrameNeed::from_profile).collect();
+        let needs = frame_needs(&self.board);
         Ok(self.with_needs(&needs))
     }
 

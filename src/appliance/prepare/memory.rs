@@ -133,6 +133,7 @@ fn frame_need(source: &dyn UnarmedSource) -> FrameNeed {
             SlotHome::Caller => Home::Region,
             SlotHome::Source => Home::Driver,
         },
+        own_bytes: source.own_bytes(),
     }
 }
 

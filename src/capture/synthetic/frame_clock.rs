@@ -27,7 +27,10 @@ struct Waiting {
 struct FrameClock {
     slots: Box<[SlotMemory]>,
     interval_ns: u64,
-    /// Time of `start`, while streaming.
+    /// Frames are due when the clock less this is a whole multiple of the interval; without it, an interval after
+    /// `start` and so on.
+    phase_ns: Option<u64>,
+    /// While streaming: the time of `start`, or the last time at or before it that has the phase.
     origin_ns: Option<u64>,
     /// Number of the next frame that no slot is bound to.
     next: u64,
@@ -37,10 +40,11 @@ struct FrameClock {
 
 impl FrameClock {
     /// `slots`, at most [`MAX_SLOTS`], as long as a frame; one frame each `interval_ns`.
-    pub fn new(slots: Box<[SlotMemory]>, interval_ns: u64) -> Self {
+    pub fn new(slots: Box<[SlotMemory]>, interval_ns: u64, phase_ns: Option<u64>) -> Self {
         Self {
             slots,
             interval_ns: interval_ns.max(1),
+            phase_ns,
             origin_ns: None,
             next: 0,
             waiting: Deque::new(),
@@ -94,7 +98,10 @@ impl FrameClock {
     }
 
     pub fn start(&mut self, now_ns: u64) {
-        self.origin_ns = Some(now_ns);
+        let since_due = self
+            .phase_ns
+            .map_or(0, |phase| now_ns.saturating_sub(phase) % self.interval_ns);
+        self.origin_ns = Some(now_ns - since_due);
     }
 
     pub fn stop(&mut self) {
@@ -152,6 +159,12 @@ pub(super) trait Paint: Send + std::fmt::Debug {
     /// Writes frame `number` in `format`.
     fn paint(&self, format: &StreamFormat, number: u64, bytes: &mut [u8]);
 
+    /// Frame `later` shows what frame `earlier` does: a slot that holds the one need not be painted for the other.
+    fn same(&self, earlier: u64, later: u64) -> bool {
+        let _ = (earlier, later);
+        false
+    }
+
     /// Bytes that it holds beside the slots.
     fn own_bytes(&self) -> u64;
 
@@ -171,6 +184,9 @@ pub(super) trait Paint: Send + std::fmt::Debug {
 pub struct UnarmedPainted<P> {
     pub(super) format: StreamFormat,
     pub(super) painter: P,
+    /// When frames are due: at these nanoseconds of each interval, counted from the clock's 0; an interval after the
+    /// start and so on when absent.
+    pub(super) phase_ns: Option<u64>,
 }
 
 impl<P: Paint + 'static> UnarmedSource for UnarmedPainted<P> {
@@ -189,7 +205,8 @@ impl<P: Paint + 'static> UnarmedSource for UnarmedPainted<P> {
     fn arm(self: Box<Self>, slots: Slots<'_>) -> Result<Box<dyn FrameSource>, NotArmed> {
         match check_caller_slots(&self.format, slots, MAX_SLOTS) {
             Ok(slots) => Ok(Box::new(Painted {
-                frame_clock: FrameClock::new(slots, self.format.interval_ns),
+                painted: vec![None; slots.len()].into(),
+                frame_clock: FrameClock::new(slots, self.format.interval_ns, self.phase_ns),
                 format: self.format,
                 painter: self.painter,
             })),
@@ -207,6 +224,8 @@ struct Painted<P> {
     format: StreamFormat,
     painter: P,
     frame_clock: FrameClock,
+    /// By slot: the frame that is in it. Nobody else writes into slots.
+    painted: Box<[Option<u64>]>,
 }
 
 impl<P: Paint> FrameSource for Painted<P> {
@@ -225,9 +244,14 @@ impl<P: Paint> FrameSource for Painted<P> {
             format,
             painter,
             frame_clock,
+            painted,
         } = self;
         frame_clock.queue(slot, now_ns, |number, bytes| {
-            painter.paint(format, number, bytes)
+            let painted = &mut painted[usize::from(slot)];
+            if painted.is_none_or(|earlier| !painter.same(earlier, number)) {
+                painter.paint(format, number, bytes);
+                *painted = Some(number);
+            }
         })
     }
     fn dequeue(&mut self, now_ns: u64) -> Result<Dequeue, SourceError> {

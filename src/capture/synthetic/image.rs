@@ -1,6 +1,7 @@
 //! An image over which the camera's window moves: real content for machines without a camera.
 //!
-//! The image is enlarged by whole numbers and converted once; a frame is a copy of rows.
+//! The image is enlarged by whole numbers and converted once, for all cameras that show it alike; a frame is a copy of
+//! rows.
 
 use super::frame_clock::{Paint, UnarmedPainted};
 use super::paint::{chroma_samples, convert, luma_sample, stream_format};
@@ -9,6 +10,7 @@ use crate::limits::MAX_SCALE;
 use ::image::ImageDecoder as _;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Longest side of an image, enlarged or not.
 const MAX_CANVAS_PX: u32 = 16_384;
@@ -34,6 +36,9 @@ pub struct ImageConfig {
     pub height_px: u32,
     /// Time between frames, at least 1 ns.
     pub interval_ns: u64,
+    /// Frames are due when CLOCK_MONOTONIC less this is a whole multiple of the interval; an interval after the start
+    /// and so on when absent.
+    pub phase_ns: Option<u64>,
 }
 
 /// Why an image cannot be used.
@@ -335,42 +340,98 @@ fn cut(canvas: &Canvas, format: &StreamFormat, (left, top): (u64, u64), slot: &m
 /// The image before it has slots.
 pub type UnarmedImage = UnarmedPainted<Image>;
 
-impl UnarmedPainted<Image> {
-    /// Reads and converts the image.
+/// The images that a board's cameras show. Those that show the same file at the same scale and in the same format share
+/// one in memory.
+#[derive(Debug, Default)]
+pub struct Images(Vec<Shown>);
+
+/// An image, and of what it was made.
+#[derive(Debug)]
+struct Shown {
+    path: PathBuf,
+    scale: u32,
+    image_px: (u32, u32),
+    canvas: Arc<Canvas>,
+}
+
+impl Images {
+    /// Reads and converts the image, where no camera before this one shows it alike.
     ///
     /// # Errors
     /// A file that cannot be read or decoded, or sizes that do not fit together.
-    pub fn open(config: &ImageConfig) -> Result<Self, ImageError> {
+    pub fn open(&mut self, config: &ImageConfig) -> Result<UnarmedImage, ImageError> {
         let window_px = (config.width_px, config.height_px);
-        let size_of = |image_px: (u32, u32)| ImageError::Size {
+        let size_error = |image_px: (u32, u32)| ImageError::Size {
             path: config.path.clone(),
             image_px,
             window_px,
             scale: config.scale,
             scales: scales(image_px, window_px),
         };
-        let (rgb, width, height) = decode(&config.path, |image_px| {
-            match scales(image_px, window_px).contains(&config.scale) {
-                true => Ok(()),
-                false => Err(size_of(image_px)),
+        let serves = |image_px| match scales(image_px, window_px).contains(&config.scale) {
+            true => Ok(()),
+            false => Err(size_error(image_px)),
+        };
+        let alike = |shown: &&Shown| {
+            (&shown.path, shown.scale, shown.canvas.pixel)
+                == (&config.path, config.scale, config.pixel)
+        };
+        let (canvas, image_px, own_bytes) = match self.0.iter().find(alike) {
+            Some(shown) => {
+                serves(shown.image_px)?;
+                (Arc::clone(&shown.canvas), shown.image_px, 0)
             }
-        })?;
-        let size_error = || size_of((width, height));
-        let canvas = image_to_canvas(&rgb, width, height, config.scale, config.pixel)
-            .ok_or_else(size_error)?;
+            None => {
+                let (rgb, width, height) = decode(&config.path, serves)?;
+                let canvas = image_to_canvas(&rgb, width, height, config.scale, config.pixel)
+                    .ok_or_else(|| size_error((width, height)))?;
+                let own_bytes = canvas.bytes.len() as u64;
+                let canvas = Arc::new(canvas);
+                self.0.push(Shown {
+                    path: config.path.clone(),
+                    scale: config.scale,
+                    image_px: (width, height),
+                    canvas: Arc::clone(&canvas),
+                });
+                (canvas, (width, height), own_bytes)
+            }
+        };
         let interval_ns = config.interval_ns.max(1);
         let format = stream_format(config.pixel, config.width_px, config.height_px, interval_ns)
-            .ok_or_else(size_error)?;
+            .ok_or_else(|| size_error(image_px))?;
         let pan = Pan::new(
             (canvas.width_px, canvas.height_px),
-            (config.width_px, config.height_px),
+            window_px,
             config.pan_px,
         );
-        Ok(Self {
+        Ok(UnarmedPainted {
             format,
-            painter: Image { canvas, pan },
+            painter: Image {
+                canvas,
+                pan,
+                own_bytes,
+            },
+            phase_ns: config.phase_ns,
         })
     }
+}
+
+impl UnarmedPainted<Image> {
+    /// Reads and converts the image, for this camera alone.
+    ///
+    /// # Errors
+    /// As [`Images::open`].
+    pub fn open(config: &ImageConfig) -> Result<Self, ImageError> {
+        Images::default().open(config)
+    }
+}
+
+/// Bytes that an image takes in memory, enlarged and converted, by its file's header; `None` where it cannot be shown.
+#[must_use]
+pub fn bytes_in_memory(path: &Path, scale: u32, pixel: PixelFormat) -> Option<u64> {
+    let (_, (width, height)) = read_header(path).ok()?;
+    let (width, height) = (width.checked_mul(scale)?, height.checked_mul(scale)?);
+    Some(stream_format(pixel, width, height, 1)?.size_bytes.into())
 }
 
 /// The scales at which a window fits into an image.
@@ -380,12 +441,8 @@ fn scales(original: (u32, u32), window: (u32, u32)) -> RangeInclusive<u32> {
     least(window.0, original.0).max(least(window.1, original.1))..=most
 }
 
-/// The image's R'G'B' samples, width and height. Its header is enough to refuse it: `serves` is asked with the width and
-/// height that it names before any pixel is read.
-fn decode(
-    path: &Path,
-    serves: impl FnOnce((u32, u32)) -> Result<(), ImageError>,
-) -> Result<(Vec<u8>, u32, u32), ImageError> {
+/// What reads an image, and the width and height that its header names. No pixel is read.
+fn read_header(path: &Path) -> Result<(impl ::image::ImageDecoder, (u32, u32)), ImageError> {
     let open = |error| ImageError::Open {
         path: path.to_owned(),
         error,
@@ -403,19 +460,32 @@ fn decode(
     }
     let reader = ::image::ImageReader::open(path).map_err(open)?;
     let reader = reader.with_guessed_format().map_err(open)?;
-    let wrong = |error| ImageError::Decode {
-        path: path.to_owned(),
-        error,
-    };
-    let decoder = reader.into_decoder().map_err(wrong)?;
+    let decoder = reader.into_decoder().map_err(undecoded(path))?;
     let image_px @ (width, height) = decoder.dimensions();
     if width.max(height) > MAX_CANVAS_PX || u64::from(width) * u64::from(height) > MAX_IMAGE_PX {
         let path = path.into();
         return Err(ImageError::Large { path, image_px });
     }
+    Ok((decoder, image_px))
+}
+
+fn undecoded(path: &Path) -> impl Fn(::image::ImageError) -> ImageError {
+    move |error| ImageError::Decode {
+        path: path.to_owned(),
+        error,
+    }
+}
+
+/// The image's R'G'B' samples, width and height. Its header is enough to refuse it: `serves` is asked with the width and
+/// height that it names before any pixel is read.
+fn decode(
+    path: &Path,
+    serves: impl FnOnce((u32, u32)) -> Result<(), ImageError>,
+) -> Result<(Vec<u8>, u32, u32), ImageError> {
+    let (decoder, image_px) = read_header(path)?;
     serves(image_px)?;
     let decoded = ::image::DynamicImage::from_decoder(decoder)
-        .map_err(wrong)?
+        .map_err(undecoded(path))?
         .into_rgb8();
     let (width, height) = decoded.dimensions();
     Ok((decoded.into_raw(), width, height))
@@ -424,16 +494,21 @@ fn decode(
 /// The image, and where the window is.
 #[derive(Debug)]
 pub struct Image {
-    canvas: Canvas,
+    canvas: Arc<Canvas>,
     pan: Pan,
+    /// Bytes of the canvas, where no other camera accounts for it.
+    own_bytes: u64,
 }
 
 impl Paint for Image {
     fn own_bytes(&self) -> u64 {
-        self.canvas.bytes.len() as u64
+        self.own_bytes
     }
     fn io(&self) -> String {
         "image".to_owned()
+    }
+    fn same(&self, earlier: u64, later: u64) -> bool {
+        self.pan.offset(earlier) == self.pan.offset(later)
     }
     fn paint(&self, format: &StreamFormat, number: u64, bytes: &mut [u8]) {
         cut(&self.canvas, format, self.pan.offset(number), bytes);
@@ -587,6 +662,7 @@ mod tests {
             width_px: 300,
             height_px: 200,
             interval_ns: 1,
+            phase_ns: None,
         };
         let Err(ImageError::Size { scales, .. }) = UnarmedImage::open(&config) else {
             panic!("a size error");
@@ -609,6 +685,7 @@ mod tests {
                 width_px: 64,
                 height_px: 64,
                 interval_ns: 1,
+                phase_ns: None,
             })
         };
         for bytes in [forged_png(65_535, 65_535), forged_jpeg(65_535, 65_535)] {
@@ -636,6 +713,56 @@ mod tests {
     }
 
     #[test]
+    fn cameras_that_show_an_image_alike_share_it_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("photo.png");
+        ::image::RgbImage::new(100, 50).save(&path).unwrap();
+        let config = ImageConfig {
+            path: path.clone(),
+            scale: 2,
+            pan_px: 2,
+            pixel: PixelFormat::Nv12,
+            width_px: 128,
+            height_px: 64,
+            interval_ns: 1,
+            phase_ns: None,
+        };
+        let mut images = Images::default();
+        let first = images.open(&config).unwrap();
+        let held = first.painter.own_bytes();
+        assert_eq!(held, first.painter.canvas.bytes.len() as u64);
+        assert_eq!(bytes_in_memory(&path, 2, PixelFormat::Nv12), Some(held));
+        // Another window over it, at other times, is the same image.
+        let alike = ImageConfig {
+            width_px: 64,
+            phase_ns: Some(0),
+            ..config.clone()
+        };
+        let second = images.open(&alike).unwrap();
+        assert!(Arc::ptr_eq(&first.painter.canvas, &second.painter.canvas));
+        assert_eq!(second.painter.own_bytes(), 0, "it is counted once");
+        let wide = ImageConfig {
+            width_px: 400,
+            ..config.clone()
+        };
+        assert!(matches!(images.open(&wide), Err(ImageError::Size { .. })));
+        for other in [
+            ImageConfig {
+                scale: 3,
+                ..config.clone()
+            },
+            ImageConfig {
+                pixel: PixelFormat::Yuyv,
+                ..config
+            },
+        ] {
+            let other = images.open(&other).unwrap();
+            assert!(!Arc::ptr_eq(&first.painter.canvas, &other.painter.canvas));
+            assert!(other.painter.own_bytes() > 0);
+        }
+    }
+
+    #[test]
     fn a_file_that_is_no_image_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("photo.png");
@@ -648,6 +775,7 @@ mod tests {
             width_px: 64,
             height_px: 64,
             interval_ns: 1,
+            phase_ns: None,
         };
         let error = UnarmedImage::open(&config).unwrap_err();
         assert!(matches!(error, ImageError::Decode { .. }));

@@ -148,6 +148,7 @@ impl UnarmedPainted<ImageFolder> {
                 pictures,
                 repeat: config.repeat,
             },
+            phase_ns: None,
         })
     }
 }

@@ -196,6 +196,7 @@ impl UnarmedPainted<Pattern> {
             painter: Pattern {
                 bars: bars(&format, level),
             },
+            phase_ns: None,
         })
     }
 }

@@ -17,6 +17,7 @@ use super::reader::{Hint, Located, Place, Table, Tables};
 use crate::frame::PixelFormat;
 use crate::limits::{MAX_NODES, MAX_RING, MAX_SIDE_PX};
 use crate::ring::{TapNeed, slots_needed};
+use crate::units::NS_PER_US;
 use toml::de::DeValue;
 
 /// Buffers that a V4L2 queue has at most.
@@ -138,6 +139,9 @@ fn check(at: &Place<'_>, camera: &Camera) {
     if at.sound(&["rate-hz", "time-out-ms"]) {
         time_out(at, camera);
     }
+    if at.sound(&["source", "rate-hz", "phase-ms"]) {
+        phase(at, camera);
+    }
     if at.sound(&["source", "format"]) {
         compression(at, camera);
     }
@@ -176,6 +180,26 @@ fn time_out(at: &Place<'_>, camera: &Camera) {
         let expected =
             format!("more than two frame intervals, {intervals_ms:.1} ms at rate-hz = {rate_hz}");
         at.fault("time-out-ms", found, expected);
+    }
+}
+
+/// A phase is a part of the interval: one beyond it would name the same times twice.
+fn phase(at: &Place<'_>, camera: &Camera) {
+    let Source::Image {
+        phase_ns: Some(phase_ns),
+        ..
+    } = camera.source
+    else {
+        return;
+    };
+    // At most ten seconds.
+    let phase_ms = f64::from(u32::try_from(phase_ns / NS_PER_US).unwrap_or(u32::MAX)) / 1e3;
+    let interval_ms = 1000.0 / camera.rate_hz;
+    if phase_ms >= interval_ms {
+        let rate_hz = camera.rate_hz;
+        let expected =
+            format!("less than the frame interval, {interval_ms:.1} ms at rate-hz = {rate_hz}");
+        at.fault("phase-ms", phase_ms.to_string(), expected);
     }
 }
 

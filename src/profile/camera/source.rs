@@ -3,7 +3,7 @@
 use crate::limits::MAX_SCALE;
 use crate::profile::reader::Table;
 use crate::profile::reader::values::{
-    ValueParser, choice, is_path, path, text, truth, whole, words,
+    ValueParser, choice, is_path, path, real, text, truth, whole, words,
 };
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ pub enum Source {
         /// itself there.
         device: PathBuf,
     },
-    /// `source = "image"`, with `path`, `pan-px` and `scale`: an image over which the picture moves.
+    /// `source = "image"`, with `path`, `pan-px`, `scale` and `phase-ms`: an image over which the picture moves.
     Image {
         /// PNG or JPEG file.
         path: PathBuf,
@@ -24,6 +24,9 @@ pub enum Source {
         pan_px: u32,
         /// How many times wider and higher the image is made before the picture is cut out of it, 1..=16.
         scale: u32,
+        /// Frames are due when CLOCK_MONOTONIC less this is a whole multiple of the frame interval; an interval after
+        /// the start and so on when absent.
+        phase_ns: Option<u64>,
     },
     /// `source = "pattern"`: numbered colour bars, for tests and for machines without a camera.
     Pattern,
@@ -143,6 +146,7 @@ impl Source {
         let mut of = t.only("source", &["image"], image);
         let scale = of.or("scale", whole(1..=MAX_SCALE, "times"), "1");
         let pan_px = of.or("pan-px", whole(0..=1024, "pixels a frame"), "8");
+        let phase_ns = of.optional("phase-ms", phase(), "an interval after the start");
         let path = t.join(&file);
         match kind {
             Kind::V4l2 => Self::V4l2 { device },
@@ -150,6 +154,7 @@ impl Source {
                 path,
                 pan_px,
                 scale,
+                phase_ns,
             },
             Kind::Pattern => Self::Pattern,
             Kind::Stream(container) => {
@@ -166,6 +171,14 @@ impl Source {
             }
         }
     }
+}
+
+/// A part of a frame interval, of at most ten seconds, as nanoseconds.
+fn phase() -> ValueParser<u64> {
+    // At most ten seconds, never negative.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let ns = |ms: f64| (ms * 1e6).round() as u64;
+    real(0.0..=10_000.0, "ms, below the frame interval").map(ns)
 }
 
 /// A device, by its path or by what it reports of itself.

@@ -35,6 +35,8 @@ pub enum Purpose {
         /// Size of the hugepages.
         hugepage_kib: u64,
     },
+    /// What sources hold beside their slots: images that they show, buffers of streams.
+    Sources,
     /// A part of a worker's model.
     Model {
         /// The worker.
@@ -119,6 +121,7 @@ impl Purpose {
             Self::Slots { .. } | Self::DriverBuffers { .. } => {
                 "lower camera.ring-slots, camera.driver-slots, camera.width-px or camera.height-px"
             }
+            Self::Sources => "show fewer or smaller images",
             Self::Headers { .. } => "lower camera.ring-slots or camera.driver-slots",
             Self::Remainder { .. } => "lower memory.hugepage-kib",
             Self::Model { .. } => "take a smaller model, or use fewer workers",
@@ -145,6 +148,7 @@ impl fmt::Display for Purpose {
             Self::Remainder { hugepage_kib } => {
                 write!(f, "alignment to pages of {hugepage_kib} KiB")
             }
+            Self::Sources => f.write_str("images and buffers of sources"),
             Self::Model {
                 worker,
                 model,

@@ -16,6 +16,8 @@ pub struct FrameNeed {
     pub home: Home,
     /// What a worker needs beside them to decode one.
     pub decoding: Decoding,
+    /// Bytes that the camera's source holds beside them; what several cameras share, the first one holds.
+    pub own_bytes: u64,
 }
 
 /// Whose memory frames live in.
@@ -28,7 +30,8 @@ pub enum Home {
 }
 
 impl FrameNeed {
-    /// What the profile alone says: rows without padding, and slots of our own unless it asks for others.
+    /// What the profile alone says: rows without padding, slots of our own unless it asks for others, and a source that holds
+    /// nothing.
     #[must_use]
     pub fn from_profile(camera: &Camera) -> Self {
         let home = match (&camera.source, camera.io) {
@@ -42,6 +45,7 @@ impl FrameNeed {
             image_bytes,
             home,
             decoding: pixel.decoding(image_bytes, width_px, height_px),
+            own_bytes: 0,
         }
     }
 }

@@ -78,6 +78,10 @@ pub fn plan(board: &Board, machine: &Machine, needs: &[FrameNeed], fixed: &Fixed
     let places = queue_room(board.housekeeping.queue_results) as u64 + 1;
     let queued = places * board.workers.len() as u64;
     let shared = [
+        (
+            Purpose::Sources,
+            needs.iter().map(|need| need.own_bytes).sum(),
+        ),
         (Purpose::MallocArenas, arena_bytes * hot),
         (Purpose::Stacks, fixed.stack_bytes * count(|_| true)),
         (Purpose::Results, queued * fixed.result_bytes),

@@ -149,8 +149,13 @@ fn what_a_camera_agreed_to_replaces_what_the_profile_asked_for() {
         image_bytes: 3_133_440,
         home: Home::Region,
         decoding: Decoding::default(),
+        own_bytes: 6_291_456,
     }];
     let budget = plan(&board, &machine, &needs, &fixed(1));
+    assert_eq!(
+        bytes(&budget, |p| matches!(p, Purpose::Sources)),
+        [6_291_456]
+    );
     assert_eq!(
         bytes(&budget, |p| matches!(p, Purpose::Slots { .. })),
         [6 * 3_133_440]

@@ -37,6 +37,8 @@ BEGIN = "<!-- peers: written by make bench-peers, not by hand -->\n"
 END = "<!-- end of peers -->\n"
 # What a whole run has: less is to try it.
 WHOLE_S = 10
+# A design that is not ready by then never is.
+READY_S = 60
 
 # Figure, heading, decimals, whether more is better.
 COLUMNS = (
@@ -241,12 +243,17 @@ class Bench:
 
 
 def wait_ready(process, said):
-    """Reads what the process says until it is ready, and goes on reading in a thread."""
+    """Reads what the process says until it is ready, and goes on reading in a thread. Ours says it as its log says all: behind
+    the time and the level, or the level's number."""
+    late = threading.Timer(READY_S, process.kill)
+    late.start()
     for line in process.stderr:
         said.append(line)
-        if re.match(r"(<\d>)?ready\b", line):
+        if re.search(r"(^|<\d>| info: )ready\b", line):
+            late.cancel()
             threading.Thread(target=lambda: said.extend(process.stderr), daemon=True).start()
             return
+    late.cancel()
     sys.exit(f"bench-peers: {' '.join(process.args)}: it ended before it was ready:\n{''.join(said[-20:])}")
 
 

@@ -13,6 +13,7 @@ use crate::appliance::threads::disk::disk::DiskCounters;
 use crate::appliance::threads::housekeeping::housekeeping::Counters;
 use crate::appliance::threads::output::state::OutputState;
 use crate::health::{CameraView, Gap, GapCause, GapWatch, Report, ThreadWatch, gap_bound_ns};
+use crate::infer::Share;
 use crate::profile::{Board, Camera};
 use crate::sync::Arc;
 use crate::sys::cpu::core_set::CoreSet;
@@ -420,7 +421,7 @@ fn bound_ns(board: &Board, common: &Common, camera: &Camera, interval_ns: u64) -
     let off_ns = camera
         .duty_cycle_ms
         .map_or(0, |[on_ms, period_ms]| (period_ms - on_ms) * NS_PER_MS);
-    let share = |camera: &Camera| u64::from(camera.priority) + 1;
+    let share = |camera: &Camera| Share::weight_of(camera.priority);
     let turns = board.workers.iter().zip(&*common.workers);
     let turns = turns
         .filter(|(worker, _)| worker.processes(&camera.name))

@@ -242,7 +242,7 @@ impl CameraState {
             .fetch_max(arrived_ns, Ordering::Relaxed);
     }
 
-    /// When the newest claimed frame came; 0 before the first one.
+    /// When the newest frame came that is claimed or gone; 0 before the first one.
     pub(crate) fn taken_ns(&self) -> u64 {
         self.workers.taken_ns.load(Ordering::Relaxed)
     }

@@ -34,8 +34,14 @@ pub struct Share {
 }
 
 impl Share {
-    fn weight(&self) -> u64 {
-        u64::from(self.priority) + 1
+    /// Parts of the results that a camera of this priority gets, where one of priority 0 gets one.
+    #[must_use]
+    pub const fn weight_of(priority: u8) -> u64 {
+        priority as u64 + 1
+    }
+
+    const fn weight(&self) -> u64 {
+        Self::weight_of(self.priority)
     }
 
     /// The shortest time from one result to the next.
@@ -123,8 +129,8 @@ impl<'a> Candidate<'a> {
 /// the earliest deadline goes first. Where no stamps are known (all zero) that is serving in turn.
 ///
 /// # Source
-/// The index is that of Kadota, Sinha, Uysal-Biyikoglu, Singh, Modiano, "Scheduling policies for minimizing age of
-/// information in broadcast wireless networks" (2018), with the frame's own age and the wait charged.
+/// Index policies for the age of information: Kadota, Sinha, Uysal-Biyikoglu, Singh, Modiano, "Scheduling policies for
+/// minimizing age of information in broadcast wireless networks" (2018). This index is another one, chosen by simulation.
 #[derive(Clone, Debug)]
 pub struct Scheduler {
     cameras: heapless::Vec<Camera, MAX_CAMERAS>,

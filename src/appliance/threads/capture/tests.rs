@@ -419,6 +419,8 @@ fn readers_that_are_called_for_what_is_left_wait_for_nothing_better() {
         camera.publish(1, 2, 3);
     }
     bench.capture.ring(0b11);
+    assert!(cameras[0].rung_ns() > 0 && cameras[1].rung_ns() > 0);
+    assert!(expected_ns(0) > 0 && expected_ns(1) > 0);
     // As often as it takes, without a frame that would be worth a wait.
     for _ in 0..3 {
         bench.capture.call_readers(0b01);
